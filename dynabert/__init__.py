@@ -1,0 +1,1 @@
+"""The elastic network: sub-network configurations, training, extraction and export."""
