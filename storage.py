@@ -1,4 +1,4 @@
-"""Safe writing: whole files and folders appear atomically, records are appended one line at a time.
+"""Safe writing: files and folders appear atomically, records are appended one line at a time.
 
 A file or folder is first written beside its destination and then renamed, so that a kill or a full
 disk leaves either the old content or the new one. JSON Lines files grow by one synced line; a line
@@ -69,7 +69,7 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON line to `path` and sync it; a line torn by an earlier kill is cut off first."""
+    """Append one synced JSON line to `path`; a line torn by an earlier kill is cut off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         file.seek(0)
