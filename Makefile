@@ -1,0 +1,36 @@
+# `make demo` and `make test` need Python 3.11 or newer and a package index, nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+# What the demonstration trains and measures; every setting is an ordinary option of `run`.
+DEMO := --model minilm --task stdlib-docs --out runs/demo
+
+.PHONY: demo test clean
+.DEFAULT_GOAL := test
+
+demo: $(READY)
+	$(BIN)/paretobert run $(DEMO)
+	$(BIN)/paretobert query runs/demo --params 15M
+	$(BIN)/paretobert query runs/demo --flops 1G
+	$(BIN)/paretobert query runs/demo --params 20M --flops 2G
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# torch comes first, on its own, so that an index or folder with a build for this machine is
+# asked for exactly the tested version and nothing else can choose another.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("paretobert needs Python 3.11 or newer; choose one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(shell grep '^torch==' constraints.txt)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,hub,parquet,onnx,test]'
+	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/paretobert
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
