@@ -1,0 +1,403 @@
+"""Metrics with standard errors and 95 % intervals, and paired comparisons (no torch).
+
+Values come from scikit-learn and SciPy; intervals, each over examples as the unit, from:
+
+- accuracy: Wilson's score interval (Wilson 1927);
+- F1, macro F1, Matthews correlation: percentile bootstrap (Efron 1979) with a fixed seed. All
+  three depend on how often each pair of label and prediction occurs, so these counts are drawn
+  from the multinomial distribution, which is the same as drawing examples with replacement;
+- Pearson correlation: Fisher's z (Fisher 1921); Spearman: the same with the variance
+  (1 + r^2/2) / (n - 3) of Bonett and Wright (2000).
+
+Two evaluations of the same examples are compared in pairs: accuracy by the exact conditional
+interval on the examples that only one of them has right, which excludes 0 exactly when McNemar's
+exact test rejects at 5 %; everything else by the paired bootstrap.
+
+Left out: variation over training seeds, which no interval of one trained model contains.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
+
+RESAMPLES = 1000
+"""Bootstrap resamples."""
+
+Labels = tuple[int, ...] | tuple[float, ...]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's value with its uncertainty.
+
+    Attributes:
+        value: The metric on all examples, between -1 or 0 and 1.
+        standard_error: Its standard error over examples.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the 95 % interval.
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the fields as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, float]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of one model on one split.
+
+    Attributes:
+        task: The task's name.
+        split: The split's name.
+        metric: The primary metric.
+        value: The primary metric's value.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        standard_error: Its standard error over examples.
+        n: The number of examples.
+        labels: The true class index or score of each example.
+        predictions: The predicted class index or score of each example.
+        others: The scores of further metrics.
+    """
+
+    task: str
+    split: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    n: int
+    labels: Labels
+    predictions: Labels
+    others: Mapping[str, Score]
+
+    def __post_init__(self) -> None:
+        """Check the columns against one another."""
+        if not len(self.labels) == len(self.predictions) == self.n:
+            raise ValueError(
+                f"{len(self.labels)} labels and {len(self.predictions)} predictions for n={self.n}"
+            )
+
+    @property
+    def correct(self) -> tuple[bool, ...]:
+        """Whether each example's predicted class is its label; classification only."""
+        return tuple(
+            label == guess for label, guess in zip(self.labels, self.predictions, strict=True)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {
+            "task": self.task,
+            "split": self.split,
+            "metric": self.metric,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "standard_error": self.standard_error,
+            "n": self.n,
+            "labels": list(self.labels),
+            "predictions": list(self.predictions),
+            "others": {name: score.to_dict() for name, score in self.others.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        columns: dict[str, Any] = {
+            "labels": tuple(record["labels"]),
+            "predictions": tuple(record["predictions"]),
+            "others": {n: Score.from_dict(s) for n, s in record["others"].items()},
+        }
+        return cls(**{**record, **columns})
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    """The difference of two models on the same examples.
+
+    Attributes:
+        metric: The metric compared.
+        difference: The first model's value minus the second's.
+        low: Lower end of the difference's 95 % interval.
+        high: Upper end of the difference's 95 % interval.
+        n: The number of examples.
+    """
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def tie(self) -> bool:
+        """Whether the models are not distinguishable on these examples."""
+        return self.low <= 0 <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the verdict as JSON types."""
+        return asdict(self) | {"tie": self.tie}
+
+
+def score_predictions(
+    *,
+    task: str,
+    split: str,
+    metrics: Sequence[str],
+    labels: Labels,
+    predictions: Labels,
+    seed: int = 0,
+) -> Evaluation:
+    """Score predictions.
+
+    Args:
+        task: The task's name, for the record.
+        split: The split's name, for the record.
+        metrics: Names from `METRICS`, the primary one first.
+        labels: True class indices or scores.
+        predictions: Predicted class indices or scores, in the same order.
+        seed: Of the bootstrap.
+    """
+    scores = {name: score(name, labels, predictions, seed=seed) for name in metrics}
+    primary, *others = metrics
+    return Evaluation(
+        task=task,
+        split=split,
+        metric=primary,
+        **scores[primary].to_dict(),
+        n=len(labels),
+        labels=labels,
+        predictions=predictions,
+        others={name: scores[name] for name in others},
+    )
+
+
+def score(name: str, labels: Labels, predictions: Labels, *, seed: int = 0) -> Score:
+    """Compute one metric of `METRICS` with its standard error and 95 % interval.
+
+    Args:
+        name: The metric's name.
+        labels: True class indices or scores.
+        predictions: Predicted class indices or scores, in the same order.
+        seed: Of the bootstrap.
+    """
+    value = METRICS[name](labels, predictions)
+    if name == "accuracy":
+        return _wilson(value, len(labels))
+    if name in CORRELATIONS:
+        excess = value**2 / 2 if name == "spearman" else 0.0
+        return _fisher(value, len(labels), excess_variance=excess)
+    (resampled,) = _resampled_from_counts(name, labels, (predictions,), seed=seed)
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    return Score(value, float(resampled.std(ddof=1)), float(low), float(high))
+
+
+def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
+    """Compare two models' primary metric on the same examples.
+
+    Args:
+        a: One model's evaluation.
+        b: Another's, on the same split of the same task.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: When the two are not of the same examples or metric.
+    """
+    if (a.task, a.split, a.metric, a.labels) != (b.task, b.split, b.metric, b.labels):
+        raise ValueError(
+            f"only evaluations of the same examples compare, not {a.metric} on {a.task} {a.split} "
+            f"({a.n} examples) with {b.metric} on {b.task} {b.split} ({b.n})"
+        )
+    if a.metric == "accuracy":
+        low, high = _discordant_interval(a.correct, b.correct)
+    else:
+        both = (a.predictions, b.predictions)
+        resample = _resampled_from_examples if a.metric in CORRELATIONS else _resampled_from_counts
+        first, second = resample(a.metric, a.labels, both, seed=seed)
+        low, high = np.quantile(first - second, (0.025, 0.975))
+    return PairedComparison(a.metric, a.value - b.value, float(low), float(high), a.n)
+
+
+def _accuracy(labels: Labels, predictions: Labels) -> float:
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(labels, predictions))
+
+
+def _f1(labels: Labels, predictions: Labels) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, pos_label=1, zero_division=0.0))
+
+
+def _macro_f1(labels: Labels, predictions: Labels) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))
+
+
+def _matthews(labels: Labels, predictions: Labels) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def _pearson(labels: Labels, predictions: Labels) -> float:
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, labels, predictions)
+
+
+def _spearman(labels: Labels, predictions: Labels) -> float:
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, labels, predictions)
+
+
+METRICS: dict[str, Callable[[Labels, Labels], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "macro_f1": _macro_f1,
+    "matthews": _matthews,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}
+"""Every metric by its name. `f1` is that of class 1 of two; `macro_f1` is the mean over classes. A
+correlation with constant predictions, which is undefined, counts as 0."""
+
+CORRELATIONS = ("pearson", "spearman")
+"""The metrics of regression; the others are of classification."""
+
+
+def _correlation(function: Callable[..., Any], labels: Labels, predictions: Labels) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value = float(function(labels, predictions).statistic)
+    return 0.0 if math.isnan(value) else value
+
+
+def _wilson(share: float, n: int) -> Score:
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
+    standard_error = math.sqrt(share * (1 - share) / n)
+    return Score(share, standard_error, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _fisher(correlation: float, n: int, *, excess_variance: float) -> Score:
+    if n <= 3:
+        return Score(correlation, 1.0, -1.0, 1.0)
+    if abs(correlation) >= 1:
+        return Score(correlation, 0.0, correlation, correlation)
+    error = math.sqrt((1 + excess_variance) / (n - 3))
+    z = math.atanh(correlation)
+    return Score(
+        value=correlation,
+        standard_error=(1 - correlation**2) * error,
+        low=math.tanh(z - Z95 * error),
+        high=math.tanh(z + Z95 * error),
+    )
+
+
+def _discordant_interval(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
+    """The difference's interval given how many examples only one of the two has right."""
+    from scipy.stats import binomtest
+
+    only_a = sum(x and not y for x, y in zip(a, b, strict=True))
+    discordant = sum(x != y for x, y in zip(a, b, strict=True))
+    if discordant == 0:
+        return 0.0, 0.0
+    share = binomtest(only_a, discordant).proportion_ci(confidence_level=0.95, method="exact")
+    scale = discordant / len(a)
+    return (2 * share.low - 1) * scale, (2 * share.high - 1) * scale
+
+
+def _f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:
+    """F1 of class 1.
+
+    Args:
+        hits: Examples of each class predicted as such: (RESAMPLES, classes).
+        totals: Examples of each class, and examples predicted as it: (2, RESAMPLES, classes).
+        classes: The class of each column.
+    """
+    hit, total = hits[:, classes == 1].sum(1), totals.sum(0)[:, classes == 1].sum(1)
+    return np.asarray(2 * hit / np.maximum(total, 1))
+
+
+def _macro_f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:
+    """Mean F1 of the classes that occur in a resample."""
+    total = totals.sum(0)
+    f1 = 2 * hits / np.maximum(total, 1)
+    return np.asarray(f1.sum(1) / (total > 0).sum(1))
+
+
+def _matthews_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:
+    """Gorodkin's (2004) form for many classes; 0 where only one class occurs or is predicted."""
+    n = totals[0].sum(1)
+    covariance = hits.sum(1) * n - totals.prod(0).sum(1)
+    variances = (n**2 - (totals**2).sum(2)).prod(0)
+    return np.asarray(covariance / np.sqrt(np.maximum(variances, 1)))
+
+
+FROM_COUNTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "f1": _f1_from_counts,
+    "macro_f1": _macro_f1_from_counts,
+    "matthews": _matthews_from_counts,
+}
+
+
+def _resampled_from_counts(
+    name: str, labels: Labels, predictions: Sequence[Labels], *, seed: int
+) -> list[Floats]:
+    """Bootstrap a classification metric of one or more models on the same resamples.
+
+    Returns:
+        For each model the metric on each resample: (RESAMPLES,).
+    """
+    rows, counts = np.unique(np.array([labels, *predictions]), axis=1, return_counts=True)
+    draws = (
+        np.random.default_rng(seed)
+        .multinomial(len(labels), counts / len(labels), size=RESAMPLES)
+        .astype(np.float64)
+    )
+    classes = np.unique(rows)
+    actual, *guesses = (np.equal.outer(row, classes) for row in rows)
+    return [
+        FROM_COUNTS[name](
+            draws @ (actual & guess), np.stack([draws @ actual, draws @ guess]), classes
+        )
+        for guess in guesses
+    ]
+
+
+def _resampled_from_examples(
+    name: str, labels: Labels, predictions: Sequence[Labels], *, seed: int
+) -> list[Floats]:
+    """Bootstrap a correlation of one or more models on the same resamples; as above."""
+    generator = np.random.default_rng(seed)
+    columns = np.array([labels, *predictions], dtype=np.float64)
+    values = np.empty((len(predictions), RESAMPLES))
+    for i in range(RESAMPLES):
+        drawn = columns[:, generator.integers(len(labels), size=len(labels))]
+        values[:, i] = [METRICS[name](drawn[0], row) for row in drawn[1:]]
+    return list(values)

@@ -1,0 +1,147 @@
+"""Holding examples out of the training data: stratified, seeded, repeats kept together (no torch).
+
+Examples that share a group, such as repeats of one text, never straddle a split. Left out:
+balancing by anything but the label.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+
+from ..errors import InputError
+from .task import TextSplit
+
+MAX_SEARCH_SIZE = 2000
+"""Examples held out for search at most: an accuracy of .9 is then known to within 1.3 points."""
+
+SEARCH_SHARE = 0.1
+"""Share of the training data held out for search, below that limit."""
+
+QUANTILES = 10
+"""Strata of regression labels."""
+
+
+def hold_out_search(
+    train: TextSplit, *, size: int | None, seed: int
+) -> tuple[TextSplit, TextSplit]:
+    """Hold the examples to search with out of the training data.
+
+    Args:
+        train: The training data.
+        size: How many; None for a tenth, at most 2,000.
+        seed: The same seed gives the same examples.
+
+    Returns:
+        What remains for training, and the search split.
+
+    Raises:
+        InputError: When a part would be empty.
+    """
+    wanted = min(MAX_SEARCH_SIZE, round(len(train) * SEARCH_SHARE)) if size is None else size
+    remaining, search = hold_out(train, sizes=(wanted,), seed=seed)
+    return remaining, search
+
+
+def hold_out(
+    split: TextSplit,
+    *,
+    sizes: Sequence[int],
+    seed: int,
+    groups: Sequence[Hashable] | None = None,
+) -> tuple[TextSplit, ...]:
+    """Hold disjoint parts out of a split.
+
+    Args:
+        split: What to divide.
+        sizes: Wanted number of examples of each part; whole groups are kept, so that a part may
+            be smaller by a few.
+        seed: The same seed gives the same parts.
+        groups: A key per example; examples with equal keys stay in one part. By default the
+            texts themselves, without case, punctuation and spacing.
+
+    Returns:
+        What remains, then each part, all in the order of `split`.
+
+    Raises:
+        InputError: When a part would be empty.
+    """
+    keys = text_keys(split) if groups is None else groups
+    parts = assign_parts(strata(split.labels), keys, sizes=sizes, seed=seed)
+    members = [
+        [i for i, part in enumerate(parts) if part == number] for number in range(len(sizes) + 1)
+    ]
+    if not all(members):
+        raise InputError(
+            f"{len(split)} examples ({len(set(keys))} different ones) are too few to hold out "
+            f"{' and '.join(map(str, sizes))} of them: give more data, or other sizes."
+        )
+    return tuple(subset(split, indices) for indices in members)
+
+
+def assign_parts(
+    labels: Sequence[Hashable], groups: Sequence[Hashable], *, sizes: Sequence[int], seed: int
+) -> list[int]:
+    """Choose the part of each example: 0 for what remains, k for the k-th size.
+
+    Every label takes the same share of each part, as far as its groups allow; at least one group
+    of every label remains. A group counts for the label of its first example.
+    """
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups):
+        members[group].append(i)
+    by_label: dict[Hashable, list[list[int]]] = defaultdict(list)
+    for group_members in members.values():
+        by_label[labels[group_members[0]]].append(group_members)
+    generator = random.Random(seed)
+    parts = [0] * len(labels)
+    wanted = [0.0] * len(sizes)
+    for stratum in by_label.values():
+        generator.shuffle(stratum)
+        left = stratum[1:]
+        stratum_size = sum(map(len, stratum))
+        for number, size in enumerate(sizes):
+            wanted[number] += size * stratum_size / len(labels)
+            while left and len(left[-1]) <= round(wanted[number]):
+                chosen = left.pop()
+                wanted[number] -= len(chosen)
+                for i in chosen:
+                    parts[i] = number + 1
+    return parts
+
+
+def strata(labels: Sequence[int] | Sequence[float]) -> list[int]:
+    """The class of each example or, for scores, the tenth of the sorted examples it falls in."""
+    if isinstance(labels[0], int):
+        return [int(label) for label in labels]
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    result = [0] * len(labels)
+    for rank, i in enumerate(order):
+        result[i] = rank * QUANTILES // len(labels)
+    return result
+
+
+def text_keys(split: TextSplit) -> list[str]:
+    """A key per example that repeats of its text, or pair of texts, share."""
+    if split.second is None:
+        return [normalised(text) for text in split.first]
+    pairs = zip(split.first, split.second, strict=True)
+    return [f"{normalised(first)}\t{normalised(second)}" for first, second in pairs]
+
+
+def normalised(text: str) -> str:
+    """A text without case, punctuation and spacing.
+
+    >>> normalised("It's  FINE .")
+    'its fine'
+    """
+    words = ("".join(filter(str.isalnum, word)) for word in text.casefold().split())
+    return " ".join(filter(None, words))
+
+
+def subset(split: TextSplit, indices: Sequence[int]) -> TextSplit:
+    """The examples of a split at some indices."""
+    return TextSplit(
+        first=tuple(split.first[i] for i in indices),
+        second=None if split.second is None else tuple(split.second[i] for i in indices),
+        labels=tuple(split.labels[i] for i in indices),
+    )

@@ -1,0 +1,194 @@
+"""Reading CSV, TSV, JSON Lines and Parquet files into rows with line numbers (no torch).
+
+CSV has the usual double quotes. TSV has none: a tab always ends a field and a line feed a row, as
+in GLUE's files. Text is UTF-8, with or without a byte order mark. Every defect is an `InputError`
+that names file and line.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a file.
+
+    Attributes:
+        path: The file.
+        columns: The columns' names.
+        rows: The cells, in the order of `columns`: strings, or JSON values; None where missing.
+        lines: The line of the file on which each row ends, from 1; for Parquet, the row's number.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    lines: tuple[int, ...]
+
+    def column(self, name: str) -> list[Any]:
+        """The cells of one column.
+
+        Raises:
+            InputError: When there is no such column.
+        """
+        if name not in self.columns:
+            raise InputError(
+                f"{self.path} has no column {name!r}: its columns are {', '.join(self.columns)}."
+            )
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+def read_table(path: Path) -> Table:
+    """Read a file whose format is named by its ending.
+
+    Raises:
+        InputError: When the file is missing, empty, damaged, or of another format.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{path} is none of the formats that are read, which are {', '.join(READERS)}."
+        )
+    table = reader(path)
+    if not table.rows:
+        raise InputError(f"{path} holds no examples.")
+    if len(set(table.columns)) < len(table.columns):
+        raise InputError(f"{path} has two columns of one name: {', '.join(table.columns)}.")
+    return table
+
+
+def read_tsv(
+    path: Path, *, columns: Sequence[str] | None = None, skip_broken_rows: bool = False
+) -> Table:
+    """Read tab-separated values without quoting.
+
+    Args:
+        path: The file.
+        columns: The columns' names, for a file without a header line.
+        skip_broken_rows: Leave out rows of the wrong length instead of refusing the file.
+    """
+    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    split = [tuple(line.split("\t")) for line in lines]
+    numbered = list(enumerate(split, start=1))
+    if columns is None:
+        columns, numbered = (split[0] if split else ()), numbered[1:]
+    return _checked(path, tuple(columns), numbered, skip_broken_rows=skip_broken_rows)
+
+
+def read_csv(path: Path) -> Table:
+    """Read comma-separated values with the usual quoting and a header line."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    numbered: list[tuple[int, Row]] = []
+    try:
+        header = tuple(next(reader, ()))
+        numbered.extend((reader.line_num, tuple(row)) for row in reader if row)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}, is not valid CSV: {error}.") from None
+    return _checked(path, header, numbered)
+
+
+def read_jsonl(path: Path) -> Table:
+    """Read one JSON object per line; keys that a line lacks are missing cells."""
+    records: list[tuple[int, dict[str, Any]]] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, line {number}, is not a JSON object.")
+        records.append((number, record))
+    columns = tuple(dict.fromkeys(key for _, record in records for key in record))
+    return Table(
+        path=path,
+        columns=columns,
+        rows=tuple(tuple(record.get(name) for name in columns) for _, record in records),
+        lines=tuple(number for number, _ in records),
+    )
+
+
+def read_parquet(path: Path) -> Table:
+    """Read a Parquet file, which needs pyarrow."""
+    _require_file(path)
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(
+            f"{path} cannot be read without the package pyarrow: "
+            "install it, or paretobert with the extra [parquet]."
+        ) from None
+    try:
+        content = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {error}.") from None
+    columns = tuple(content.column_names)
+    rows = tuple(zip(*(column.to_pylist() for column in content.columns), strict=True))
+    return Table(path, columns, rows, tuple(range(1, len(rows) + 1)))
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+}
+"""The formats that are read, by the ending of the file's name."""
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        InputError: When the file is missing or is not UTF-8.
+    """
+    _require_file(path)
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}, is not UTF-8: byte {error.start} is "
+            f"0x{content[error.start]:02x}; save the file as UTF-8."
+        ) from None
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file.")
+
+
+def _checked(
+    path: Path,
+    columns: tuple[str, ...],
+    numbered: Sequence[tuple[int, Row]],
+    *,
+    skip_broken_rows: bool = False,
+) -> Table:
+    whole = [(number, row) for number, row in numbered if len(row) == len(columns)]
+    if len(whole) < len(numbered) and not skip_broken_rows:
+        number, row = next(item for item in numbered if len(item[1]) != len(columns))
+        raise InputError(
+            f"{path}, line {number}, has {len(row)} columns where {len(columns)} are expected."
+        )
+    return Table(
+        path=path,
+        columns=columns,
+        rows=tuple(row for _, row in whole),
+        lines=tuple(number for number, _ in whole),
+    )
