@@ -1,0 +1,136 @@
+"""How a latency is measured: every number that the procedure of `profiling.latency` depends on.
+
+The protocol is a record, stored with each table and printed under each latency axis, because a
+latency without it means nothing. Tokenisation is excluded from all timings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from ..errors import InputError
+
+RUNTIMES = ("eager",)
+"""Runtimes that can be measured."""
+
+PRECISIONS = ("fp32",)
+"""Number formats that can be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyProtocol:
+    """One way of measuring latency.
+
+    Attributes:
+        device: "cpu", "cuda" or "cuda:<index>".
+        runtime: One of `RUNTIMES`.
+        precision: One of `PRECISIONS`.
+        batch_size: Sequences of one run.
+        seq_len: Tokens of each sequence, all of them attended to.
+        threads: Threads inside one operator on the CPU. One by default: the least noisy, and how
+            several replicas share a server.
+        warmup_group: Runs of one warm-up group; two successive groups are compared.
+        warmup_tolerance: Relative difference of the groups' medians below which a network is warm.
+        warmup_min_s: Every network is warmed up at least this long.
+        warmup_max_runs: Once that time is over, warm-up ends after this many runs in any case.
+        visit_discards: Runs thrown away at the start of a visit.
+        visit_min_runs: Timed runs of a visit at least.
+        visit_min_s: Seconds that the timed runs of a visit sum up to at least.
+        repeat_spread: A visit with a larger IQR / median is repeated once.
+        invalid_spread: A visit that is still noisier than this is repeated after the round.
+        drift_tolerance: A round whose sentinel visits differ by more is measured again.
+        max_redos: How often one round is measured again before its steadiest attempt is kept.
+        min_rounds: Rounds before an interval counts.
+        half_width: Relative half-width at which a network's interval is narrow enough.
+        front_half_width: The same for the networks that the caller marks as the front.
+        time_budget_s: No round is begun that would end later than this.
+        seed: Of the visiting order, the token ids and the bootstrap.
+    """
+
+    device: str = "cpu"
+    runtime: str = "eager"
+    precision: str = "fp32"
+    batch_size: int = 1
+    seq_len: int = 128
+    threads: int = 1
+    warmup_group: int = 5
+    warmup_tolerance: float = 0.02
+    warmup_min_s: float = 0.5
+    warmup_max_runs: int = 50
+    visit_discards: int = 3
+    visit_min_runs: int = 5
+    visit_min_s: float = 0.1
+    repeat_spread: float = 0.10
+    invalid_spread: float = 0.25
+    drift_tolerance: float = 0.03
+    max_redos: int = 2
+    min_rounds: int = 7
+    half_width: float = 0.05
+    front_half_width: float = 0.02
+    time_budget_s: float = 120.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the choices and the ranges.
+
+        Raises:
+            InputError: When a field has a value that cannot be measured with.
+        """
+        device_type, _, index = self.device.partition(":")
+        if device_type not in ("cpu", "cuda") or (index and not index.isdecimal()):
+            raise InputError(f"The device {self.device!r} is not cpu, cuda or cuda:<index>.")
+        for name, value, known in (
+            ("runtime", self.runtime, RUNTIMES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise InputError(f"The {name} {value!r} is not supported; use {', '.join(known)}.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int:
+                smallest = 0 if field.name in ("seed", "max_redos", "visit_discards") else 1
+                if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+                    raise InputError(
+                        f"{field.name} must be a whole number of at least {smallest}, "
+                        f"not {value!r}."
+                    )
+            elif field.type is float and (not isinstance(value, int | float) or not value > 0):
+                raise InputError(f"{field.name} must be a positive number, not {value!r}.")
+
+    @classmethod
+    def for_device(cls, device: str) -> Self:
+        """The default protocol of a device: 1 x 128 tokens on a CPU, 128 x 128 on a GPU."""
+        return cls(device=device, batch_size=128 if device.startswith("cuda") else 1)
+
+    @property
+    def slug(self) -> str:
+        """What is measured as one word, for file names.
+
+        >>> LatencyProtocol().slug
+        'cpu-eager-fp32-1x128-1t'
+        """
+        device = self.device.replace(":", "")
+        size = f"{self.batch_size}x{self.seq_len}"
+        return f"{device}-{self.runtime}-{self.precision}-{size}-{self.threads}t"
+
+    @property
+    def title(self) -> str:
+        """What is measured as one line, for axes and tables.
+
+        >>> LatencyProtocol().title
+        'batch 1 x 128 tokens, cpu, 1 thread, eager fp32'
+        """
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return (
+            f"batch {self.batch_size} x {self.seq_len} tokens, {self.device}, {threads}, "
+            f"{self.runtime} {self.precision}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**record)

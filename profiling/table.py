@@ -1,0 +1,326 @@
+"""The costs of a model's sub-networks, and the file that holds them (no torch).
+
+A table is a JSON Lines file: a header (schema version, the full model's shape, protocol,
+environment, the keys of the space that it covers, what the noise guards did), then one line per
+sub-network. It is written as a whole, so a table is complete or it is not there.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from ..dynabert.shape import EncoderShape
+from ..dynabert.subnet import SubnetConfig
+from ..errors import InputError
+from ..storage import read_records, write_text
+from .environment import Environment
+from .protocol import LatencyProtocol
+from .statistics import Estimate, Measurement, NoiseReport, paired_ratio
+
+SCHEMA = 1
+"""Version of the file's layout."""
+
+_MS_PER_S = 1000.0
+_MAY_DIFFER = ("seed", "time_budget_s")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """A measured latency in milliseconds per run, with 95 % intervals over rounds.
+
+    Attributes:
+        median_ms: Median over rounds of the visit medians.
+        low_ms: Lower end of its interval.
+        high_ms: Upper end of its interval.
+        p90_ms: 90 % of the runs took at most so long; None below 44 runs.
+        ratio: Time relative to the full model of the same round.
+        ratio_low: Lower end of its interval.
+        ratio_high: Upper end of its interval.
+        resolved: False when the time budget ended before the interval was narrow enough.
+        p99_ms: 99 % of the runs took at most so long; None below 459 runs.
+        num_runs: Timed runs that count.
+        round_ratios: Time relative to the full model, one value per round.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    p90_ms: float | None
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    resolved: bool
+    p99_ms: float | None = None
+    num_runs: int = 0
+    round_ratios: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that times and ratios are positive and intervals in order."""
+        for name, low, high in (
+            ("latency", self.low_ms, self.high_ms),
+            ("ratio", self.ratio_low, self.ratio_high),
+        ):
+            if not 0 < low <= high:
+                raise ValueError(f"the interval of the {name} is [{low}, {high}]")
+        if not (self.median_ms > 0 and self.ratio > 0):
+            raise ValueError(f"latency {self.median_ms} ms and ratio {self.ratio} must be > 0")
+
+    @classmethod
+    def from_measurement(cls, measurement: Measurement) -> Self:
+        """Summarise the raw times."""
+        time_s, ratio = measurement.time_s, measurement.ratio
+        return cls(
+            median_ms=time_s.value * _MS_PER_S,
+            low_ms=time_s.low * _MS_PER_S,
+            high_ms=time_s.high * _MS_PER_S,
+            p90_ms=_milliseconds(measurement.p90_s),
+            ratio=ratio.value,
+            ratio_low=ratio.low,
+            ratio_high=ratio.high,
+            resolved=measurement.resolved,
+            p99_ms=_milliseconds(measurement.p99_s),
+            num_runs=len(measurement.times_s),
+            round_ratios=measurement.round_ratios,
+        )
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster than the full model."""
+        return 1 / self.ratio
+
+    def ratio_to(self, other: "LatencySummary", *, seed: int = 0) -> Estimate:
+        """Time relative to another network of the same table, paired by round.
+
+        The full model's time cancels. Of networks measured in different sessions the rounds both
+        have are paired; their pairing is then arbitrary and the interval a little wider.
+
+        Raises:
+            ValueError: When either was summarised without its rounds.
+        """
+        num_rounds = min(len(self.round_ratios), len(other.round_ratios))
+        if num_rounds == 0:
+            raise ValueError("a latency without rounds cannot be compared")
+        ours, theirs = self.round_ratios[:num_rounds], other.round_ratios[:num_rounds]
+        return paired_ratio(ours, theirs, seed=seed)
+
+    def ties_with(self, other: "LatencySummary") -> bool:
+        """Whether neither is faster: the interval of their paired ratio holds 1."""
+        return not self.ratio_to(other).excludes_one
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self) | {"round_ratios": list(self.round_ratios)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**{**record, "round_ratios": tuple(record.get("round_ratios", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one sub-network costs.
+
+    Attributes:
+        config: The sub-network.
+        num_params: Parameters, embeddings and head included.
+        num_macs: Multiply-adds of one example of `seq_len` tokens.
+        seq_len: Tokens that `num_macs` refers to.
+        latency: Measured latency, None where only counts are known.
+    """
+
+    config: SubnetConfig
+    num_params: int
+    num_macs: int
+    seq_len: int
+    latency: LatencySummary | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the counts are positive."""
+        for name in ("num_params", "num_macs", "seq_len"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a positive integer")
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one example: two per multiply-add."""
+        return 2 * self.num_macs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types, with the key for human readers."""
+        return {
+            "key": self.config.key,
+            "config": self.config.to_dict(),
+            "num_params": self.num_params,
+            "num_macs": self.num_macs,
+            "seq_len": self.seq_len,
+            "latency": None if self.latency is None else self.latency.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        latency = record["latency"]
+        return cls(
+            config=SubnetConfig.from_dict(record["config"]),
+            num_params=record["num_params"],
+            num_macs=record["num_macs"],
+            seq_len=record["seq_len"],
+            latency=None if latency is None else LatencySummary.from_dict(latency),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTable:
+    """The costs of many sub-networks of one model, measured one way on one machine.
+
+    Attributes:
+        shape: Sizes of the full model.
+        protocol: How latencies were measured.
+        environment: Where they were measured.
+        profiles: One per sub-network, in the order asked for.
+        noise: What the noise guards did; None where nothing was measured.
+    """
+
+    shape: EncoderShape
+    protocol: LatencyProtocol
+    environment: Environment
+    profiles: tuple[Profile, ...]
+    noise: NoiseReport | None = None
+    _by_config: dict[SubnetConfig, Profile] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that every sub-network is the shape's and has one profile."""
+        by_config = {profile.config: profile for profile in self.profiles}
+        if not self.profiles or len(by_config) != len(self.profiles):
+            raise ValueError("a table has one profile for each of at least one sub-network")
+        for config in by_config:
+            config.validate_for(self.shape)
+        object.__setattr__(self, "_by_config", by_config)
+
+    def __getitem__(self, config: SubnetConfig) -> Profile:
+        """The profile of a sub-network; a KeyError names one that the table lacks."""
+        if config not in self._by_config:
+            raise KeyError(f"the table has no sub-network {config.key}")
+        return self._by_config[config]
+
+    def __contains__(self, config: SubnetConfig) -> bool:
+        """Whether the table has a profile of the sub-network."""
+        return config in self._by_config
+
+    def __iter__(self) -> Iterator[Profile]:
+        """The profiles in order."""
+        return iter(self.profiles)
+
+    def __len__(self) -> int:
+        """The number of sub-networks."""
+        return len(self.profiles)
+
+    def difference(self, other: "LookupTable") -> str | None:
+        """The first field that forbids comparing the two, as "protocol.threads: 1 and 2"."""
+        for name, ours, theirs, names in (
+            ("shape", self.shape, other.shape, _names(EncoderShape)),
+            ("protocol", self.protocol, other.protocol, _names(LatencyProtocol, _MAY_DIFFER)),
+            (
+                "environment",
+                self.environment,
+                other.environment,
+                self.environment.differences(other.environment),
+            ),
+        ):
+            for part in names:
+                one, two = getattr(ours, part), getattr(theirs, part)
+                if one != two:
+                    return f"{name}.{part}: {one} and {two}"
+        return None
+
+    def merged(self, other: "LookupTable") -> "LookupTable":
+        """Both tables' profiles; where both have a sub-network, the other's (newer) one.
+
+        Raises:
+            InputError: When the tables are of different models, machines, runtimes or protocols;
+                the message names the field.
+        """
+        difference = self.difference(other)
+        if difference is not None:
+            raise InputError(
+                f"The two cost tables cannot be merged, they differ in {difference}: profile "
+                "all sub-networks on one machine with one protocol."
+            )
+        profiles = tuple((self._by_config | other._by_config).values())
+        noises = [table.noise for table in (self, other) if table.noise is not None]
+        noise = NoiseReport.total(noises) if noises else None
+        return LookupTable(self.shape, self.protocol, self.environment, profiles, noise)
+
+    def save(self, path: Path) -> None:
+        """Write the table, atomically."""
+        header = {
+            "schema": SCHEMA,
+            "shape": self.shape.to_dict(),
+            "protocol": self.protocol.to_dict(),
+            "environment": self.environment.to_dict(),
+            "space": [profile.config.key for profile in self.profiles],
+            "noise": None if self.noise is None else self.noise.to_dict(),
+        }
+        records = [header, *(profile.to_dict() for profile in self.profiles)]
+        write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a table.
+
+        Raises:
+            InputError: When the file is missing, is no cost table, is damaged or of another
+                version; the message names the file and the field.
+        """
+        if not path.is_file():
+            raise InputError(f"{path} does not exist: profile the sub-networks first.")
+        header, *records = read_records(path) or [{}]
+        if "schema" not in header:
+            raise InputError(f"{path} is not a cost table: its first line has no field 'schema'.")
+        if header["schema"] != SCHEMA:
+            raise InputError(
+                f"{path} has the field schema {header['schema']!r}, this version reads {SCHEMA}: "
+                "profile again."
+            )
+        profiles = tuple(
+            _parsed(path, f"line {number}", record, Profile.from_dict)
+            for number, record in enumerate(records, start=2)
+        )
+        keys = [profile.config.key for profile in profiles]
+        if header.get("space") != keys:
+            raise InputError(
+                f"{path} is damaged: its field 'space' names other sub-networks than its "
+                f"{len(keys)} lines hold; profile again."
+            )
+        noise = header.get("noise")
+        try:
+            return cls(
+                _parsed(path, "shape", header.get("shape"), EncoderShape.from_dict),
+                _parsed(path, "protocol", header.get("protocol"), LatencyProtocol.from_dict),
+                _parsed(path, "environment", header.get("environment"), Environment.from_dict),
+                profiles,
+                None if noise is None else _parsed(path, "noise", noise, NoiseReport.from_dict),
+            )
+        except ValueError as error:
+            raise InputError(f"{path} is damaged: {error}; profile again.") from None
+
+
+def _parsed(path: Path, name: str, record: Any, parse: Callable[[Any], _T]) -> _T:
+    """Parse one part of a file; whatever is wrong with it becomes one sentence."""
+    try:
+        return parse(record)
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise InputError(f"{path} is damaged in {name!r}: {error}; profile again.") from None
+
+
+def _names(record_type: type, left_out: tuple[str, ...] = ()) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(record_type) if part.name not in left_out)
+
+
+def _milliseconds(time_s: float | None) -> float | None:
+    return None if time_s is None else time_s * _MS_PER_S
