@@ -1,0 +1,134 @@
+"""Command-line options made from the fields of a frozen record.
+
+A command asks for them with a parameter annotated `Annotated[Given, FieldsOf(Record, ...)]` and
+receives a dictionary of those that the user gave; the rest keep the record's own defaults. So
+every option is a field of a record, its help is the field's line in the record's docstring, and
+its default cannot drift from the record's.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import typer
+
+Given = dict[str, Any]
+"""Values by field name, of the fields that the user gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsOf:
+    """Which fields of a record become options.
+
+    Attributes:
+        record: A dataclass with an "Attributes:" section in its docstring.
+        panel: The heading that the options are listed under.
+        names: The option of each field that is not simply `--field-name`.
+        without: Fields that become no option.
+    """
+
+    record: type[Any]
+    panel: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    def parameters(self, prefix: str) -> dict[str, inspect.Parameter]:
+        """The option of each field, as a parameter named with `prefix`."""
+        hints = get_type_hints(self.record)
+        helps = _attribute_lines(self.record)
+        return {
+            entry.name: inspect.Parameter(
+                f"{prefix}__{entry.name}",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[
+                    _option_type(hints[entry.name]) | None,
+                    typer.Option(
+                        self.names.get(entry.name, "--" + entry.name.replace("_", "-")),
+                        help=helps[entry.name],
+                        show_default=_shown_default(entry),
+                        rich_help_panel=self.panel,
+                    ),
+                ],
+            )
+            for entry in fields(self.record)
+            if entry.name not in self.without
+        }
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with each `FieldsOf` parameter replaced by that record's options."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, dict[str, inspect.Parameter]] = {}
+    records: dict[str, FieldsOf] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        marker = next((m for m in get_args(hints[name]) if isinstance(m, FieldsOf)), None)
+        if marker is None:
+            parameters.append(parameter.replace(annotation=hints[name]))
+        else:
+            records[name] = marker
+            groups[name] = marker.parameters(name)
+            parameters.extend(groups[name].values())
+
+    def flat(**values: Any) -> None:
+        for group, options in groups.items():
+            given = {entry: values.pop(option.name) for entry, option in options.items()}
+            types = get_type_hints(records[group].record)
+            values[group] = {
+                entry: _field_value(value, types[entry])
+                for entry, value in given.items()
+                if value is not None
+            }
+        command(**values)
+
+    flat.__name__ = command.__name__
+    flat.__doc__ = command.__doc__
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {p.name: p.annotation for p in parameters}
+    return flat
+
+
+def _option_type(hint: Any) -> Any:
+    """The type that typer parses: a tuple is given as words between commas."""
+    hint = _without_none(hint)
+    return str if get_origin(hint) is tuple else hint
+
+
+def _field_value(value: Any, hint: Any) -> Any:
+    hint = _without_none(hint)
+    if get_origin(hint) is not tuple:
+        return value
+    item = get_args(hint)[0]
+    try:
+        return tuple(item(part.strip()) for part in value.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not a list of numbers between commas") from None
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    if hint not in (int, float, str, Path) and get_origin(hint) not in (tuple, Literal):
+        raise TypeError(f"no option type is known for {hint}")
+    return hint
+
+
+def _shown_default(entry: Field[Any]) -> str | bool:
+    default = entry.default
+    if default is None or default is MISSING:
+        return False
+    if isinstance(default, tuple):
+        return ",".join(f"{value:g}" for value in default)
+    return str(default)
+
+
+def _attribute_lines(record: type[Any]) -> dict[str, str]:
+    section = inspect.getdoc(record) or ""
+    _, _, section = section.partition("Attributes:\n")
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(cast(str, text).replace("`", "").split()) for name, text in entries}

@@ -1,0 +1,97 @@
+"""Who may import whom, and what a light start must not load."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ORDER = (
+    "tasks",
+    "dynabert",
+    "powerbert",
+    "profiling",
+    "search",
+    "bort",
+    "baselines",
+    "reports",
+    "pipeline",
+    "cli",
+)
+"""A package imports from itself and from those before it."""
+
+SHARED = ("errors", "storage")
+"""Root modules that every package may import."""
+
+PACKAGES = [name for name in ORDER if (ROOT / name).is_dir()]
+FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def internal_imports(file: Path, *, top_level_only: bool = False) -> set[str]:
+    """The modules of this package that a file imports, named from the root."""
+    tree = ast.parse(file.read_text())
+    parents = file.relative_to(ROOT).parent.parts
+    found = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*parents[: len(parents) - node.level + 1], *(node.module or "").split("."))
+            for alias in node.names:
+                path = [part for part in (*base, alias.name) if part]
+                is_module = ROOT.joinpath(*path).with_suffix(".py").exists()
+                found.add(".".join(path if is_module else path[:-1]))
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_name)
+def test_imports_point_left(file: Path) -> None:
+    own = ORDER.index(file.relative_to(ROOT).parts[0])
+    allowed = {*ORDER[: own + 1], *SHARED, ""}
+    packages = {name.partition(".")[0] for name in internal_imports(file)}
+    assert packages <= allowed
+
+
+def test_only_the_packages_in_order_exist() -> None:
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")}
+    assert packages == set(PACKAGES)
+
+
+def test_every_package_is_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    installed = set(settings["tool"]["setuptools"]["packages"])
+    assert installed == {"paretobert", *(f"paretobert.{name}" for name in PACKAGES)}
+
+
+def test_no_import_cycles() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for file in FILES:
+        graph[module_name(file)] = internal_imports(file, top_level_only=True)
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_file_holds_a_docstring_only(package: str) -> None:
+    body = ast.parse((ROOT / package / "__init__.py").read_text()).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+
+
+def test_light_modules_leave_torch_out() -> None:
+    check = (
+        "import sys, paretobert.reports.page, paretobert.search.query, paretobert.pipeline.run\n"
+        "from paretobert.cli.app import main\n"
+        "main(['--help'])\n"
+        "heavy = {'torch', 'transformers', 'optuna', 'sklearn', 'pandas', 'plotly'}\n"
+        "sys.exit(f'loaded: {heavy & set(sys.modules)}' if heavy & set(sys.modules) else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
