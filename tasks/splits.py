@@ -4,8 +4,10 @@ Examples that share a group, such as repeats of one text, never straddle a split
 balancing by anything but the label.
 """
 
+import math
 import random
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from ..errors import InputError
@@ -145,3 +147,38 @@ def subset(split: TextSplit, indices: Sequence[int]) -> TextSplit:
         second=None if split.second is None else tuple(split.second[i] for i in indices),
         labels=tuple(split.labels[i] for i in indices),
     )
+
+
+def near_duplicates(texts: Sequence[str], *, similarity: float = 0.8) -> list[int]:
+    """Group texts whose sets of words are alike.
+
+    Two texts are alike when the words they share are at least `similarity` of all their words
+    (Jaccard), without case, digits and punctuation; texts alike to a third are in one group. Only
+    texts that share one of their rarest words are compared, which finds every pair: of n words, at
+    least n * similarity are shared, so one of any n - ceil(n * similarity) + 1 is (Chaudhuri,
+    Ganti and Kaushik 2006).
+
+    Returns:
+        A group number per text: the index of the group's first text.
+    """
+    word_sets = [frozenset(re.findall(r"[^\W\d_]+", text.casefold())) for text in texts]
+    frequency = Counter(word for words in word_sets for word in words)
+    group = list(range(len(texts)))
+    holders: dict[str, list[int]] = defaultdict(list)
+
+    def root(i: int) -> int:
+        while group[i] != i:
+            group[i] = group[group[i]]
+            i = group[i]
+        return i
+
+    for i, words in enumerate(word_sets):
+        rarest = sorted(words, key=lambda word: (frequency[word], word))
+        prefix = rarest[: len(words) - math.ceil(len(words) * similarity) + 1]
+        for j in {j for word in prefix for j in holders[word]}:
+            if len(words & word_sets[j]) >= similarity * len(words | word_sets[j]):
+                first, second = sorted((root(i), root(j)))
+                group[second] = first
+        for word in prefix:
+            holders[word].append(i)
+    return [root(i) for i in range(len(texts))]
