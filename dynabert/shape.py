@@ -67,7 +67,7 @@ class EncoderShape:
             vocab_size=config.vocab_size,
             num_positions=config.max_position_embeddings,
             num_token_types=getattr(config, "type_vocab_size", 0),
-            num_labels=config.num_labels,
+            num_labels=config.num_labels or 1,
         )
 
     def to_dict(self) -> dict[str, Any]:

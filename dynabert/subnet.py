@@ -196,6 +196,32 @@ def grid(
     return configs
 
 
+@dataclass(frozen=True, slots=True)
+class ElasticSpace:
+    """The multipliers that a supernet is trained for.
+
+    Attributes:
+        widths: Width multipliers, widest first.
+        depths: Depth multipliers, deepest first.
+    """
+
+    widths: tuple[float, ...] = WIDTHS
+    depths: tuple[float, ...] = DEPTHS
+
+    def configs(self, shape: EncoderShape) -> dict[SubnetConfig, tuple[float, float]]:
+        """Every sub-network of the space, as `grid` gives them."""
+        return grid(shape, widths=self.widths, depths=self.depths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"widths": list(self.widths), "depths": list(self.depths)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(widths=tuple(record["widths"]), depths=tuple(record["depths"]))
+
+
 def _fraction(multiplier: float, name: str) -> Fraction:
     if not 0 < multiplier <= 1:
         raise InputError(f"The {name} multiplier {multiplier} is not in (0, 1].")

@@ -1,0 +1,110 @@
+"""How a supernet is trained, as one record (no torch)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from ..errors import InputError
+from .subnet import DEPTHS, WIDTHS
+
+Recipe = Literal["paper", "sandwich"]
+RECIPES: tuple[Recipe, ...] = ("paper", "sandwich")
+
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """Settings of the training stages; the defaults are the published ones.
+
+    The weight decay is not stated there; BERT's own 0.01 is used, biases and LayerNorm excepted.
+
+    Attributes:
+        recipe: Which sub-networks learn in a step: "paper" is every one of the space (Algorithms
+            2 and 3); "sandwich" is the largest, the smallest and `sandwich_random` random ones
+            (Yu & Huang 2019).
+        sandwich_random: Random sub-networks per step of the sandwich recipe.
+        widths: Width multipliers.
+        depths: Depth multipliers.
+        teacher_epochs: Stage 0, fine-tuning of the full model; 0 when the checkpoint given is
+            already fine-tuned and serves as the teacher.
+        width_epochs: Stage 1, adaptive width.
+        depth_epochs: Stage 2, adaptive width and depth.
+        final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
+        learning_rate: Peak learning rate of every stage, decayed linearly to 0.
+        teacher_learning_rate: The same for stage 0; None for `learning_rate`.
+        warmup_share: Share of a stage's steps over which the learning rate rises from 0.
+        weight_decay: AdamW's decoupled decay.
+        batch_size: Examples per step.
+        clip_norm: Largest norm of a step's gradient.
+        precision: "bf16" autocasts matrix products, "auto" does so where the processor has them.
+        seed: Of initial heads, batch order, dropout and the sandwich's draws.
+        checkpoint_steps: Steps between two checkpoints of a stage.
+    """
+
+    recipe: Recipe = "paper"
+    sandwich_random: int = 2
+    widths: tuple[float, ...] = WIDTHS
+    depths: tuple[float, ...] = DEPTHS
+    teacher_epochs: int = 3
+    width_epochs: int = 3
+    depth_epochs: int = 3
+    final_epochs: int = 0
+    learning_rate: float = 2e-5
+    teacher_learning_rate: float | None = None
+    warmup_share: float = 0.0
+    weight_decay: float = 0.01
+    batch_size: int = 32
+    clip_norm: float = 1.0
+    precision: Precision = "auto"
+    seed: int = 0
+    checkpoint_steps: int = 200
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            InputError: When one is out of its range.
+        """
+        if self.recipe not in RECIPES:
+            raise InputError(f"The recipe {self.recipe!r} is not one of {', '.join(RECIPES)}.")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"The precision {self.precision!r} is not one of {', '.join(PRECISIONS)}."
+            )
+        for name in ("widths", "depths"):
+            multipliers = getattr(self, name)
+            if not multipliers or not all(0 < multiplier <= 1 for multiplier in multipliers):
+                raise InputError(f"The {name} {multipliers} must be multipliers in (0, 1].")
+            if 1.0 not in multipliers:
+                raise InputError(f"The {name} {multipliers} lack 1, the full model.")
+        for name in ("batch_size", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in (
+            "sandwich_random",
+            "teacher_epochs",
+            "width_epochs",
+            "depth_epochs",
+            "final_epochs",
+            "weight_decay",
+        ):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, not {getattr(self, name)}.")
+        for name in ("learning_rate", "teacher_learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, not {value}.")
+        if not 0 <= self.warmup_share < 1:
+            raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self) | {"widths": list(self.widths), "depths": list(self.depths)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        tuples = {name: tuple(record[name]) for name in ("widths", "depths")}
+        return cls(**(dict(record) | tuples))

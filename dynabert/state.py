@@ -1,0 +1,64 @@
+"""The state of an interrupted training stage, in one safetensors file.
+
+It holds the parameters, AdamW's two moments of each and the state of the random generators, so
+that a stage continues to the weights that it would have reached unbroken.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from transformers import PreTrainedModel
+
+from .. import storage
+from ..errors import InputError
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def save_state(
+    path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, *, step: int
+) -> None:
+    """Write the state after `step` steps, atomically."""
+    tensors = {"random": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["random_cuda"] = torch.cuda.get_rng_state()
+    for name, parameter in model.named_parameters():
+        tensors[f"parameter.{name}"] = parameter.detach()
+        for moment in _MOMENTS:
+            tensors[f"{moment}.{name}"] = optimizer.state[parameter][moment]
+    storage.write_bytes(path, save(tensors, {"step": str(step)}))
+
+
+@torch.no_grad()
+def restore_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW) -> int:
+    """Load the state that `save_state` wrote into a model and its new optimizer.
+
+    Returns:
+        The number of steps done; 0, and nothing changed, when there is no file.
+
+    Raises:
+        InputError: When the file is damaged or belongs to another model.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as state:
+            step = int(state.metadata()["step"])
+            for name, parameter in model.named_parameters():
+                parameter.copy_(state.get_tensor(f"parameter.{name}"))
+                moments = {m: state.get_tensor(f"{m}.{name}") for m in _MOMENTS}
+                optimizer.state[parameter] = {
+                    "step": torch.tensor(float(step)),
+                    **{m: tensor.to(parameter.device) for m, tensor in moments.items()},
+                }
+            torch.set_rng_state(state.get_tensor("random"))
+            if torch.cuda.is_available():
+                torch.cuda.set_rng_state(state.get_tensor("random_cuda"))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"The training state {path} is damaged or of another model ({error}): "
+            "delete it to start this stage again."
+        ) from None
+    return step

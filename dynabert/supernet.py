@@ -1,0 +1,142 @@
+"""The supernet: one transformers model that can be run as any of its sub-networks.
+
+DynaBERT sections 2.1 and 2.2. The linear layers of attention and feed-forward networks are
+elastic, dropped layers are passed over; embeddings, LayerNorms and head are shared by all. The
+state dict keeps its stock keys, so a saved supernet is an ordinary checkpoint of the full model
+plus `supernet.json`. For scoring, timing and export a sub-network is first extracted.
+
+Legend: B batch, T tokens, E hidden size, C labels.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self, cast
+
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from ..errors import InputError
+from ..storage import read_json, write_json
+from .elastic import ElasticLinear
+from .families import Projections, family_of
+from .shape import EncoderShape
+from .subnet import ElasticSpace, SubnetConfig
+
+SPACE_FILE = "supernet.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOutput:
+    """What a sub-network computed.
+
+    Attributes:
+        logits: [B, C].
+        hidden: The output [B, T, E] of each kept layer, by the layer's index in the full model.
+    """
+
+    logits: Tensor
+    hidden: dict[int, Tensor]
+
+
+class Supernet:
+    """A full model whose sub-networks share its weights.
+
+    Attributes:
+        model: The transformers model; its state dict has the stock keys.
+        shape: Its sizes.
+        space: The multipliers that it is trained for.
+        active_config: The sub-network that `encode` runs; set by `active` alone.
+    """
+
+    def __init__(self, model: PreTrainedModel, space: ElasticSpace) -> None:
+        """Make `model` elastic in place; its function does not change."""
+        self.model = model
+        self.space = space
+        self.shape = EncoderShape.from_config(model.config)
+        self.active_config = SubnetConfig.full(self.shape)
+        self._family = family_of(model)
+        for layer in self._family.layer_list(model):
+            for field in fields(Projections):
+                path = getattr(self._family, field.name)
+                linear = cast(nn.Linear, layer.get_submodule(path))
+                layer.set_submodule(path, ElasticLinear.from_linear(linear))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load a supernet that `save_pretrained` wrote.
+
+        Raises:
+            InputError: When the folder holds no supernet.
+        """
+        space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{folder} holds no loadable supernet: {reason}") from None
+        return cls(model, space)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the full model's checkpoint and the space into an existing folder."""
+        self.model.save_pretrained(folder)
+        write_json(folder / SPACE_FILE, self.space.to_dict())
+
+    @contextmanager
+    def active(self, config: SubnetConfig) -> Iterator[None]:
+        """Run as the sub-network `config` inside the block, as before after it.
+
+        Raises:
+            InputError: When `config` is larger than the model.
+        """
+        config.validate_for(self.shape)
+        previous = self.active_config
+        self._activate(config)
+        try:
+            yield
+        finally:
+            self._activate(previous)
+
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the embeddings [B, T, E], which all sub-networks share."""
+        return self._family.embed(self.model, batch)
+
+    def encode(self, embeddings: Tensor, batch: Mapping[str, Tensor]) -> EncoderOutput:
+        """Run the active sub-network from the embeddings [B, T, E] on.
+
+        Args:
+            embeddings: What `embed` returned.
+            batch: Its `attention_mask` [B, T] is used.
+        """
+        mask = self._family.mask(self.model, embeddings, batch)
+        layers = self._family.layer_list(self.model)
+        hidden = {}
+        state = embeddings
+        for index in self.active_config.layers:
+            state = layers[index](state, mask)
+            hidden[index] = state
+        return EncoderOutput(self._family.classify(self.model, state), hidden)
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the active sub-network's logits [B, C]."""
+        return self.encode(self.embed(batch), batch).logits
+
+    def _activate(self, config: SubnetConfig) -> None:
+        layers = self._family.layer_list(self.model)
+        hidden_size = self.shape.hidden_size
+        for index, heads, neurons in zip(config.layers, config.heads, config.neurons, strict=True):
+            attention_size = heads * self.shape.head_size
+            projections = self._family.projections(layers[index])
+            for linear, active_in, active_out in (
+                (projections.query, hidden_size, attention_size),
+                (projections.key, hidden_size, attention_size),
+                (projections.value, hidden_size, attention_size),
+                (projections.attention_output, attention_size, hidden_size),
+                (projections.ffn_in, hidden_size, neurons),
+                (projections.ffn_out, neurons, hidden_size),
+            ):
+                cast(ElasticLinear, linear).activate(active_in, active_out)
+        self.active_config = config

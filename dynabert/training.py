@@ -1,0 +1,494 @@
+"""The training stages, from a checkpoint to a trained supernet (DynaBERT section 2, figure 2).
+
+    checkpoint -0-> teacher -> rewired copy -1-> DynaBERT_W -2-> DynaBERT [-3-> fine-tuned]
+
+Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) trains every width at full depth against
+the teacher. Stage 2 (Algorithm 3) trains every width and depth against the fixed DynaBERT_W of
+the same width. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step
+the gradients of the step's sub-networks add up, are clipped once and followed by one update.
+
+The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
+of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
+Left out: augmented data, and stage 2's wider teacher of the published code.
+
+Each stage's result is a folder, each stage saves its state at a step interval, and batches and
+draws depend on the seed and the step alone: a killed run continues to the same weights.
+"""
+
+import math
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .. import storage
+from ..errors import InputError
+from ..tasks.batches import (
+    Batch,
+    EncodedSplit,
+    encode,
+    evaluation_batches,
+    padded,
+    training_batches,
+)
+from ..tasks.task import Task
+from .distillation import (
+    DEPTH_STAGE,
+    WIDTH_STAGE,
+    LossWeights,
+    distillation_loss,
+    prediction_loss,
+)
+from .importance import importance
+from .options import TrainingOptions
+from .precision import autocast, matmul_dtype
+from .rewiring import rewire
+from .shape import EncoderShape
+from .state import restore_state, save_state
+from .subnet import ElasticSpace, SubnetConfig
+from .supernet import Supernet
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a stage is.
+
+    Attributes:
+        stage: "teacher", "width", "depth" or "final".
+        step: Steps done.
+        total_steps: Steps of the whole stage.
+        loss: Loss of the last step, averaged over its sub-networks.
+        examples_per_s: Examples a second since the stage was started or resumed.
+    """
+
+    stage: str
+    step: int
+    total_steps: int
+    loss: float
+    examples_per_s: float
+
+
+def train_supernet(
+    *,
+    model: str | Path,
+    task: Task,
+    folder: Path,
+    options: TrainingOptions,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Train a supernet into `folder`, or continue where an earlier call was stopped.
+
+    Writes `folder/teacher` (the fine-tuned full model) and `folder/supernet`, both with their
+    tokenizer; `folder/checkpoints` holds what a killed run needs and is removed at the end.
+
+    Args:
+        model: A checkpoint of a supported family.
+        task: What is learnt; importance is measured on its search split.
+        folder: The run folder.
+        options: Settings of all stages.
+        progress: Called after every step.
+
+    Raises:
+        InputError: When the checkpoint does not fit the task, or a loss stops being finite.
+    """
+    supernet = folder / "supernet"
+    if supernet.is_dir():
+        return
+    checkpoints = folder / "checkpoints"
+    training = _Training(task, checkpoints, options, progress)
+    teacher = _made(folder / "teacher", lambda: training.teacher(model))
+    rewired = _made(checkpoints / "rewired", lambda: training.rewired(teacher))
+    width = _made(checkpoints / "width", lambda: training.width(rewired, teacher))
+    if options.final_epochs:
+        depth = _made(checkpoints / "depth", lambda: training.depth(width))
+        _made(supernet, lambda: training.final(depth))
+    else:
+        _made(supernet, lambda: training.depth(width))
+    shutil.rmtree(checkpoints)
+
+
+def step_configs(
+    configs: Sequence[SubnetConfig], *, options: TrainingOptions, stage: str, step: int
+) -> list[SubnetConfig]:
+    """Choose the sub-networks that learn in one step, by the recipe.
+
+    Args:
+        configs: The stage's sub-networks, the largest first and the smallest last.
+        options: Recipe, number of random sub-networks, seed.
+        stage: Its name; the draw depends on the seed, the stage and the step alone.
+        step: The step's number.
+    """
+    middle = list(configs[1:-1])
+    if options.recipe == "paper" or len(middle) <= options.sandwich_random:
+        return list(configs)
+    generator = Random(f"{options.seed}/{stage}/{step}")
+    drawn = set(generator.sample(middle, options.sandwich_random))
+    return [c for c in configs if c in drawn or c in (configs[0], configs[-1])]
+
+
+def label_gradients(
+    supernet: Supernet, batch: Batch, configs: Sequence[SubnetConfig], *, dtype: torch.dtype
+) -> float:
+    """Add the gradients of the loss on true labels, for each of `configs`.
+
+    Args:
+        supernet: What learns.
+        batch: Inputs with `labels`.
+        configs: Sub-networks.
+        dtype: Of matrix products.
+
+    Returns:
+        The loss, averaged over the sub-networks.
+    """
+    total = 0.0
+    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
+        for config in configs:
+            with supernet.active(config), autocast(embeddings.device, dtype):
+                logits = supernet.encode(embeddings, batch).logits
+            loss = prediction_loss(logits, batch["labels"])
+            loss.backward()
+            total += loss.item()
+    return total / len(configs)
+
+
+def distillation_gradients(
+    supernet: Supernet,
+    teacher: Supernet,
+    batch: Batch,
+    teacher_configs: Mapping[SubnetConfig, SubnetConfig],
+    *,
+    weights: LossWeights,
+    dtype: torch.dtype,
+) -> float:
+    """Add the gradients of the distillation loss, for each of the sub-networks.
+
+    The output of each kept layer is matched with the teacher's output of the same layer.
+
+    Args:
+        supernet: The student.
+        teacher: The fixed teacher, in evaluation mode.
+        batch: Inputs; labels are not used.
+        teacher_configs: Sub-networks of the student, each with the teacher's sub-network of full
+            depth that it learns from. A teacher's forward pass serves all of its students.
+        weights: Of logits and hidden states.
+        dtype: Of matrix products.
+
+    Returns:
+        The loss, averaged over the sub-networks.
+    """
+    students = defaultdict(list)
+    for config, teacher_config in teacher_configs.items():
+        students[teacher_config].append(config)
+    total = 0.0
+    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
+        with torch.no_grad(), autocast(embeddings.device, dtype):
+            target_embeddings = teacher.embed(batch)
+        for teacher_config, configs in students.items():
+            with (
+                torch.no_grad(),
+                teacher.active(teacher_config),
+                autocast(embeddings.device, dtype),
+            ):
+                target = teacher.encode(target_embeddings, batch)
+            for config in configs:
+                with supernet.active(config), autocast(embeddings.device, dtype):
+                    output = supernet.encode(embeddings, batch)
+                loss = distillation_loss(
+                    logits=(output.logits, target.logits),
+                    embeddings=(embeddings, target_embeddings),
+                    hidden=[(state, target.hidden[i]) for i, state in output.hidden.items()],
+                    mask=batch["attention_mask"],
+                    weights=weights,
+                )
+                loss.backward()
+                total += loss.item()
+    return total / len(teacher_configs)
+
+
+def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
+    """The sub-network of full depth that is as wide as `config`, one width in every layer."""
+    return SubnetConfig(
+        layers=tuple(range(shape.num_layers)),
+        heads=config.heads[:1] * shape.num_layers,
+        neurons=config.neurons[:1] * shape.num_layers,
+    )
+
+
+def load_classifier(
+    checkpoint: str | Path, task: Task, *, seed: int, fine_tuned: bool
+) -> PreTrainedModel:
+    """Load a checkpoint as a classifier for `task`; a missing head is initialised from the seed.
+
+    Args:
+        checkpoint: A folder or a hub name, with weights in safetensors.
+        task: Gives the number and the names of the classes.
+        seed: Of a new head.
+        fine_tuned: The checkpoint must bring a trained head of the task's classes.
+
+    Raises:
+        InputError: When a fine-tuned checkpoint has no head, or one for other classes.
+    """
+    torch.manual_seed(seed)
+    names = dict(enumerate(task.label_names)) or {0: "score"}
+    if fine_tuned:
+        _check_head(checkpoint, task)
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint,
+        num_labels=task.num_labels,
+        id2label=names,
+        label2id={name: index for index, name in names.items()},
+        use_safetensors=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=not fine_tuned,
+        output_loading_info=True,
+    )
+    if fine_tuned and info["missing_keys"]:
+        raise InputError(
+            f"{checkpoint} has no trained classification head ({min(info['missing_keys'])} is "
+            "missing): fine-tune it first, or leave out the option that says it is fine-tuned."
+        )
+    classifier: PreTrainedModel = model
+    return classifier
+
+
+def _check_head(checkpoint: str | Path, task: Task) -> None:
+    config = AutoConfig.from_pretrained(checkpoint)
+    theirs = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    unnamed = theirs == [f"LABEL_{index}" for index in range(len(theirs))]
+    ours = list(task.label_names)
+    if len(theirs) != task.num_labels or (ours and not unnamed and theirs != ours):
+        raise InputError(
+            f"{checkpoint} classifies into {', '.join(theirs)}, but the task {task.name} has "
+            f"{', '.join(ours) or 'a score'}: give a checkpoint that was fine-tuned on this "
+            "task with its classes in this order."
+        )
+
+
+Result = tuple[PreTrainedModel | Supernet, PreTrainedTokenizerBase]
+
+
+class _Training:
+    """One run's data and settings; each method makes one stage's result."""
+
+    def __init__(
+        self,
+        task: Task,
+        checkpoints: Path,
+        options: TrainingOptions,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.task = task
+        self.checkpoints = checkpoints
+        self.options = options
+        self.progress = progress
+        self.space = ElasticSpace(options.widths, options.depths)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = matmul_dtype(options.precision, self.device)
+
+    def teacher(self, checkpoint: str | Path) -> Result:
+        """Stage 0: fine-tune the full model on the labels."""
+        options = self.options
+        model = load_classifier(
+            checkpoint, self.task, seed=options.seed, fine_tuned=options.teacher_epochs == 0
+        )
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        supernet = self._supernet(model)
+        full = [SubnetConfig.full(supernet.shape)]
+        self._run(
+            "teacher",
+            supernet,
+            tokenizer,
+            lambda batch, step: label_gradients(supernet, batch, full, dtype=self.dtype),
+            epochs=options.teacher_epochs,
+            learning_rate=options.teacher_learning_rate or options.learning_rate,
+        )
+        return model, tokenizer
+
+    def rewired(self, teacher: Path) -> Result:
+        """Sort a copy of the teacher's heads and neurons by importance on the search split."""
+        model = AutoModelForSequenceClassification.from_pretrained(teacher)
+        model.to(device=self.device)
+        tokenizer = AutoTokenizer.from_pretrained(teacher)
+        encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
+        batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
+        rewire(model, importance(model, (padded(encoded, b, device=self.device) for b in batches)))
+        return model, tokenizer
+
+    def width(self, rewired: Path, teacher: Path) -> Result:
+        """Stage 1: adaptive width, distilled from the fine-tuned model."""
+        fixed = self._loaded(teacher)
+        full = SubnetConfig.full(fixed.shape)
+        widths = ElasticSpace(self.options.widths, (1.0,))
+        return self._distilled("width", rewired, fixed, widths, lambda config: full)
+
+    def depth(self, width: Path) -> Result:
+        """Stage 2: adaptive width and depth, distilled from DynaBERT_W at the same width."""
+        fixed = self._loaded(width)
+        return self._distilled(
+            "depth",
+            width,
+            fixed,
+            self.space,
+            lambda config: same_width_teacher(config, fixed.shape),
+        )
+
+    def final(self, depth: Path) -> Result:
+        """Stage 3: fine-tune every sub-network on the labels."""
+        supernet = self._loaded(depth)
+        tokenizer = AutoTokenizer.from_pretrained(depth)
+        configs = list(self.space.configs(supernet.shape))
+
+        def gradients(batch: Batch, step: int) -> float:
+            chosen = step_configs(configs, options=self.options, stage="final", step=step)
+            return label_gradients(supernet, batch, chosen, dtype=self.dtype)
+
+        self._run("final", supernet, tokenizer, gradients, epochs=self.options.final_epochs)
+        return supernet, tokenizer
+
+    def _distilled(
+        self,
+        stage: Literal["width", "depth"],
+        start: Path,
+        teacher: Supernet,
+        space: ElasticSpace,
+        teacher_config: Callable[[SubnetConfig], SubnetConfig],
+    ) -> Result:
+        supernet = self._loaded(start)
+        tokenizer = AutoTokenizer.from_pretrained(start)
+        configs = list(space.configs(supernet.shape))
+        weights, epochs = {
+            "width": (WIDTH_STAGE, self.options.width_epochs),
+            "depth": (DEPTH_STAGE, self.options.depth_epochs),
+        }[stage]
+
+        def gradients(batch: Batch, step: int) -> float:
+            chosen = step_configs(configs, options=self.options, stage=stage, step=step)
+            return distillation_gradients(
+                supernet,
+                teacher,
+                batch,
+                {config: teacher_config(config) for config in chosen},
+                weights=weights,
+                dtype=self.dtype,
+            )
+
+        self._run(stage, supernet, tokenizer, gradients, epochs=epochs)
+        return supernet, tokenizer
+
+    def _loaded(self, folder: Path) -> Supernet:
+        return self._supernet(AutoModelForSequenceClassification.from_pretrained(folder))
+
+    def _supernet(self, model: PreTrainedModel) -> Supernet:
+        model.eval()
+        return Supernet(model.to(device=self.device), self.space)
+
+    def _run(
+        self,
+        stage: str,
+        supernet: Supernet,
+        tokenizer: PreTrainedTokenizerBase,
+        gradients: Callable[[Batch, int], float],
+        *,
+        epochs: int,
+        learning_rate: float | None = None,
+    ) -> None:
+        options = self.options
+        encoded = encode(self.task.train, tokenizer, max_length=self.task.max_length)
+        state_file = self.checkpoints / f"{stage}.safetensors"
+        optimizer = _optimizer(supernet.model, weight_decay=options.weight_decay)
+        torch.manual_seed(options.seed)
+        first = restore_state(state_file, supernet.model, optimizer)
+        supernet.model.train()
+        started, seen = time.perf_counter(), 0
+        for step, total, indices in _steps(encoded, epochs=epochs, options=options, first=first):
+            batch = padded(encoded, indices, device=self.device)
+            optimizer.zero_grad(set_to_none=False)
+            loss = gradients(batch, step)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"The loss of stage {stage} is {loss} at step {step + 1}: "
+                    "give a lower learning rate."
+                )
+            torch.nn.utils.clip_grad_norm_(supernet.model.parameters(), options.clip_norm)
+            rate = linear_decay(step, total, warmup_share=options.warmup_share)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (learning_rate or options.learning_rate)
+            optimizer.step()
+            if (step + 1) % options.checkpoint_steps == 0 and step + 1 < total:
+                save_state(state_file, supernet.model, optimizer, step=step + 1)
+            seen += len(indices)
+            per_s = seen / (time.perf_counter() - started)
+            self.progress(Progress(stage, step + 1, total, loss, per_s))
+
+
+def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
+    """The share of the peak learning rate at a step counted from 0: up to 1, then down to 0.
+
+    >>> [linear_decay(step, 4, warmup_share=0.5) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warmup_steps = round(warmup_share * total_steps)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return (total_steps - step) / (total_steps - warmup_steps)
+
+
+@contextmanager
+def _shared_embeddings(
+    supernet: Supernet, batch: Batch, *, dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Embeddings that many sub-networks read; their summed gradient goes back at the end."""
+    embeddings = supernet.embed(batch)
+    leaf = embeddings.detach().requires_grad_()
+    yield leaf
+    embeddings.backward(leaf.grad)
+
+
+def _steps(
+    encoded: EncodedSplit, *, epochs: int, options: TrainingOptions, first: int
+) -> Iterator[tuple[int, int, list[int]]]:
+    per_epoch = math.ceil(len(encoded) / options.batch_size)
+    total = epochs * per_epoch
+    for epoch in range(first // per_epoch, epochs):
+        batches = training_batches(
+            encoded, batch_size=options.batch_size, seed=options.seed, epoch=epoch
+        )
+        for step, indices in enumerate(batches, start=epoch * per_epoch):
+            if step >= first:
+                yield step, total, indices
+
+
+def _optimizer(model: PreTrainedModel, *, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW as for BERT: no decay of biases and LayerNorms."""
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+def _made(folder: Path, make: Callable[[], Result]) -> Path:
+    """Return `folder`, made first unless an earlier call has made it."""
+    if not folder.is_dir():
+        model, tokenizer = make()
+        with storage.folder(folder) as temporary:
+            model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+    return folder
