@@ -22,9 +22,9 @@ from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.errors import InputError
 
-NARROW = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(17, 24))
-SHALLOW = SubnetConfig(layers=(1, 2), heads=(4, 4), neurons=(24, 24))
-UNEVEN = SubnetConfig(layers=(0, 1, 2), heads=(4, 2, 4), neurons=(24, 24, 5))
+NARROW = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(17, 40))
+SHALLOW = SubnetConfig(layers=(1, 2), heads=(4, 4), neurons=(40, 40))
+UNEVEN = SubnetConfig(layers=(0, 1, 2), heads=(4, 2, 4), neurons=(40, 40, 5))
 
 
 def logits(model, batch):
@@ -74,12 +74,12 @@ def test_equals_the_active_supernet(model_type, config, tiny_model, padded_batch
 
 @st.composite
 def configs(draw):
-    layers = sorted(draw(st.sets(st.integers(0, 2), min_size=1)))
+    layers = sorted(draw(st.sets(st.integers(0, 3), min_size=1)))
     sizes = {"min_size": len(layers), "max_size": len(layers)}
     return SubnetConfig(
         layers=tuple(layers),
         heads=tuple(draw(st.lists(st.integers(1, 4), **sizes))),
-        neurons=tuple(draw(st.lists(st.integers(1, 24), **sizes))),
+        neurons=tuple(draw(st.lists(st.integers(1, 40), **sizes))),
     )
 
 
@@ -104,7 +104,7 @@ def test_full_width_is_stock_and_narrow_is_registered(model_type, tiny_model):
     assert type(narrow) is SUBNET_CLASSES[model_type][1]
     assert narrow.config.model_type == f"paretobert-{model_type}"
     assert narrow.config.subnet_heads == [3, 1]
-    assert narrow.config.subnet_neurons == [17, 24]
+    assert narrow.config.subnet_neurons == [17, 40]
     assert type(AutoModelForSequenceClassification.from_config(narrow.config)) is type(narrow)
 
 
@@ -136,7 +136,8 @@ def test_shares_no_memory_and_keeps_nothing_extra(model_type, config, tiny_model
 @pytest.mark.parametrize("config", [NARROW, SHALLOW], ids=lambda config: config.key)
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_keeps_dtype_labels_attention_and_source(model_type, config, tiny_model):
-    model = tiny_model(model_type, attention="eager").to(torch.bfloat16).train()
+    model = tiny_model(model_type).to(torch.bfloat16).train()
+    model.set_attn_implementation("eager")
     model.config.id2label = {0: "no", 1: "maybe", 2: "yes"}
     model.config.label2id = {"no": 0, "maybe": 1, "yes": 2}
     model.config.problem_type = "single_label_classification"
@@ -166,7 +167,7 @@ def test_survives_saving_and_loading(model_type, config, tmp_path, tiny_model, p
 
 def test_a_larger_configuration_is_refused(tiny_model):
     with pytest.raises(InputError, match="has heads 5, but the model allows at most 4"):
-        extract(tiny_model("bert"), SubnetConfig((0,), (5,), (24,)))
+        extract(tiny_model("bert"), SubnetConfig((0,), (5,), (40,)))
 
 
 def test_an_unsupported_family_is_refused():

@@ -9,7 +9,8 @@ from paretobert.dynabert.shape import EncoderShape
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_pieces_compose_to_the_model(model_type, attention, tiny_model, padded_batch):
-    model = tiny_model(model_type, attention=attention)
+    model = tiny_model(model_type)
+    model.set_attn_implementation(attention)
     batch = padded_batch(model_type)
     family = family_of(model)
     with torch.inference_mode():
@@ -19,7 +20,7 @@ def test_pieces_compose_to_the_model(model_type, attention, tiny_model, padded_b
             hidden = layer(hidden, mask)
         logits = family.classify(model, hidden)
         expected = model(**batch).logits
-    assert hidden.shape == (3, 9, 16)
+    assert hidden.shape == (3, 9, 24)
     torch.testing.assert_close(logits, expected, rtol=0, atol=0)
 
 
