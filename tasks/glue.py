@@ -203,6 +203,7 @@ def load_glue_hub(
     """
     try:
         from datasets import load_dataset
+        from datasets.exceptions import DatasetsError
     except ImportError:
         raise InputError(
             f"{glue.name} cannot be fetched from the hub without the package datasets: install it "
@@ -210,7 +211,7 @@ def load_glue_hub(
         ) from None
     try:
         splits = load_dataset(HUB_DATASET, glue.hub_name)
-    except OSError as error:
+    except (OSError, DatasetsError) as error:
         raise InputError(
             f"{glue.name} cannot be fetched from the hub ({error}): "
             "check the connection, or name a local folder with --data."

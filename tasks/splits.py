@@ -13,11 +13,11 @@ from collections.abc import Hashable, Sequence
 from ..errors import InputError
 from .task import TextSplit
 
-MAX_SEARCH_SIZE = 2000
-"""Examples held out for search at most: an accuracy of .9 is then known to within 1.3 points."""
+MAX_HELD_OUT = 2000
+"""Examples held out by default at most: an accuracy of .9 is then known to within 1.3 points."""
 
-SEARCH_SHARE = 0.1
-"""Share of the training data held out for search, below that limit."""
+HELD_OUT_SHARE = 0.1
+"""Share of the data held out by default, below that limit."""
 
 QUANTILES = 10
 """Strata of regression labels."""
@@ -39,9 +39,15 @@ def hold_out_search(
     Raises:
         InputError: When a part would be empty.
     """
-    wanted = min(MAX_SEARCH_SIZE, round(len(train) * SEARCH_SHARE)) if size is None else size
-    remaining, search = hold_out(train, sizes=(wanted,), seed=seed)
+    remaining, search = hold_out(train, sizes=(part_size(len(train), size),), seed=seed)
     return remaining, search
+
+
+def part_size(num_examples: int, wanted: int | None) -> int:
+    """The size of a held-out part: as wanted, or by default a tenth, at most 2,000."""
+    if wanted is not None:
+        return wanted
+    return max(1, min(MAX_HELD_OUT, round(num_examples * HELD_OUT_SHARE)))
 
 
 def hold_out(
@@ -72,7 +78,7 @@ def hold_out(
     members = [
         [i for i, part in enumerate(parts) if part == number] for number in range(len(sizes) + 1)
     ]
-    if not all(members):
+    if sum(sizes) >= len(split) or not all(members):
         raise InputError(
             f"{len(split)} examples ({len(set(keys))} different ones) are too few to hold out "
             f"{' and '.join(map(str, sizes))} of them: give more data, or other sizes."

@@ -1,0 +1,184 @@
+"""Metrics against published numbers, scikit-learn and SciPy; intervals; paired comparisons."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from paretobert.tasks.metrics import (
+    FROM_COUNTS,
+    Evaluation,
+    _resampled_from_counts,
+    compare,
+    score,
+    score_predictions,
+)
+
+
+def evaluation(labels, predictions, *metrics):
+    return score_predictions(
+        task="t", split="search", metrics=metrics, labels=labels, predictions=predictions
+    )
+
+
+def test_wilson_interval_of_newcombe_1998_example():
+    """Newcombe (1998), table I: 81 of 263 gives .2553 to .3662; 0 of 20 gives 0 to .1611."""
+    labels = (1,) * 263
+    found = score("accuracy", labels, (1,) * 81 + (0,) * 182)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
+    none = score("accuracy", (1,) * 20, (0,) * 20)
+    assert none.low == pytest.approx(0, abs=1e-12)
+    assert round(none.high, 4) == 0.1611
+
+
+def test_pearson_interval_is_scipys():
+    generator = np.random.default_rng(0)
+    labels = generator.normal(size=60)
+    predictions = labels + generator.normal(size=60)
+    expected = stats.pearsonr(labels, predictions).confidence_interval(0.95)
+    found = score("pearson", tuple(labels.tolist()), tuple(predictions.tolist()))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    wider = score("spearman", tuple(labels.tolist()), tuple(predictions.tolist()))
+    assert wider.value == pytest.approx(stats.spearmanr(labels, predictions).statistic)
+    assert wider.low < wider.value < wider.high
+
+
+SKLEARN = {
+    "f1": lambda y, p: sklearn_metrics.f1_score(y, p, pos_label=1, zero_division=0.0),
+    "macro_f1": lambda y, p: sklearn_metrics.f1_score(y, p, average="macro", zero_division=0.0),
+    "matthews": sklearn_metrics.matthews_corrcoef,
+}
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", SKLEARN)
+def test_metrics_from_counts_are_sklearns(name, data):
+    classes = 1 if name == "f1" else 3
+    column = st.lists(st.integers(0, classes), min_size=12, max_size=12)
+    labels, predictions = np.array(data.draw(column)), np.array(data.draw(column))
+    present = np.unique([labels, predictions])
+    actual, guessed = labels[:, None] == present, predictions[:, None] == present
+    counts = [x.sum(0, keepdims=True).astype(float) for x in (actual & guessed, actual, guessed)]
+    (found,) = FROM_COUNTS[name](counts[0], np.stack(counts[1:]), present)
+    assert found == pytest.approx(SKLEARN[name](labels, predictions))
+
+
+def test_bootstrap_from_counts_agrees_with_drawing_examples():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(2, size=300)
+    predictions = np.where(generator.random(300) < 0.8, labels, 1 - labels)
+    (found,) = _resampled_from_counts("matthews", labels.tolist(), [predictions.tolist()], seed=1)
+    direct = []
+    for _ in range(400):
+        drawn = generator.integers(300, size=300)
+        direct.append(sklearn_metrics.matthews_corrcoef(labels[drawn], predictions[drawn]))
+    assert found.mean() == pytest.approx(np.mean(direct), abs=0.01)
+    assert found.std() == pytest.approx(np.std(direct), rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "macro_f1", "matthews"])
+def test_interval_holds_the_value_and_shrinks_with_more_examples(name):
+    labels, predictions = (0, 1, 1, 0, 1), (0, 1, 0, 0, 1)
+    few, many = (score(name, labels * k, predictions * k) for k in (10, 100))
+    assert few.low < few.value < few.high
+    assert many.high - many.low < (few.high - few.low) / 2
+    assert few == score(name, labels * 10, predictions * 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("pearson", (0.0, 1.0, 2.0, 4.0)), ("spearman", (0.0, 1.0, 2.0, 4.0)), ("matthews", (0, 1))],
+)
+def test_constant_predictions_count_as_no_correlation(name, labels):
+    assert score(name, labels, (1,) * len(labels)).value == 0
+
+
+def test_perfect_and_tiny_correlations_have_finite_intervals():
+    perfect = score("pearson", (0.0, 1.0, 2.0, 3.0), (0.0, 1.0, 2.0, 3.0))
+    assert perfect.value == pytest.approx(1)
+    assert perfect.low > 0.99
+    tiny = score("pearson", (0.0, 1.0, 2.0), (0.0, 2.0, 1.0))
+    assert (tiny.low, tiny.high) == (-1, 1)
+
+
+def test_evaluation_keeps_outcomes_and_survives_json():
+    found = evaluation((0, 1, 1, 2), (0, 1, 2, 2), "accuracy", "macro_f1")
+    assert found.value == 0.75
+    assert found.correct == (True, True, False, True)
+    assert found.others["macro_f1"].low <= found.others["macro_f1"].value
+    assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_evaluation_refuses_columns_of_different_lengths():
+    record = evaluation((0, 1), (0, 1), "accuracy").to_dict() | {"n": 3}
+    with pytest.raises(ValueError, match="2 labels and 2 predictions for n=3"):
+        Evaluation.from_dict(record)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_accuracy_ties_exactly_when_mcnemar_does_not_reject(outcomes):
+    labels = (1,) * len(outcomes)
+    a, b = (
+        evaluation(labels, tuple(int(right) for right in side), "accuracy")
+        for side in zip(*outcomes, strict=True)
+    )
+    found = compare(a, b)
+    only_a = sum(x and not y for x, y in outcomes)
+    discordant = sum(x != y for x, y in outcomes)
+    p_value = stats.binomtest(only_a, discordant).pvalue if discordant else 1.0
+    assert found.tie == (p_value > 0.05)
+    assert found.difference == pytest.approx((2 * only_a - discordant) / len(outcomes))
+    assert found.low <= found.difference + 1e-12
+    assert found.difference <= found.high + 1e-12
+    swapped = compare(b, a)
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
+def test_other_class_metrics_compare_by_paired_bootstrap(metric):
+    labels = (0, 1) * 200
+    good = tuple(label if i % 10 else 1 - label for i, label in enumerate(labels))
+    poor = tuple(label if i % 3 else 1 - label for i, label in enumerate(labels))
+    a, b = (evaluation(labels, predictions, metric) for predictions in (good, poor))
+    assert compare(a, a).tie
+    found = compare(a, b)
+    assert not found.tie
+    assert found.to_dict()["tie"] is False
+    assert found.low < found.difference < found.high
+
+
+def test_correlations_compare_by_paired_bootstrap():
+    generator = np.random.default_rng(0)
+    labels = generator.normal(size=200)
+    good, poor = (labels + generator.normal(size=200) * noise for noise in (0.3, 2))
+    a, b = (
+        evaluation(tuple(labels.tolist()), tuple(side.tolist()), "spearman")
+        for side in (good, poor)
+    )
+    assert compare(a, a).tie
+    assert compare(a, b).low > 0
+
+
+def test_only_evaluations_of_the_same_examples_compare():
+    a = evaluation((0, 1), (0, 1), "accuracy")
+    b = evaluation((1, 1), (0, 1), "accuracy")
+    with pytest.raises(ValueError, match="only evaluations of the same examples compare"):
+        compare(a, b)
+
+
+def test_reading_tasks_needs_no_heavy_package():
+    code = (
+        "import sys, paretobert.tasks.metrics, paretobert.tasks.task, paretobert.tasks.loading; "
+        "print(*sorted({'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'pyarrow', "
+        "'datasets'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
