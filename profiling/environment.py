@@ -21,14 +21,14 @@ ISA_FLAGS = (
 )
 """Instruction-set flags that change how fast matrix products run, as Linux spells them."""
 
-PACKAGES = ("torch", "transformers", "numpy", "paretobert")
-"""Distributions whose versions are recorded."""
+PACKAGES = ("torch", "transformers")
+"""Distributions whose code is timed."""
 
 MACHINE_FIELDS = (
-    *("processor", "isa_flags", "num_cores", "cgroup_cpus", "gpu", "gpu_driver"),
+    *("processor", "isa_flags", "num_cores", "cgroup_cpus", "governor", "gpu", "gpu_driver"),
     *("system", "python", "versions"),
 )
-"""Fields that must agree before two tables are merged; load, governor and commit may differ."""
+"""Fields that must agree before two tables are merged; load and commit may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Environment:
         system: Operating system and machine type.
         python: Version of Python.
         versions: Versions of `PACKAGES`.
+        paretobert: Version of this project.
         gpu: Name of the CUDA device measured on, None on a CPU.
         gpu_driver: Version of its driver.
         load_before: Load average of the last minute when the record was made.
@@ -61,6 +62,7 @@ class Environment:
     system: str
     python: str
     versions: dict[str, str]
+    paretobert: str | None
     gpu: str | None
     gpu_driver: str | None
     load_before: float | None
@@ -85,7 +87,8 @@ class Environment:
             memory_gib=_memory_gib(),
             system=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
-            versions=_versions(),
+            versions={name: found for name in PACKAGES if (found := _version(name))},
+            paretobert=_version("paretobert"),
             gpu=gpu,
             gpu_driver=driver,
             load_before=_load(),
@@ -166,14 +169,11 @@ def _memory_gib() -> float | None:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _gpu(device: str) -> tuple[str | None, str | None]:

@@ -16,6 +16,9 @@ RUNTIMES = ("eager",)
 PRECISIONS = ("fp32",)
 """Number formats that can be measured."""
 
+STOPPING = ("min_rounds", "half_width", "front_half_width", "time_budget_s", "seed")
+"""Fields that decide when measuring ends and with which random numbers, not what is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyProtocol:
@@ -125,6 +128,11 @@ class LatencyProtocol:
             f"batch {self.batch_size} x {self.seq_len} tokens, {self.device}, {threads}, "
             f"{self.runtime} {self.precision}"
         )
+
+    def differences(self, other: "LatencyProtocol") -> tuple[str, ...]:
+        """Names of the fields, those of `STOPPING` aside, in which the two differ, in order."""
+        names = (field.name for field in fields(self) if field.name not in STOPPING)
+        return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

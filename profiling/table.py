@@ -6,15 +6,16 @@ sub-network. It is written as a whole, so a table is complete or it is not there
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..storage import read_records, write_text
+from .conditions import Conditions, parsed
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .statistics import Estimate, Measurement, NoiseReport, paired_ratio
@@ -23,9 +24,6 @@ SCHEMA = 1
 """Version of the file's layout."""
 
 _MS_PER_S = 1000.0
-_MAY_DIFFER = ("seed", "time_budget_s")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,23 +218,10 @@ class LookupTable:
         """The number of sub-networks."""
         return len(self.profiles)
 
-    def difference(self, other: "LookupTable") -> str | None:
-        """The first field that forbids comparing the two, as "protocol.threads: 1 and 2"."""
-        for name, ours, theirs, names in (
-            ("shape", self.shape, other.shape, _names(EncoderShape)),
-            ("protocol", self.protocol, other.protocol, _names(LatencyProtocol, _MAY_DIFFER)),
-            (
-                "environment",
-                self.environment,
-                other.environment,
-                self.environment.differences(other.environment),
-            ),
-        ):
-            for part in names:
-                one, two = getattr(ours, part), getattr(theirs, part)
-                if one != two:
-                    return f"{name}.{part}: {one} and {two}"
-        return None
+    @property
+    def conditions(self) -> Conditions:
+        """What the latencies depend on besides the sub-network."""
+        return Conditions(self.shape, self.protocol, self.environment)
 
     def merged(self, other: "LookupTable") -> "LookupTable":
         """Both tables' profiles; where both have a sub-network, the other's (newer) one.
@@ -245,7 +230,7 @@ class LookupTable:
             InputError: When the tables are of different models, machines, runtimes or protocols;
                 the message names the field.
         """
-        difference = self.difference(other)
+        difference = self.conditions.difference(other.conditions)
         if difference is not None:
             raise InputError(
                 f"The two cost tables cannot be merged, they differ in {difference}: profile "
@@ -260,9 +245,7 @@ class LookupTable:
         """Write the table, atomically."""
         header = {
             "schema": SCHEMA,
-            "shape": self.shape.to_dict(),
-            "protocol": self.protocol.to_dict(),
-            "environment": self.environment.to_dict(),
+            **self.conditions.to_dict(),
             "space": [profile.config.key for profile in self.profiles],
             "noise": None if self.noise is None else self.noise.to_dict(),
         }
@@ -287,39 +270,27 @@ class LookupTable:
                 f"{path} has the field schema {header['schema']!r}, this version reads {SCHEMA}: "
                 "profile again."
             )
+        conditions = Conditions.read(path, header)
         profiles = tuple(
-            _parsed(path, f"line {number}", record, Profile.from_dict)
+            parsed(path, f"line {number}", record, Profile.from_dict)
             for number, record in enumerate(records, start=2)
         )
         keys = [profile.config.key for profile in profiles]
         if header.get("space") != keys:
             raise InputError(
-                f"{path} is damaged: its field 'space' names other sub-networks than its "
-                f"{len(keys)} lines hold; profile again."
+                f"{path} is damaged in 'space': it names other sub-networks than its "
+                f"{len(keys)} lines hold; delete it and profile again."
             )
         noise = header.get("noise")
-        try:
-            return cls(
-                _parsed(path, "shape", header.get("shape"), EncoderShape.from_dict),
-                _parsed(path, "protocol", header.get("protocol"), LatencyProtocol.from_dict),
-                _parsed(path, "environment", header.get("environment"), Environment.from_dict),
-                profiles,
-                None if noise is None else _parsed(path, "noise", noise, NoiseReport.from_dict),
-            )
-        except ValueError as error:
-            raise InputError(f"{path} is damaged: {error}; profile again.") from None
-
-
-def _parsed(path: Path, name: str, record: Any, parse: Callable[[Any], _T]) -> _T:
-    """Parse one part of a file; whatever is wrong with it becomes one sentence."""
-    try:
-        return parse(record)
-    except (KeyError, TypeError, ValueError, InputError) as error:
-        raise InputError(f"{path} is damaged in {name!r}: {error}; profile again.") from None
-
-
-def _names(record_type: type, left_out: tuple[str, ...] = ()) -> tuple[str, ...]:
-    return tuple(part.name for part in fields(record_type) if part.name not in left_out)
+        report = None if noise is None else parsed(path, "noise", noise, NoiseReport.from_dict)
+        return parsed(
+            path,
+            "space",
+            profiles,
+            lambda found: cls(
+                conditions.shape, conditions.protocol, conditions.environment, found, report
+            ),
+        )
 
 
 def _milliseconds(time_s: float | None) -> float | None:
