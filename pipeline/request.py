@@ -1,0 +1,65 @@
+"""What a run is asked: the record that `run.json` keeps and that decides every result (no torch)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..dynabert.options import TrainingOptions
+from ..errors import InputError
+from ..profiling.protocol import LatencyProtocol
+from ..search.options import SearchOptions
+from ..tasks.loading import TaskRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Everything that a run was asked, with every option resolved.
+
+    Attributes:
+        model: The checkpoint's name: `minilm`, an absolute folder or a hub name.
+        fingerprint: Of the checkpoint's config and weights.
+        task: Which task, from where.
+        training: How the supernet is trained.
+        protocol: How latencies are measured.
+        search: How sub-networks are searched.
+    """
+
+    model: str
+    fingerprint: str
+    task: TaskRequest
+    training: TrainingOptions
+    protocol: LatencyProtocol
+    search: SearchOptions
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        record = {
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "task": self.task.to_dict(),
+            "training": self.training.to_dict(),
+            "protocol": self.protocol.to_dict(),
+            "search": self.search.to_dict(),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(record))
+        return plain
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote.
+
+        Raises:
+            InputError: When a part is missing or unknown.
+        """
+        try:
+            return cls(
+                model=record["model"],
+                fingerprint=record["fingerprint"],
+                task=TaskRequest.from_dict(record["task"]),
+                training=TrainingOptions.from_dict(record["training"]),
+                protocol=LatencyProtocol.from_dict(record["protocol"]),
+                search=SearchOptions.from_dict(record["search"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"The run's record of what was asked is damaged: {error}.") from None
