@@ -19,10 +19,10 @@ def make_tiny_model(
     family = FAMILIES[model_type]
     sizes = {
         "vocab_size": vocab_size,
-        "hidden_size": 16,
+        "hidden_size": 24,
         "num_attention_heads": 4,
-        "num_hidden_layers": 3,
-        family.ffn_size_attribute: 24,
+        "num_hidden_layers": 4,
+        family.ffn_size_attribute: 40,
         "max_position_embeddings": 40,
         "num_labels": 3,
         "pad_token_id": PAD,
@@ -54,7 +54,7 @@ def make_padded_batch(
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., PreTrainedModel]:
-    """Three layers of four heads of size 4, every parameter randomised, in eval mode."""
+    """Four layers of four heads of size 6, every parameter randomised, in eval mode."""
     return make_tiny_model
 
 
