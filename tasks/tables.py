@@ -34,6 +34,19 @@ class Table:
     rows: tuple[Row, ...]
     lines: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse a table without rows, or with columns that cannot be told apart.
+
+        Raises:
+            InputError: Then.
+        """
+        if not self.rows:
+            raise InputError(f"{self.path} holds no examples.")
+        if len(set(self.columns)) < len(self.columns):
+            raise InputError(
+                f"{self.path} has two columns of one name: {', '.join(self.columns)}."
+            )
+
     def column(self, name: str) -> list[Any]:
         """The cells of one column.
 
@@ -59,12 +72,7 @@ def read_table(path: Path) -> Table:
         raise InputError(
             f"{path} is none of the formats that are read, which are {', '.join(READERS)}."
         )
-    table = reader(path)
-    if not table.rows:
-        raise InputError(f"{path} holds no examples.")
-    if len(set(table.columns)) < len(table.columns):
-        raise InputError(f"{path} has two columns of one name: {', '.join(table.columns)}.")
-    return table
+    return reader(path)
 
 
 def read_tsv(
