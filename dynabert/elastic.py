@@ -41,7 +41,7 @@ class ElasticLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [..., I] to [..., O]."""
-        output: Tensor = _SlicedLinear.apply(
+        output: Tensor = _SlicedLinear.apply(  # type: ignore[no-untyped-call]
             input, self.weight, self.bias, self.active_in, self.active_out
         )
         return output

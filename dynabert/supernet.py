@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from ..errors import InputError
 from ..storage import read_json, write_json
+from .dropout import PackedDropout
 from .elastic import ElasticLinear
 from .families import Projections, family_of
 from .shape import EncoderShape
@@ -62,6 +63,9 @@ class Supernet:
                 path = getattr(self._family, field.name)
                 linear = cast(nn.Linear, layer.get_submodule(path))
                 layer.set_submodule(path, ElasticLinear.from_linear(linear))
+        for path, module in list(model.named_modules()):
+            if type(module) is nn.Dropout:
+                model.set_submodule(path, PackedDropout.from_dropout(module))
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -27,7 +27,7 @@ from random import Random
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -322,7 +322,7 @@ class _Training:
     def rewired(self, teacher: Path) -> Result:
         """Sort a copy of the teacher's heads and neurons by importance on the search split."""
         model = AutoModelForSequenceClassification.from_pretrained(teacher)
-        model.to(device=self.device)
+        nn.Module.to(model, self.device)
         tokenizer = AutoTokenizer.from_pretrained(teacher)
         encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
         batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
@@ -394,8 +394,8 @@ class _Training:
         return self._supernet(AutoModelForSequenceClassification.from_pretrained(folder))
 
     def _supernet(self, model: PreTrainedModel) -> Supernet:
-        model.eval()
-        return Supernet(model.to(device=self.device), self.space)
+        nn.Module.to(model.eval(), self.device)
+        return Supernet(model, self.space)
 
     def _run(
         self,
