@@ -1,5 +1,6 @@
 """From a table's cells to texts and labels, refusing what cannot be learnt from (no torch)."""
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +9,8 @@ from typing import Any
 
 from ..errors import InputError
 from .tables import Table
+
+logger = logging.getLogger(__name__)
 
 
 def texts(table: Table, columns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
@@ -89,6 +92,8 @@ def as_number(cell: Any) -> float | None:
 def without_empty_texts(table: Table, columns: Sequence[str]) -> Table:
     """Leave out the rows of which a text is empty."""
     filled = [all(cells) for cells in zip(*(table.column(name) for name in columns), strict=True)]
+    if not all(filled):
+        logger.warning("%s: %d rows with an empty text left out", table.path, filled.count(False))
     return replace(
         table,
         rows=tuple(compress(table.rows, filled)),

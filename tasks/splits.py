@@ -50,37 +50,29 @@ def part_size(num_examples: int, wanted: int | None) -> int:
     return max(1, min(MAX_HELD_OUT, round(num_examples * HELD_OUT_SHARE)))
 
 
-def hold_out(
-    split: TextSplit,
-    *,
-    sizes: Sequence[int],
-    seed: int,
-    groups: Sequence[Hashable] | None = None,
-) -> tuple[TextSplit, ...]:
-    """Hold disjoint parts out of a split.
+def hold_out(split: TextSplit, *, sizes: Sequence[int], seed: int) -> tuple[TextSplit, ...]:
+    """Hold disjoint parts out of a split; repeats of a text, as `text_keys` has it, stay together.
 
     Args:
         split: What to divide.
-        sizes: Wanted number of examples of each part; whole groups are kept, so that a part may
-            be smaller by a few.
+        sizes: Wanted number of examples of each part; a part may be smaller by a few, because
+            repeats stay together.
         seed: The same seed gives the same parts.
-        groups: A key per example; examples with equal keys stay in one part. By default the
-            texts themselves, without case, punctuation and spacing.
 
     Returns:
         What remains, then each part, all in the order of `split`.
 
     Raises:
-        InputError: When a part would be empty.
+        InputError: When nothing would remain, or a part would be empty.
     """
-    keys = text_keys(split) if groups is None else groups
+    keys = text_keys(split)
     parts = assign_parts(strata(split.labels), keys, sizes=sizes, seed=seed)
     members = [
         [i for i, part in enumerate(parts) if part == number] for number in range(len(sizes) + 1)
     ]
     if sum(sizes) >= len(split) or not all(members):
         raise InputError(
-            f"{len(split)} examples ({len(set(keys))} different ones) are too few to hold out "
+            f"{len(split)} examples ({len(set(keys))} of them different) are too few to hold out "
             f"{' and '.join(map(str, sizes))} of them: give more data, or other sizes."
         )
     return tuple(subset(split, indices) for indices in members)

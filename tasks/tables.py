@@ -8,6 +8,7 @@ that names file and line.
 import csv
 import io
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from ..errors import InputError
 
 Row = tuple[Any, ...]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,8 @@ def _checked(
         raise InputError(
             f"{path}, line {number}, has {len(row)} columns where {len(columns)} are expected."
         )
+    if len(whole) < len(numbered):
+        logger.warning("%s: %d broken rows left out", path, len(numbered) - len(whole))
     return Table(
         path=path,
         columns=columns,

@@ -58,13 +58,13 @@ def test_mnli_reports_on_both_dev_sets_and_finds_columns_by_name(tmp_path):
     short = "index\tsentence1\tsentence2\tgold_label\n0\ta\tb\tcontradiction\n"
     (tmp_path / "train.tsv").write_text("\n".join([full, *rows]))
     (tmp_path / "dev_matched.tsv").write_text(short)
-    (tmp_path / "dev_mismatched.tsv").write_text(short * 1)
+    (tmp_path / "dev_mismatched.tsv").write_text(short)
     task = load_task(TaskRequest("mnli", data=tmp_path))
     assert list(task.splits) == ["train", "search", "report", "report-mismatched"]
     assert task.report.labels == (2,)
 
 
-def test_qqp_skips_the_official_files_broken_rows(tmp_path):
+def test_qqp_skips_the_official_files_broken_rows(tmp_path, caplog):
     rows = [f"why {i} ?\thow {i} ?\t{i % 2}" for i in range(20)]
     header = "question1\tquestion2\tis_duplicate"
     (tmp_path / "train.tsv").write_text("\n".join([header, *rows, "torn", "\tempty\t1"]))
@@ -72,6 +72,8 @@ def test_qqp_skips_the_official_files_broken_rows(tmp_path):
     task = load_task(TaskRequest("qqp", data=tmp_path))
     assert len(task.train) + len(task.search) == 20
     assert "subset" in task.source
+    assert "1 broken rows left out" in caplog.text
+    assert "1 rows with an empty text left out" in caplog.text
 
 
 def test_missing_folder_and_files_are_named(tmp_path):
