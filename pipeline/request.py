@@ -1,4 +1,4 @@
-"""What a run is asked: the record that `run.json` keeps and that decides every result (no torch)."""
+"""What a run is asked: the record that `run.json` keeps; it decides every result (no torch)."""
 
 import json
 from collections.abc import Mapping

@@ -1,0 +1,92 @@
+"""What a person sees: messages and progress on standard error, results on standard output."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from ..dynabert.training import Progress as TrainingProgress
+    from ..profiling.latency import Progress as LatencyProgress
+
+SECONDS_BETWEEN_LINES = 15.0
+"""Without a terminal, progress is a line now and then instead of a bar."""
+
+
+def say(message: str) -> None:
+    """Print a message for a person; rich's markup is understood."""
+    Console(stderr=True, soft_wrap=True).print(message, highlight=False)
+
+
+def show(result: object) -> None:
+    """Print a result: a line of text, or a table of rich's."""
+    Console(width=None if Console().is_terminal else 120).print(result, highlight=False)
+
+
+def show_json(record: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(record, indent=2))
+
+
+def log_to_stderr() -> None:
+    """Show the package's warnings as messages."""
+    handler = RichHandler(
+        console=Console(stderr=True), show_time=False, show_path=False, show_level=False
+    )
+    logger = logging.getLogger("paretobert")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING)
+
+
+class Meter:
+    """The progress of one step, as a bar per stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Start with no bar."""
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._last_line_s = time.monotonic()
+
+    def training(self, state: "TrainingProgress") -> None:
+        """Show where a training stage is."""
+        detail = f"loss {state.loss:.3f}  {state.examples_per_s:.0f} examples/s"
+        self._update(state.stage, state.step, state.total_steps, detail)
+
+    def latency(self, state: "LatencyProgress") -> None:
+        """Show how many rounds have been measured; visits count as parts of a round."""
+        rounds = state.num_rounds + state.num_visits / state.visits_per_round
+        total = max(state.min_rounds, state.num_rounds + 1)
+        self._update("latency", rounds, total, f"{state.num_rounds} rounds")
+
+    def evaluation(self, done: int, total: int) -> None:
+        """Show how many sub-networks have been scored."""
+        self._update("search", done, total, f"{done} of {total} sub-networks")
+
+    def _update(self, stage: str, done: float, total: float, detail: str) -> None:
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, detail=detail)
+        self._progress.update(self._bars[stage], completed=done, total=total, detail=detail)
+        silent_s = time.monotonic() - self._last_line_s
+        if not self._progress.console.is_terminal and silent_s >= SECONDS_BETWEEN_LINES:
+            self._last_line_s = time.monotonic()
+            say(f"{stage}: {done / total:.0%}, {detail}")
+
+
+@contextmanager
+def meter() -> Iterator[Meter]:
+    """Show bars on standard error while a step runs."""
+    columns = (
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+        yield Meter(progress)
