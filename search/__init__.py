@@ -1,1 +1,1 @@
-"""search."""
+"""Which sub-networks are worth having: constraints, objectives, studies, fronts and queries."""

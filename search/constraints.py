@@ -1,0 +1,82 @@
+"""Limits on quantities, and how far a network is from keeping them (no torch).
+
+A violation of 0 or less is feasible, for lower limits as for upper ones. A measured latency is
+judged by the upper end of its interval, so that a network that fits a budget still fits when it is
+measured again; a score is judged by its value, because its interval is about other examples, not
+about the measuring. A network without a value cannot be judged.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..profiling.table import LatencySummary
+from .quantities import QUANTITIES, Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """An upper limit on a cost, or a lower limit on the score.
+
+    Attributes:
+        quantity: A name from `QUANTITIES`.
+        limit: The worst value that is still allowed, above 0.
+    """
+
+    quantity: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        """Check the name and the limit."""
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"quantity must be one of {tuple(QUANTITIES)}, not {self.quantity!r}")
+        if not (math.isfinite(self.limit) and self.limit > 0):
+            raise ValueError(f"limit must be a positive number, not {self.limit!r}")
+
+    def __str__(self) -> str:
+        """The constraint for a reader.
+
+        >>> str(Constraint("latency_ms", 5))
+        'latency <= 5 ms'
+        """
+        return self.phrase()
+
+    @property
+    def kind(self) -> Quantity:
+        """The limited quantity's row of the table."""
+        return QUANTITIES[self.quantity]
+
+    def phrase(self, *, metric: str = "accuracy") -> str:
+        """The constraint for a reader, with the name of the task's primary metric."""
+        word = metric if self.quantity == "accuracy" else self.kind.word
+        sign = ">=" if self.kind.larger_is_better else "<="
+        return f"{word} {sign} {self.kind.text(self.limit)}"
+
+    def violation(self, value: float) -> float:
+        """How far a value is beyond the limit, in the quantity's unit; 0 or less is feasible."""
+        return self.kind.signed(value) - self.kind.signed(self.limit)
+
+    def relative_violation(self, value: float) -> float:
+        """The violation as a share of the limit, comparable between quantities."""
+        return self.violation(value) / self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"quantity": self.quantity, "limit": self.limit}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**record)
+
+
+def judged_latency_ms(latency: LatencySummary) -> float:
+    """The latency that a budget is held against: the upper end of its interval."""
+    return latency.high_ms
+
+
+def total_violation(constraints: Sequence[Constraint], values: Mapping[str, float]) -> float:
+    """The relative violations beyond the limits, summed; 0 when every limit is kept."""
+    violations = (entry.relative_violation(values[entry.quantity]) for entry in constraints)
+    return sum(violation for violation in violations if violation > 0)

@@ -1,0 +1,79 @@
+"""What a search is asked (no torch, no Optuna)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+from ..errors import InputError
+from .budget import BudgetWord, parse_budget
+from .constraints import Constraint
+from .quantities import quantity_named
+
+Sampler = Literal["grid", "nsga2", "tpe"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What a search is asked.
+
+    Attributes:
+        objectives: Quantities to trade, from accuracy, latency_ms, num_params and num_flops.
+        sampler: `grid` tries every sub-network; `nsga2` and `tpe` let Optuna choose.
+        num_trials: Sub-networks that `nsga2` and `tpe` try, repetitions included.
+        seed: Of the sampler.
+        max_latency: Sub-networks slower than this are not scored, e.g. 8ms.
+        max_params: Sub-networks with more parameters are not scored, e.g. 15M.
+        max_flops: Sub-networks with more FLOPs are not scored, e.g. 1G.
+        min_accuracy: Sub-networks that score less count as infeasible, e.g. 0.9.
+    """
+
+    objectives: tuple[str, ...] = ("accuracy", "latency_ms")
+    sampler: Sampler = "grid"
+    num_trials: int = 50
+    seed: int = 0
+    max_latency: str | None = None
+    max_params: str | None = None
+    max_flops: str | None = None
+    min_accuracy: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every option, budgets included.
+
+        Raises:
+            InputError: Naming the option's accepted values.
+        """
+        for name in self.objectives:
+            quantity_named(name)
+        if len(set(self.objectives)) != len(self.objectives) or "accuracy" not in self.objectives:
+            raise InputError(
+                f"The objectives {', '.join(self.objectives)} are no trade: name accuracy and "
+                "the costs, each once."
+            )
+        if len(self.objectives) < 2:
+            raise InputError("A search needs a cost beside accuracy, such as latency_ms.")
+        if self.sampler not in get_args(Sampler):
+            names = ", ".join(get_args(Sampler))
+            raise InputError(f"There is no sampler {self.sampler!r}: choose from {names}.")
+        if self.num_trials < 1:
+            raise InputError(f"A search needs at least one trial, not {self.num_trials}.")
+        _ = self.constraints
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The limits that were given."""
+        budgets: tuple[tuple[BudgetWord, str | None], ...] = (
+            ("latency", self.max_latency),
+            ("params", self.max_params),
+            ("flops", self.max_flops),
+            ("accuracy", self.min_accuracy),
+        )
+        return tuple(parse_budget(word, text) for word, text in budgets if text is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self) | {"objectives": list(self.objectives)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**{**record, "objectives": tuple(record["objectives"])})

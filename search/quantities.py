@@ -1,0 +1,80 @@
+"""The quantities that a sub-network is judged by, in one table (no torch).
+
+Which way is better is written here once; fronts, constraints, studies and queries take their signs
+from this table.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Something to be made small or large.
+
+    Attributes:
+        name: Its name in records, unit included.
+        word: Its name in sentences and on the command line.
+        unit: The unit of its values; empty for plain numbers.
+        larger_is_better: False for every cost.
+    """
+
+    name: str
+    word: str
+    unit: str
+    larger_is_better: bool
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """The direction as Optuna spells it."""
+        return "maximize" if self.larger_is_better else "minimize"
+
+    def signed(self, value: float) -> float:
+        """The value, turned so that smaller is better."""
+        return -value if self.larger_is_better else value
+
+    def text(self, value: float) -> str:
+        """The value for a reader.
+
+        >>> [QUANTITIES["num_params"].text(15_230_000), QUANTITIES["latency_ms"].text(0.5)]
+        ['15.23M', '0.5 ms']
+        """
+        if self.name in _COUNTS:
+            return _short(value)
+        rounded = f"{value:.4g}" if self.unit else f"{value:.4f}".rstrip("0").rstrip(".")
+        return f"{rounded} {self.unit}".rstrip()
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity("accuracy", "accuracy", "", larger_is_better=True),
+        Quantity("latency_ms", "latency", "ms", larger_is_better=False),
+        Quantity("num_params", "params", "", larger_is_better=False),
+        Quantity("num_flops", "flops", "", larger_is_better=False),
+    )
+}
+"""Every quantity by name. `accuracy` is the task's primary metric, whatever that is, as a
+fraction; `num_flops` counts two per multiply-add, for one example."""
+
+_COUNTS = ("num_params", "num_flops")
+
+
+def quantity_named(name: str) -> Quantity:
+    """Look a quantity up.
+
+    Raises:
+        InputError: When there is none of that name.
+    """
+    if name not in QUANTITIES:
+        raise InputError(f"There is no quantity {name!r}: choose from {', '.join(QUANTITIES)}.")
+    return QUANTITIES[name]
+
+
+def _short(count: float) -> str:
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if abs(count) >= factor:
+            return f"{count / factor:.4g}{letter}"
+    return f"{count:.4g}"
