@@ -18,9 +18,14 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save_state(
-    path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, *, step: int
+    path: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.AdamW,
+    *,
+    step: int,
+    seconds: float,
 ) -> None:
-    """Write the state after `step` steps, atomically."""
+    """Write the state after `step` steps, which took `seconds`, atomically."""
     tensors = {"random": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random_cuda"] = torch.cuda.get_rng_state()
@@ -28,24 +33,28 @@ def save_state(
         tensors[f"parameter.{name}"] = parameter.detach()
         for moment in _MOMENTS:
             tensors[f"{moment}.{name}"] = optimizer.state[parameter][moment]
-    storage.write_bytes(path, save(tensors, {"step": str(step)}))
+    storage.write_bytes(path, save(tensors, {"step": str(step), "seconds": str(seconds)}))
 
 
 @torch.no_grad()
-def restore_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW) -> int:
+def restore_state(
+    path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW
+) -> tuple[int, float]:
     """Load the state that `save_state` wrote into a model and its new optimizer.
 
     Returns:
-        The number of steps done; 0, and nothing changed, when there is no file.
+        The number of steps done and their seconds; both 0, and nothing changed, when there is
+        no file.
 
     Raises:
         InputError: When the file is damaged or belongs to another model.
     """
     if not path.exists():
-        return 0
+        return 0, 0.0
     try:
         with safe_open(path, framework="pt") as state:
-            step = int(state.metadata()["step"])
+            metadata = state.metadata()
+            step, seconds = int(metadata["step"]), float(metadata["seconds"])
             for name, parameter in model.named_parameters():
                 parameter.copy_(state.get_tensor(f"parameter.{name}"))
                 moments = {m: state.get_tensor(f"{m}.{name}") for m in _MOMENTS}
@@ -56,9 +65,9 @@ def restore_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Ada
             torch.set_rng_state(state.get_tensor("random"))
             if torch.cuda.is_available():
                 torch.cuda.set_rng_state(state.get_tensor("random_cuda"))
-    except (SafetensorError, RuntimeError, KeyError) as error:
+    except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"The training state {path} is damaged or of another model ({error}): "
             "delete it to start this stage again."
         ) from None
-    return step
+    return step, seconds

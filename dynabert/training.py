@@ -63,6 +63,9 @@ from .state import restore_state, save_state
 from .subnet import ElasticSpace, SubnetConfig
 from .supernet import Supernet
 
+LOG_FILE = "training.jsonl"
+CHECKPOINTS = "checkpoints"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -94,7 +97,8 @@ def train_supernet(
     """Train a supernet into `folder`, or continue where an earlier call was stopped.
 
     Writes `folder/teacher` (the fine-tuned full model) and `folder/supernet`, both with their
-    tokenizer; `folder/checkpoints` holds what a killed run needs and is removed at the end.
+    tokenizer, and a line for each finished stage into `folder/training.jsonl`;
+    `folder/checkpoints` holds what a killed run needs and is removed at the end.
 
     Args:
         model: A checkpoint of a supported family.
@@ -109,8 +113,8 @@ def train_supernet(
     supernet = folder / "supernet"
     if supernet.is_dir():
         return
-    checkpoints = folder / "checkpoints"
-    training = _Training(task, checkpoints, options, progress)
+    checkpoints = folder / CHECKPOINTS
+    training = _Training(task, folder, options, progress)
     teacher = _made(folder / "teacher", lambda: training.teacher(model))
     rewired = _made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = _made(checkpoints / "width", lambda: training.width(rewired, teacher))
@@ -288,12 +292,13 @@ class _Training:
     def __init__(
         self,
         task: Task,
-        checkpoints: Path,
+        folder: Path,
         options: TrainingOptions,
         progress: Callable[[Progress], None],
     ) -> None:
         self.task = task
-        self.checkpoints = checkpoints
+        self.checkpoints = folder / CHECKPOINTS
+        self.log = folder / LOG_FILE
         self.options = options
         self.progress = progress
         self.space = ElasticSpace(options.widths, options.depths)
@@ -412,9 +417,9 @@ class _Training:
         state_file = self.checkpoints / f"{stage}.safetensors"
         optimizer = _optimizer(supernet.model, weight_decay=options.weight_decay)
         torch.manual_seed(options.seed)
-        first = restore_state(state_file, supernet.model, optimizer)
+        first, earlier_s = restore_state(state_file, supernet.model, optimizer)
         supernet.model.train()
-        started, seen = time.perf_counter(), 0
+        started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
         for step, total, indices in _steps(encoded, epochs=epochs, options=options, first=first):
             batch = padded(encoded, indices, device=self.device)
             optimizer.zero_grad(set_to_none=False)
@@ -429,11 +434,25 @@ class _Training:
             for group in optimizer.param_groups:
                 group["lr"] = rate * (learning_rate or options.learning_rate)
             optimizer.step()
-            if (step + 1) % options.checkpoint_steps == 0 and step + 1 < total:
-                save_state(state_file, supernet.model, optimizer, step=step + 1)
             seen += len(indices)
-            per_s = seen / (time.perf_counter() - started)
-            self.progress(Progress(stage, step + 1, total, loss, per_s))
+            elapsed_s = time.perf_counter() - started
+            if (step + 1) % options.checkpoint_steps == 0 and step + 1 < total:
+                seconds = earlier_s + elapsed_s
+                save_state(state_file, supernet.model, optimizer, step=step + 1, seconds=seconds)
+            self.progress(Progress(stage, step + 1, total, loss, seen / elapsed_s))
+        storage.append_record(
+            self.log,
+            {
+                "stage": stage,
+                "epochs": epochs,
+                "examples": epochs * len(encoded),
+                "seconds": round(earlier_s + elapsed_s, 1),
+                "last_loss": loss,
+                "device": str(self.device),
+                "threads": torch.get_num_threads(),
+                "dtype": str(self.dtype).removeprefix("torch."),
+            },
+        )
 
 
 def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
