@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .subnet import SubnetConfig
 
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
