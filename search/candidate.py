@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 from ..dynabert.subnet import SubnetConfig
 from ..profiling.table import LatencySummary, Profile
 from ..tasks.metrics import Evaluation
+from .constraints import judged_values
 
 Origin = Literal["supernet", "baseline", "published"]
 
@@ -117,6 +118,27 @@ class Candidate:
             "num_params": self.num_params,
             "num_flops": self.num_flops,
         }[quantity]
+
+    def known_value(self, quantity: str) -> float:
+        """Its value of a quantity that it must have.
+
+        Raises:
+            ValueError: When it has none.
+        """
+        value = self.value(quantity)
+        if value is None:
+            raise ValueError(f"{self.label} has no {quantity}")
+        return value
+
+    @property
+    def judged(self) -> dict[str, float]:
+        """The values that limits are held against, of the quantities that are known."""
+        return judged_values(
+            num_params=self.num_params,
+            num_flops=self.num_flops,
+            latency=self.latency,
+            score=self.evaluation.value,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

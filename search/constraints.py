@@ -71,12 +71,23 @@ class Constraint:
         return cls(**record)
 
 
-def judged_latency_ms(latency: LatencySummary) -> float:
-    """The latency that a budget is held against: the upper end of its interval."""
-    return latency.high_ms
+def judged_values(
+    *,
+    num_params: int | None,
+    num_flops: int | None,
+    latency: LatencySummary | None,
+    score: float | None = None,
+) -> dict[str, float]:
+    """The values that limits are held against, of the quantities that are known."""
+    values = {
+        "accuracy": score,
+        "latency_ms": None if latency is None else latency.high_ms,
+        "num_params": num_params,
+        "num_flops": num_flops,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def total_violation(constraints: Sequence[Constraint], values: Mapping[str, float]) -> float:
-    """The relative violations beyond the limits, summed; 0 when every limit is kept."""
-    violations = (entry.relative_violation(values[entry.quantity]) for entry in constraints)
-    return sum(violation for violation in violations if violation > 0)
+    """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
+    return sum(max(0.0, entry.relative_violation(values[entry.quantity])) for entry in constraints)

@@ -1,0 +1,68 @@
+"""The file of scored sub-networks, and the candidates it makes with a cost table (no torch).
+
+One JSON line per sub-network and split, with every example's outcome. Nothing in it is scored a
+second time, and a query needs nothing else but the cost table.
+"""
+
+from pathlib import Path
+
+from ..dynabert.subnet import ElasticSpace, SubnetConfig
+from ..errors import InputError
+from ..profiling.table import LookupTable
+from ..storage import append_record, read_records
+from ..tasks.metrics import Evaluation
+from .candidate import Candidate
+
+SPLIT = "search"
+"""The split that sub-networks are chosen on."""
+
+
+def read_evaluations(path: Path) -> dict[str, Evaluation]:
+    """Read the evaluations on the search split, by the sub-network's key.
+
+    Raises:
+        InputError: When the file is damaged; the message names the line.
+    """
+    evaluations = {}
+    for number, record in enumerate(read_records(path), start=1):
+        try:
+            evaluation = Evaluation.from_dict(record["evaluation"])
+            evaluations[record["key"], evaluation.split] = evaluation
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f"{path}, line {number}, is no evaluation of a sub-network: the file is damaged; "
+                "delete it to have sub-networks scored again."
+            ) from None
+    return {key: entry for (key, split), entry in evaluations.items() if split == SPLIT}
+
+
+def append_evaluation(path: Path, config: SubnetConfig, evaluation: Evaluation) -> None:
+    """Add one sub-network's evaluation to the file."""
+    append_record(path, {"key": config.key, "evaluation": evaluation.to_dict()})
+
+
+def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list[Candidate]:
+    """Join the evaluations with the costs: one candidate per scored sub-network of the space.
+
+    Args:
+        path: The file of evaluations; one that does not exist has none.
+        table: Costs of all the scored sub-networks.
+        space: The space, whose order is kept; it gives the labels.
+
+    Raises:
+        InputError: When the file is damaged or the table lacks a sub-network.
+    """
+    evaluations = read_evaluations(path)
+    candidates = []
+    for config, (width, depth) in space.configs(table.shape).items():
+        if config.key not in evaluations:
+            continue
+        if config not in table:
+            raise InputError(
+                f"The cost table lacks the sub-network {config.key}: profile the whole space."
+            )
+        label = f"width {width:g}, depth {depth:g}"
+        candidates.append(
+            Candidate.from_profile(table[config], evaluations[config.key], label=label)
+        )
+    return candidates

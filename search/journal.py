@@ -1,0 +1,106 @@
+"""Opening a study: a journal file by default, or a database that several machines share (Optuna).
+
+A study carries what it was asked as its user attribute "asked"; one that was asked something else
+is refused. A journal's last line may be torn by a kill; Optuna would append to it and find the
+file corrupt afterwards, so it is cut off first, under the journal's own lock.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import Study
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import InputError
+
+
+def open_study(
+    storage: Path | str,
+    *,
+    name: str,
+    asked: Mapping[str, Any],
+    directions: Sequence[Literal["minimize", "maximize"]],
+) -> Study:
+    """Open a study, or make it where there is none.
+
+    Args:
+        storage: A journal file or the URL of a database.
+        name: The study's name in it.
+        asked: What decides the study's trials, as JSON types.
+        directions: "minimize" or "maximize" for each objective.
+
+    Raises:
+        InputError: When the storage is damaged or cannot be reached, or holds a study of that
+            name that was asked something else; the message names what differs.
+    """
+    plain = json.loads(json.dumps(asked))
+    study = optuna.create_study(
+        storage=_journal(storage) if isinstance(storage, Path) else _database(storage),
+        study_name=name,
+        directions=directions,
+        load_if_exists=True,
+    )
+    existing = study.user_attrs.get("asked")
+    if existing is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr("asked", plain)
+    elif not isinstance(existing, dict):
+        raise InputError(f"{storage} holds a study {name!r} that is not of this program.")
+    elif existing != plain:
+        differences = "; ".join(
+            f"{key} is {existing.get(key)!r} there, {plain.get(key)!r} here"
+            for key in dict.fromkeys((*existing, *plain))
+            if existing.get(key) != plain.get(key)
+        )
+        raise InputError(
+            f"{storage} holds another search ({differences}): ask for the same to resume it, or "
+            "choose another place."
+        )
+    return study
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log below warnings to itself while the block runs."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        _cut_torn_line(path)
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError):
+        raise InputError(
+            f"{path} is not a study's journal, or it is damaged: delete it to search again; "
+            "sub-networks that were scored are not scored again."
+        ) from None
+
+
+def _cut_torn_line(path: Path) -> None:
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _database(url: str) -> BaseStorage:
+    try:
+        return RDBStorage(url)
+    except (SQLAlchemyError, ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"The study's database {url} cannot be used: {reason}.") from None
