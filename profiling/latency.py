@@ -244,7 +244,7 @@ class _Meter:
         return elapsed_s + self._attempt_s <= self._protocol.time_budget_s
 
     def _attempt(self, index: int, *, num_attempts: int) -> Round:
-        gc.collect()
+        gc.collect(0)
         start_s = self._clock.now_s()
         order = self._order(np.random.default_rng((self._protocol.seed, index, num_attempts)))
         visits: list[Visit] = []

@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.errors import InputError
+from paretobert.profiling import profiler
+from paretobert.profiling.latency import Progress
+from paretobert.profiling.profiler import count_grid, profile_grid, table_path
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.table import LookupTable
+
+from .conftest import tiny_model
+from .fake import FakeTime
+
+PROTOCOL = LatencyProtocol(seq_len=16, min_rounds=3)
+
+
+def configs(model: PreTrainedModel) -> list[SubnetConfig]:
+    return list(grid(EncoderShape.from_config(model.config), widths=(1.0, 0.5), depths=(0.5,)))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """A time that each forward pass moves on by a microsecond per encoder parameter."""
+    fake, extract = FakeTime(), profiler.extract
+
+    def timed_extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
+        dense = extract(model, config)
+        shape = EncoderShape.from_config(model.config)
+        cost_ns = 1000 * profiler.count_parameters(shape, config)
+        dense.register_forward_pre_hook(lambda *_: setattr(fake, "ns", fake.ns + cost_ns))
+        return dense
+
+    monkeypatch.setattr(profiler, "extract", timed_extract)
+    return fake
+
+
+def test_profile_of_a_grid(family: str, fake: FakeTime, tmp_path: Path) -> None:
+    model = tiny_model(family)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    wanted = configs(model)
+    seen: list[Progress] = []
+    table = profile_grid(
+        model,
+        [*wanted, *wanted],
+        PROTOCOL,
+        folder=tmp_path,
+        progress=seen.append,
+        clock=fake.clock(),
+    )
+    shape = EncoderShape.from_config(model.config)
+    full = SubnetConfig.full(shape)
+    assert [profile.config for profile in table] == [full, *wanted]
+    assert [profile.latency for profile in count_grid(shape, wanted, seq_len=16)] == [None] * 2
+    for profile in table:
+        expected = profile.num_params / table[full].num_params
+        assert profile.latency is not None
+        assert profile.latency.ratio == pytest.approx(expected)
+        assert profile.latency.resolved
+    assert seen[-1].num_visits == seen[-1].visits_per_round == 5
+    assert LookupTable.load(table_path(tmp_path, PROTOCOL)) == table
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_broken_profile_goes_on(fake: FakeTime, tmp_path: Path) -> None:
+    model = tiny_model()
+    rounds = tmp_path / "rounds" / f"{PROTOCOL.slug}.jsonl"
+
+    def break_off(progress: Progress) -> None:
+        if progress.num_rounds == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        profile_grid(
+            model,
+            configs(model),
+            PROTOCOL,
+            folder=tmp_path,
+            progress=break_off,
+            clock=fake.clock(),
+        )
+    assert not table_path(tmp_path, PROTOCOL).exists()
+    finished = rounds.read_text()
+    assert len(finished.splitlines()) == 1 + 2
+    rounds.write_text(finished + '{"index": 2, "vis')
+
+    seen: list[Progress] = []
+    table = profile_grid(
+        model,
+        configs(model),
+        PROTOCOL,
+        folder=tmp_path,
+        progress=seen.append,
+        clock=fake.clock(),
+    )
+    assert {progress.num_rounds for progress in seen} == {2}
+    assert rounds.read_text().startswith(finished)
+    assert len(rounds.read_text().splitlines()) == 1 + 3
+
+    seen.clear()
+    again = profile_grid(model, configs(model), PROTOCOL, folder=tmp_path, progress=seen.append)
+    assert seen == []
+    assert again.profiles == table.profiles
+
+
+def profiled(folder: Path, fake: FakeTime) -> Path:
+    model = tiny_model()
+    profile_grid(model, configs(model), PROTOCOL, folder=folder, clock=fake.clock())
+    return folder / "rounds" / f"{PROTOCOL.slug}.jsonl"
+
+
+def test_rounds_of_other_networks_are_refused(fake: FakeTime, tmp_path: Path) -> None:
+    profiled(tmp_path, fake)
+    with pytest.raises(InputError, match="holds rounds of another measurement.*networks"):
+        profile_grid(tiny_model(), [], PROTOCOL, folder=tmp_path, clock=fake.clock())
+
+
+def test_rounds_of_another_machine_are_refused(fake: FakeTime, tmp_path: Path) -> None:
+    path = profiled(tmp_path, fake)
+    header, *rounds = path.read_text().splitlines(keepends=True)
+    record = json.loads(header)
+    record["environment"]["num_cores"] = 1000
+    path.write_text(json.dumps(record) + "\n" + "".join(rounds))
+    with pytest.raises(InputError, match=r"differs in environment.num_cores: 1000 and \d+"):
+        profiled(tmp_path, fake)
+
+
+def test_damaged_rounds_are_refused(fake: FakeTime, tmp_path: Path) -> None:
+    path = profiled(tmp_path, fake)
+    good = path.read_text()
+    for old, new, message in (
+        ('"times_s"', '"time"', "damaged in 'line 2'.*times_s"),
+        ('"network": "L0', '"network": "L9', "lacks a network"),
+        ('{"index"', '"index"', "line 2, is not a JSON object"),
+    ):
+        path.write_text(good.replace(old, new))
+        with pytest.raises(InputError, match=message):
+            profiled(tmp_path, fake)
+
+
+def test_a_dense_copy_of_other_size_is_caught(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = tiny_model()
+    monkeypatch.setattr(profiler, "extract", lambda model, config: model)
+    with pytest.raises(RuntimeError, match=r"the dense copy has \d+ parameters, the closed form"):
+        profile_grid(model, configs(model), PROTOCOL, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("family", "longest"), [("bert", 34), ("roberta", 32)])
+def test_too_long_sequences_are_refused(family: str, longest: int, tmp_path: Path) -> None:
+    protocol = LatencyProtocol(seq_len=longest + 1)
+    with pytest.raises(InputError, match=f"{longest + 1} is more than the model's {longest} pos"):
+        profile_grid(tiny_model(family), [], protocol, folder=tmp_path)
+
+
+def test_the_longest_sequence_is_measured(family: str, fake: FakeTime, tmp_path: Path) -> None:
+    longest = 32 if family in ("roberta", "xlm-roberta", "camembert") else 34
+    protocol = LatencyProtocol(seq_len=longest, min_rounds=3)
+    table = profile_grid(tiny_model(family), [], protocol, folder=tmp_path, clock=fake.clock())
+    assert len(table) == 1
