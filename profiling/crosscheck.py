@@ -25,7 +25,7 @@ def count_macs_by_fvcore(model: PreTrainedModel, *, seq_len: int) -> int:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore scripts a function on import, torch deprecates it
-        from fvcore.nn import FlopCountAnalysis  # type: ignore[import-untyped]
+        from fvcore.nn import FlopCountAnalysis
 
         ids = torch.ones(1, seq_len, dtype=torch.long, device=model.device)
         with _traceable(model), torch.no_grad():
