@@ -27,9 +27,7 @@ app = typer.Typer(
 )
 
 for module in (run, train, profile, search, report, query, export):
-    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(
-        expanded(module.command)
-    )
+    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(expanded(module.command))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

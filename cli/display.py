@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +26,11 @@ def say(message: str) -> None:
 
 
 def show(result: object) -> None:
-    """Print a result: a line of text, or a table of rich's."""
-    Console(width=None if Console().is_terminal else 120).print(result, highlight=False)
+    """Print a result: plain text, or a table of rich's."""
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width, soft_wrap=isinstance(result, str)).print(
+        result, highlight=False, markup=False
+    )
 
 
 def show_json(record: Mapping[str, Any]) -> None:
@@ -67,6 +71,10 @@ class Meter:
     def evaluation(self, done: int, total: int) -> None:
         """Show how many sub-networks have been scored."""
         self._update("search", done, total, f"{done} of {total} sub-networks")
+
+    def reporting(self, done: int, total: int) -> None:
+        """Show how many sub-networks have been scored for the report."""
+        self._update("report", done, total, f"{done} of {total} sub-networks")
 
     def _update(self, stage: str, done: float, total: float, detail: str) -> None:
         if stage not in self._bars:

@@ -69,7 +69,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in inspect.signature(command).parameters.items():
         marker = next((m for m in get_args(hints[name]) if isinstance(m, FieldsOf)), None)
         if marker is None:
-            parameters.append(parameter.replace(annotation=hints[name]))
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(kind=kind, annotation=hints[name]))
         else:
             records[name] = marker
             groups[name] = marker.parameters(name)
@@ -123,7 +124,7 @@ def _shown_default(entry: Field[Any]) -> str | bool:
     if default is None or default is MISSING:
         return False
     if isinstance(default, tuple):
-        return ",".join(f"{value:g}" for value in default)
+        return ",".join(map(str, default))
     return str(default)
 
 

@@ -1,11 +1,15 @@
 """The steps of a run, each with its progress and its closing line."""
 
+import typer
+
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LookupTable
+from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from .display import meter, say, show
-from .tables import cost_table, front_table
+from .display import meter, say
+
+NOTHING_FITS = 1
 
 
 def train(run: Run) -> None:
@@ -28,23 +32,20 @@ def profile(run: Run, protocol: LatencyProtocol | None = None) -> LookupTable:
     return table
 
 
-def search(run: Run, options: SearchOptions | None = None) -> None:
-    """Search the front."""
+def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:
+    """Search, and say what was skipped."""
     with meter() as progress:
-        run.search(options, progress=progress.evaluation)
+        result = run.search(options, progress=progress.evaluation)
+    if result.skipped:
+        say(f"search: {len(result.skipped)} sub-networks are over a cost limit and not scored")
+    if not result.front.members:
+        say("search: no sub-network keeps every limit")
+        raise typer.Exit(NOTHING_FITS)
+    return result.front
 
 
 def report(run: Run) -> None:
     """Write the report and say where it lies."""
-    path = run.report()
+    with meter() as progress:
+        path = run.report(progress=progress.reporting)
     say(f"report: {path}")
-
-
-def show_costs(table: LookupTable) -> None:
-    """Print a cost table."""
-    show(cost_table(table))
-
-
-def show_front(run: Run) -> None:
-    """Print the Pareto front."""
-    show(front_table(run.front()))

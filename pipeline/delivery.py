@@ -2,23 +2,26 @@
 
 Choices are made on the search split, so the chosen score is an optimistic one, and the fastest of
 many timings is a lucky one. Once a sub-network is the answer to a query it is scored on the report
-split and timed again beside the full model. Both are kept, so that the same answer is delivered
-at once the next time, without torch.
+splits and timed again beside the full model. Scores join the others in `evaluations.jsonl`,
+timings go to `deliveries.jsonl`, so that the same answer is given at once the next time, without
+torch.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.environment import Environment
 from ..profiling.table import LatencySummary, LookupTable
-from ..storage import append_record, read_records
+from ..storage import read_records
 from ..tasks.metrics import Evaluation
-from ..tasks.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -28,30 +31,23 @@ REMEASURE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivered sub-network.
+    """The second timing of a delivered sub-network.
 
     Attributes:
         config: The sub-network.
-        slug: The latency protocol it was timed by, as one word.
-        evaluation: Its outcomes on the report split.
-        extra_evaluations: The same on further report splits, such as MNLI's mismatched one.
+        slug: The latency protocol, as one word.
         latency: Its latency, measured again.
     """
 
     config: SubnetConfig
     slug: str
-    evaluation: Evaluation
-    extra_evaluations: tuple[Evaluation, ...]
     latency: LatencySummary
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types, with the key for human readers."""
+        """Return the fields as JSON types."""
         return {
             "key": self.config.key,
-            "config": self.config.to_dict(),
             "slug": self.slug,
-            "evaluation": self.evaluation.to_dict(),
-            "extra_evaluations": [entry.to_dict() for entry in self.extra_evaluations],
             "latency": self.latency.to_dict(),
         }
 
@@ -59,10 +55,8 @@ class Delivery:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
         return cls(
-            config=SubnetConfig.from_dict(record["config"]),
+            config=SubnetConfig.from_key(record["key"]),
             slug=record["slug"],
-            evaluation=Evaluation.from_dict(record["evaluation"]),
-            extra_evaluations=tuple(map(Evaluation.from_dict, record["extra_evaluations"])),
             latency=LatencySummary.from_dict(record["latency"]),
         )
 
@@ -71,83 +65,73 @@ def read_deliveries(path: Path) -> list[Delivery]:
     """Read the deliveries so far, none where there is no file.
 
     Raises:
-        InputError: When a line is damaged; the message names the file.
+        InputError: When the file is damaged; the message names it.
     """
     try:
         return [Delivery.from_dict(record) for record in read_records(path)]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is damaged ({type(error).__name__}: {error}): delete it, and answers are "
-            "scored and timed again."
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it to have answers "
+            "timed again."
         ) from None
 
 
-def find_delivery(path: Path, config: SubnetConfig, *, slug: str) -> Delivery | None:
-    """Return what was delivered before, or None."""
-    return next(
-        (d for d in read_deliveries(path) if d.config == config and d.slug == slug),
-        None,
-    )
+def read_outcomes(path: Path, split: str) -> dict[str, Evaluation]:
+    """Read the outcomes on one split, by the sub-network's key.
+
+    Raises:
+        InputError: When the file is damaged; the message names it.
+    """
+    try:
+        return {
+            record["key"]: Evaluation.from_dict(record["evaluation"])
+            for record in read_records(path)
+            if record["evaluation"]["split"] == split
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it to have sub-networks "
+            "scored again."
+        ) from None
 
 
-def deliver(
-    config: SubnetConfig, *, supernet: Path, task: Task, table: LookupTable, path: Path
+def measure_again(
+    config: SubnetConfig, *, dense: "Callable[[SubnetConfig], PreTrainedModel]", table: LookupTable
 ) -> Delivery:
-    """Score a sub-network on the report splits, time it again, and keep both.
+    """Time a sub-network again beside the full model, by the table's protocol.
 
     Args:
         config: The sub-network.
-        supernet: The supernet's folder.
-        task: The task that it was trained for.
-        table: The cost table whose protocol is used.
-        path: The file of deliveries that the outcome is appended to.
+        dense: Makes the dense copy of a sub-network.
+        table: The cost table that it was chosen by.
 
     Raises:
-        InputError: When the supernet cannot be read or the protocol's device is absent.
+        InputError: When the protocol's device is absent.
     """
-    from transformers import AutoTokenizer
-
-    from ..dynabert.extraction import extract
-    from ..dynabert.supernet import Supernet
     from ..profiling.latency import measure
-    from ..tasks.batches import encode
-    from ..tasks.evaluation import evaluate
 
-    protocol = replace(
-        table.protocol, time_budget_s=min(REMEASURE_S, table.protocol.time_budget_s)
-    )
-    changed = table.environment.differences(Environment.capture(device=protocol.device))
-    if changed:
-        logger.warning(
-            "The cost table is from another machine (%s): the latency measured again is not "
-            "comparable with it.",
-            ", ".join(changed),
-        )
-    model = Supernet.from_pretrained(supernet).model
-    tokenizer = AutoTokenizer.from_pretrained(supernet, local_files_only=True)
+    _warn_of_another_machine(table)
+    budget_s = min(REMEASURE_S, table.protocol.time_budget_s)
+    protocol = replace(table.protocol, time_budget_s=budget_s)
     full = SubnetConfig.full(table.shape)
-    dense = {entry.key: extract(model, entry) for entry in dict.fromkeys((full, config))}
-    splits = {"report": task.report} | {
-        name: split for name, split in task.splits.items() if name.startswith("report-")
+    networks = {
+        entry.key: dense(entry).to(protocol.device)  # type: ignore[arg-type]
+        for entry in dict.fromkeys((full, config))
     }
-    evaluation, *extra = (
-        evaluate(
-            dense[config.key],
-            encode(split, tokenizer, max_length=task.max_length),
-            task=task,
-            split=name,
-        )
-        for name, split in splits.items()
-    )
-    for network in dense.values():
-        network.to(protocol.device)  # type: ignore[arg-type]
-    session = measure(dense, protocol, sentinel=full.key)
-    delivery = Delivery(
+    session = measure(networks, protocol, sentinel=full.key)
+    return Delivery(
         config=config,
         slug=protocol.slug,
-        evaluation=evaluation,
-        extra_evaluations=tuple(extra),
         latency=LatencySummary.from_measurement(session[config.key]),
     )
-    append_record(path, delivery.to_dict())
-    return delivery
+
+
+def _warn_of_another_machine(table: LookupTable) -> None:
+    here = Environment.capture(device=table.protocol.device)
+    changed = table.environment.differences(here)
+    if changed:
+        logger.warning(
+            "The cost table was measured elsewhere (%s differ): the latency measured again "
+            "is this machine's.",
+            ", ".join(changed),
+        )

@@ -55,8 +55,9 @@ def model_card(
             )
             for entry in evaluations
         ),
-        latency=latency
-        and CardLatency(
+        latency=None
+        if latency is None
+        else CardLatency(
             median_ms=latency.median_ms,
             low_ms=latency.low_ms,
             high_ms=latency.high_ms,

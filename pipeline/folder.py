@@ -6,8 +6,9 @@
     study.journal       the search
     evaluations.jsonl   per-example outcomes of each sub-network on the search split
     deliveries.jsonl    answered sub-networks: outcomes on the report split, latency measured again
+    training.jsonl      the wall time of each training stage
+    steps.jsonl         the wall time of each step
     report/             index.html with figures/ and tables/
-    exports/            where exported models may go
 
 `run.json` is written once. A later call with the same request resumes the run; with another
 request it is refused, naming what differs.
@@ -68,6 +69,11 @@ class RunFolder:
     def deliveries(self) -> Path:
         """Outcomes on the report split, with the latency measured again."""
         return self.root / "deliveries.jsonl"
+
+    @property
+    def steps(self) -> Path:
+        """The wall time of each step that did something."""
+        return self.root / "steps.jsonl"
 
     @property
     def report(self) -> Path:

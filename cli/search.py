@@ -1,0 +1,27 @@
+"""`paretobert search`: which sub-networks of a run are worth having."""
+
+from dataclasses import replace
+
+from ..pipeline.run import Run
+from . import steps
+from .display import log_to_stderr, show, show_json
+from .options import Folder, Json, SearchGiven
+from .tables import candidate_record, front_table
+
+EPILOG = """Example:
+
+$ paretobert search runs/docs
+
+$ paretobert search runs/docs --sampler nsga2 --num-trials 100 --max-latency 8ms
+"""
+
+
+def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> None:
+    """Score sub-networks on the search split and print the front."""
+    log_to_stderr()
+    run = Run.open(folder)
+    front = steps.search(run, replace(run.request.search, **search_given))
+    if json:
+        show_json({"front": [candidate_record(entry) for entry in front.members]})
+    else:
+        show(front_table(front))

@@ -1,0 +1,503 @@
+"""A run: one checkpoint, one task, and the steps from training to an exported sub-network.
+
+Each step looks at what the run folder holds, does what is missing and keeps it there. Heavy
+libraries are imported by the steps that need them, so that a run that is trained, profiled and
+searched answers queries without torch.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ..dynabert.options import TrainingOptions
+from ..dynabert.subnet import ElasticSpace, SubnetConfig
+from ..errors import InputError
+from ..profiling.protocol import LatencyProtocol
+from ..profiling.table import LatencySummary, LookupTable
+from ..search.budget import BudgetWord, parse_budget
+from ..search.candidate import Candidate
+from ..search.evaluations import append_evaluation, read_candidates
+from ..search.front import ParetoFront
+from ..search.options import SearchOptions
+from ..search.query import QueryResult, answer_query
+from ..storage import append_record
+from ..tasks.loading import TaskRequest, load_task
+from ..tasks.metrics import Evaluation
+from ..tasks.task import Task
+from .checkpoints import find_checkpoint
+from .delivery import measure_again, read_deliveries, read_outcomes
+from .folder import RunFolder, claim, read_manifest, refuse_difference
+from .request import RunRequest
+
+if TYPE_CHECKING:
+    from ..dynabert.export import ExportResult
+    from ..dynabert.training import Progress as TrainingProgress
+    from ..profiling.latency import Progress as LatencyProgress
+    from ..search.study import StudyResult
+    from .exporting import Format
+    from .scoring import SubnetScorer
+
+
+class NothingFits(Exception):
+    """No sub-network meets the budget; the message says which is nearest and what it misses."""
+
+
+class Run:
+    """A run folder with what was asked of it.
+
+    Attributes:
+        folder: The paths inside the run folder.
+        request: What was asked.
+    """
+
+    def __init__(self, folder: RunFolder, request: RunRequest) -> None:
+        """Use `Run.create` or `Run.open`."""
+        self.folder = folder
+        self.request = request
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        *,
+        model: str | Path,
+        task: str | TaskRequest,
+        training: TrainingOptions | None = None,
+        protocol: LatencyProtocol | None = None,
+        search: SearchOptions | None = None,
+    ) -> Self:
+        """Start a run, or find the same one that was started before.
+
+        The model and the task are checked before anything is written.
+
+        Args:
+            folder: The run folder.
+            model: `minilm`, a checkpoint folder, or a hub name.
+            task: A task's name, or a request with its options.
+            training: How the supernet is trained; None for the defaults.
+            protocol: How latencies are measured; None for the defaults.
+            search: How sub-networks are searched; None for the defaults.
+
+        Raises:
+            InputError: When the model or the task is refused, or the folder holds another run.
+        """
+        asked = _with_absolute_paths(task if isinstance(task, TaskRequest) else TaskRequest(task))
+        checkpoint = find_checkpoint(str(model))
+        loaded = load_task(asked)
+        request = RunRequest(
+            model=checkpoint.name,
+            fingerprint=checkpoint.fingerprint,
+            task=asked,
+            training=training or TrainingOptions(),
+            protocol=protocol or LatencyProtocol(),
+            search=search or SearchOptions(),
+        )
+        run = cls(RunFolder(Path(folder)), request)
+        claim(run.folder, request.to_dict(), task=loaded.summary())
+        run.__dict__["task"] = loaded
+        return run
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Open a run that was started before.
+
+        Raises:
+            InputError: When the folder is no run folder or its manifest is damaged.
+        """
+        paths = RunFolder(Path(folder))
+        return cls(paths, RunRequest.from_dict(read_manifest(paths)["request"]))
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, loaded again.
+
+        Raises:
+            InputError: When its data is not what the run was started with.
+        """
+        task = load_task(self.request.task)
+        refuse_difference(self.folder, {"task": self.manifest["task"]}, {"task": task.summary()})
+        return task
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What `run.json` holds: the request, the task's summary, versions."""
+        return read_manifest(self.folder)
+
+    @property
+    def space(self) -> ElasticSpace:
+        """The sub-networks that the supernet is trained for."""
+        return ElasticSpace(self.request.training.widths, self.request.training.depths)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the supernet is there."""
+        return self.folder.supernet.is_dir()
+
+    def train(self, *, progress: "Callable[[TrainingProgress], None] | None" = None) -> None:
+        """Train the supernet, or go on where training was interrupted.
+
+        Args:
+            progress: Is called after every step.
+
+        Raises:
+            InputError: When the model or the task's data changed since the run was started.
+        """
+        if self.trained:
+            return
+        from ..dynabert.training import train_supernet
+
+        checkpoint = find_checkpoint(self.request.model)
+        refuse_difference(
+            self.folder,
+            {"model's fingerprint": self.request.fingerprint},
+            {"model's fingerprint": checkpoint.fingerprint},
+        )
+        with self._timed("train"):
+            train_supernet(
+                model=checkpoint.folder,
+                task=self.task,
+                folder=self.folder.root,
+                options=self.request.training,
+                progress=progress or _ignore,
+            )
+
+    def profiled(self, protocol: LatencyProtocol | None = None) -> bool:
+        """Whether the costs are measured, as far as the protocol's time budget allows."""
+        wanted = protocol or self.request.protocol
+        path = self._table_path(wanted)
+        if not path.exists():
+            return False
+        table = LookupTable.load(path)
+        spent = replace(wanted, time_budget_s=table.protocol.time_budget_s)
+        resolved = all(entry.latency and entry.latency.resolved for entry in table)
+        enough = resolved or table.protocol.time_budget_s >= wanted.time_budget_s
+        return spent == table.protocol and enough
+
+    def profile(
+        self,
+        protocol: LatencyProtocol | None = None,
+        *,
+        progress: "Callable[[LatencyProgress], None] | None" = None,
+    ) -> LookupTable:
+        """Count and measure every sub-network of the space.
+
+        Once the run is searched, a larger time budget narrows the front's intervals further.
+
+        Args:
+            protocol: How to measure; None for the run's own.
+            progress: Is called after every visit to a network.
+
+        Raises:
+            InputError: When there is no supernet yet or the device is absent.
+        """
+        wanted = protocol or self.request.protocol
+        if self.profiled(wanted):
+            return LookupTable.load(self._table_path(wanted))
+        self._require_supernet()
+        from ..dynabert.supernet import Supernet
+        from ..profiling.profiler import profile_grid
+
+        with self._timed("profile"):
+            supernet = Supernet.from_pretrained(self.folder.supernet)
+            return profile_grid(
+                supernet.model,
+                self.space.configs(supernet.shape),
+                wanted,
+                folder=self.folder.costs,
+                front=self._known_front(),
+                progress=progress,
+            )
+
+    def search(
+        self,
+        options: SearchOptions | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "StudyResult":
+        """Score sub-networks on the search split; what was scored before is not scored again.
+
+        Searches with different options are different studies in the same journal.
+
+        Args:
+            options: What to search; None for what the run was asked.
+            progress: Is called with the number of finished trials and of all.
+
+        Raises:
+            InputError: When the run is not trained and profiled yet, or its study is damaged.
+        """
+        self._require_supernet()
+        table = self.table()
+        from ..search.study import run_study
+
+        asked = options or self.request.search
+        with self._timed("search"):
+            return run_study(
+                self.space,
+                table,
+                options=asked,
+                evaluate=lambda config: self._scorer.score(config, split="search"),
+                storage=self.folder.study,
+                evaluations=self.folder.evaluations,
+                name=_study_name(asked),
+                on_progress=progress,
+            )
+
+    def table(self, device: str | None = None) -> LookupTable:
+        """The cost table that counts.
+
+        Args:
+            device: Any table of that device; None for the run's own protocol.
+
+        Raises:
+            InputError: When nothing was measured so.
+        """
+        own = self._table_path(self.request.protocol)
+        if device in (None, self.request.protocol.device):
+            if own.exists():
+                return LookupTable.load(own)
+            raise InputError(
+                f"{self.folder.root} is not profiled yet: {self._command('profile')}."
+            )
+        tables = (LookupTable.load(path) for path in sorted(self.folder.costs.glob("*.jsonl")))
+        for table in tables:
+            if table.protocol.device == device:
+                return table
+        raise InputError(
+            f"{self.folder.root} has no latencies of the device {device!r}: "
+            f"{self._command('profile')} --device {device}."
+        )
+
+    def candidates(self, device: str | None = None) -> list[Candidate]:
+        """The scored sub-networks with their costs.
+
+        Raises:
+            InputError: When the run is not searched yet.
+        """
+        candidates = read_candidates(self.folder.evaluations, self.table(device), self.space)
+        if not candidates:
+            raise InputError(f"{self.folder.root} is not searched yet: {self._command('search')}.")
+        return candidates
+
+    def front(self, device: str | None = None) -> ParetoFront:
+        """The Pareto front of the run's objectives."""
+        return ParetoFront.of(self.candidates(device), self.request.search.objectives)
+
+    def report(self, *, progress: Callable[[int, int], None] | None = None) -> Path:
+        """Score every sub-network on the report splits and write the report.
+
+        Nothing is chosen by these scores, and each is computed once.
+
+        Args:
+            progress: Is called with the number of scored sub-networks and of all.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: When the run is not searched yet.
+        """
+        from ..reports.page import write_report
+        from .reporting import report_content
+
+        table, candidates = self.table(), self.candidates()
+        with self._timed("report"):
+            configs = [SubnetConfig.from_key(candidate.key) for candidate in candidates]
+            reported = self._reported(configs, progress=progress)
+            content = report_content(
+                self.request,
+                candidates=candidates,
+                reported=reported,
+                table=table,
+                manifest=self.manifest,
+            )
+            return write_report(self.folder.report, content)
+
+    def query(
+        self,
+        *,
+        latency: str | None = None,
+        params: str | None = None,
+        flops: str | None = None,
+        accuracy: str | None = None,
+        device: str | None = None,
+    ) -> QueryResult:
+        """Find the best sub-network under a budget.
+
+        Args:
+            latency: At most this latency, such as "5ms".
+            params: At most so many parameters, such as "15M".
+            flops: At most so many FLOPs, such as "1G".
+            accuracy: At least this value of the task's metric, such as "0.9".
+            device: The device whose latencies count; None for the run's own.
+
+        Returns:
+            The answer with its score on the report split and its latency measured again, or the
+            nearest sub-network where none fits.
+
+        Raises:
+            InputError: When a budget cannot be read or the run is not searched yet.
+        """
+        budgets: dict[BudgetWord, str | None] = {
+            "latency": latency,
+            "params": params,
+            "flops": flops,
+            "accuracy": accuracy,
+        }
+        constraints = [parse_budget(w, text) for w, text in budgets.items() if text is not None]
+        table = self.table(device)
+        result = answer_query(self.candidates(device), constraints)
+        if result.answer is None or result.answer.config is None:
+            return result
+        report, again = self._delivered(result.answer.config, table)
+        return result.with_delivery(report=report, latency=again)
+
+    def export(
+        self,
+        *,
+        to: Path | str,
+        subnet: str | None = None,
+        latency: str | None = None,
+        params: str | None = None,
+        flops: str | None = None,
+        accuracy: str | None = None,
+        device: str | None = None,
+        format: "Format" = "hf",
+    ) -> "ExportResult":
+        """Export a sub-network, chosen by its key or by a budget.
+
+        Args:
+            to: The destination: a new or empty folder.
+            subnet: The key of a sub-network of the run; excludes a budget.
+            latency: See `query`.
+            params: See `query`.
+            flops: See `query`.
+            accuracy: See `query`.
+            device: See `query`.
+            format: A Hugging Face folder ("hf") or "onnx".
+
+        Raises:
+            NothingFits: When no sub-network meets the budget.
+            InputError: When the key is unknown or `to` is occupied.
+            ExportError: When the files do not compute what the supernet computes.
+        """
+        budget = (latency, params, flops, accuracy)
+        if (subnet is None) == all(text is None for text in budget):
+            raise InputError("Give either the key of a sub-network or a budget.")
+        table = self.table(device)
+        if subnet is None:
+            result = self.query(
+                latency=latency, params=params, flops=flops, accuracy=accuracy, device=device
+            )
+            if result.answer is None or result.answer.config is None:
+                raise NothingFits(" ".join(result.sentences()))
+            config = result.answer.config
+        else:
+            config = SubnetConfig.from_key(subnet)
+        if config not in table:
+            known = ", ".join(entry.config.key for entry in table)
+            raise InputError(f"The run has no sub-network {subnet}; it has {known}.")
+        self._require_supernet()
+        from .exporting import export_subnet, model_card
+
+        report, again = self._delivered(config, table)
+        searched = read_outcomes(self.folder.evaluations, "search").get(config.key)
+        card = model_card(
+            base_model=self.request.model,
+            task=report.task,
+            profile=table[config],
+            evaluations=tuple(entry for entry in (searched, report) if entry is not None),
+            latency=again,
+            protocol=table.protocol,
+        )
+        return export_subnet(self.folder.supernet, card=card, to=Path(to), format=format)
+
+    def _delivered(
+        self, config: SubnetConfig, table: LookupTable
+    ) -> tuple[Evaluation, LatencySummary]:
+        """A sub-network's outcomes on the report split and its second timing, each made once."""
+        report = self._reported([config])[config.key]
+        for known in read_deliveries(self.folder.deliveries):
+            if known.config == config and known.slug == table.protocol.slug:
+                return report, known.latency
+        delivery = measure_again(config, dense=self._scorer.dense, table=table)
+        append_record(self.folder.deliveries, delivery.to_dict())
+        return report, delivery.latency
+
+    @cached_property
+    def _scorer(self) -> "SubnetScorer":
+        from .scoring import SubnetScorer
+
+        return SubnetScorer(self.folder.supernet, self.task)
+
+    def _known_front(self) -> tuple[SubnetConfig, ...]:
+        """The front's sub-networks; none before the first search."""
+        if not (
+            self.folder.evaluations.exists() and self._table_path(self.request.protocol).exists()
+        ):
+            return ()
+        return tuple(SubnetConfig.from_key(member.key) for member in self.front().members)
+
+    def _reported(
+        self,
+        configs: Sequence[SubnetConfig],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, Evaluation]:
+        """Outcomes on the report split by key, each computed once and kept."""
+        path = self.folder.evaluations
+        splits = [name for name in self.manifest["task"]["sizes"] if name.startswith("report")]
+        missing = [
+            (config, split)
+            for split in splits
+            for known in (read_outcomes(path, split),)
+            for config in configs
+            if config.key not in known
+        ]
+        for number, (config, split) in enumerate(missing, start=1):
+            append_evaluation(path, config, self._scorer.score(config, split=split))
+            if progress is not None:
+                progress(number, len(missing))
+        return read_outcomes(path, "report")
+
+    def _require_supernet(self) -> None:
+        if not self.trained:
+            raise InputError(f"{self.folder.root} is not trained yet: {self._command('train')}.")
+
+    def _command(self, name: str) -> str:
+        return f"paretobert {name} {self.folder.root}"
+
+    def _table_path(self, protocol: LatencyProtocol) -> Path:
+        return self.folder.costs / f"{protocol.slug}.jsonl"
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        """Keep the wall time of a step that did something."""
+        start_s = time.perf_counter()
+        yield
+        wall_s = round(time.perf_counter() - start_s, 2)
+        append_record(self.folder.steps, {"step": step, "wall_s": wall_s})
+
+
+def _ignore(state: object) -> None:
+    """Progress that nobody watches."""
+
+
+def _study_name(options: SearchOptions) -> str:
+    """A name for what decides a study's trials; their number may grow."""
+    record = options.to_dict()
+    del record["num_trials"]
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+
+
+def _with_absolute_paths(request: TaskRequest) -> TaskRequest:
+    return replace(
+        request,
+        data=request.data and request.data.resolve(),
+        report_data=request.report_data and request.report_data.resolve(),
+    )
