@@ -1,0 +1,183 @@
+"""Time a training step of stages 1 and 2 against a naive one, on the same examples in one run.
+
+Both steps train the same sub-networks (all of the grid) with the same losses on batches of 32
+from the head of SST-2's training epoch. The naive step follows the structure of the published
+implementation: every batch padded to 64 tokens, fp32, weights sliced under plain autograd, the
+embeddings computed anew for every sub-network, stock dropout and an unfused optimizer. Steps of
+the two kinds alternate. What is compared is the time per example.
+
+    python benchmarks/supernet_step.py --data ../shared/data/glue/SST-2
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from paretobert.dynabert import distillation
+from paretobert.dynabert.dropout import PackedDropout
+from paretobert.dynabert.elastic import ElasticLinear
+from paretobert.dynabert.precision import matmul_dtype
+from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
+from paretobert.dynabert.supernet import Supernet
+from paretobert.dynabert.training import distillation_gradients, same_width_teacher
+from paretobert.pipeline.checkpoints import find_checkpoint
+from paretobert.profiling.environment import Environment
+from paretobert.storage import write_json
+from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, training_batches
+from paretobert.tasks.loading import TaskRequest, load_task
+
+PADDED_LENGTH = 64
+
+
+class SlicedLinear(ElasticLinear):
+    """The naive elastic layer: slices under plain autograd, in the active sizes of its twin."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map [..., I] to [..., O]."""
+        weight = self.weight[: self.active_out, : self.active_in]
+        return functional.linear(input, weight, self.bias[: self.active_out])
+
+
+def naive_gradients(
+    supernet: Supernet,
+    teacher: Supernet,
+    batch: Batch,
+    teacher_configs: Mapping[SubnetConfig, SubnetConfig],
+    weights: distillation.LossWeights,
+) -> None:
+    """Forward, loss and backward of one sub-network after the other."""
+    targets = {}
+    for config, teacher_config in teacher_configs.items():
+        if teacher_config not in targets:
+            with torch.no_grad(), teacher.active(teacher_config):
+                target_embeddings = teacher.embed(batch)
+                targets[teacher_config] = teacher.encode(target_embeddings, batch)
+        target = targets[teacher_config]
+        with supernet.active(config):
+            embeddings = supernet.embed(batch)
+            output = supernet.encode(embeddings, batch)
+        distillation.distillation_loss(
+            logits=(output.logits, target.logits),
+            embeddings=(embeddings, target_embeddings),
+            hidden=[(state, target.hidden[i]) for i, state in output.hidden.items()],
+            mask=batch["attention_mask"],
+            weights=weights,
+        ).backward()
+
+
+def load(folder: Path, *, naive: bool) -> Supernet:
+    """Load a model as a supernet, for the naive step with stock dropout and plain slices."""
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    supernet = Supernet(model, ElasticSpace())
+    if naive:
+        for module in model.modules():
+            if type(module) is ElasticLinear:
+                module.__class__ = SlicedLinear
+            elif isinstance(module, PackedDropout):
+                module.__class__ = nn.Dropout
+    return supernet
+
+
+def padded_to(batch: Batch, length: int) -> Batch:
+    """Pad or cut a batch to a fixed length; padding ids are masked out, so 0 serves."""
+    pads = length - batch["input_ids"].shape[1]
+    return {
+        name: tensor if name == "labels" else functional.pad(tensor, (0, pads))
+        for name, tensor in batch.items()
+    }
+
+
+def optimizer_of(supernet: Supernet, *, fused: bool) -> torch.optim.AdamW:
+    """AdamW with the published learning rate."""
+    return torch.optim.AdamW(supernet.model.parameters(), lr=2e-5, fused=fused)
+
+
+def compare(
+    folder: Path, encoded: EncodedSplit, stage: str, *, num_steps: int
+) -> dict[str, float | int | str]:
+    """Alternate steps of both kinds on the same batches and compare their medians."""
+    ours, naive = load(folder, naive=False), load(folder, naive=True)
+    teacher, naive_teacher = load(folder, naive=False), load(folder, naive=True)
+    for supernet in (ours, naive):
+        supernet.model.train()
+    for supernet in (teacher, naive_teacher):
+        supernet.model.eval()
+    full = SubnetConfig.full(ours.shape)
+    if stage == "width":
+        configs = {c: full for c in ElasticSpace(depths=(1.0,)).configs(ours.shape)}
+        weights = distillation.WIDTH_STAGE
+    else:
+        configs = {c: same_width_teacher(c, ours.shape) for c in ours.space.configs(ours.shape)}
+        weights = distillation.DEPTH_STAGE
+    dtype = matmul_dtype("auto", torch.device("cpu"))
+    fused, unfused = optimizer_of(ours, fused=True), optimizer_of(naive, fused=False)
+    batches = training_batches(encoded, batch_size=32, seed=0, epoch=0)[: num_steps + 1]
+    times: dict[str, list[float]] = {"ours": [], "naive": []}
+    for indices in batches:
+        batch = padded(encoded, indices)
+        started = time.perf_counter()
+        fused.zero_grad(set_to_none=False)
+        distillation_gradients(ours, teacher, batch, configs, weights=weights, dtype=dtype)
+        nn.utils.clip_grad_norm_(ours.model.parameters(), 1.0)
+        fused.step()
+        between = time.perf_counter()
+        unfused.zero_grad()
+        naive_gradients(naive, naive_teacher, padded_to(batch, PADDED_LENGTH), configs, weights)
+        nn.utils.clip_grad_norm_(naive.model.parameters(), 1.0)
+        unfused.step()
+        times["ours"].append(between - started)
+        times["naive"].append(time.perf_counter() - between)
+    ours_s, naive_s = (statistics.median(times[kind][1:]) for kind in ("ours", "naive"))
+    return {
+        "stage": stage,
+        "subnetworks": len(configs),
+        "steps": num_steps,
+        "tokens_per_example": round(
+            statistics.mean(encoded.lengths[i] for batch in batches for i in batch), 2
+        ),
+        "ours_s": round(ours_s, 4),
+        "naive_s": round(naive_s, 4),
+        "ratio_of_medians": round(naive_s / ours_s, 2),
+        "ratio_of_totals": round(sum(times["naive"][1:]) / sum(times["ours"][1:]), 2),
+    }
+
+
+def main() -> None:
+    """Compare both stages and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--data", type=Path, required=True, help="GLUE's SST-2 folder")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_step.json"))
+    arguments = parser.parse_args()
+    environment = Environment.capture()
+    folder = find_checkpoint(arguments.model).folder
+    task = load_task(TaskRequest(name="SST-2", data=arguments.data))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoded = encode(task.train, tokenizer, max_length=PADDED_LENGTH)
+    rows = [
+        compare(folder, encoded, stage, num_steps=arguments.steps) for stage in ("width", "depth")
+    ]
+    record = {
+        "command": f"python {' '.join(sys.argv)}",
+        "threads": torch.get_num_threads(),
+        "dtype": str(matmul_dtype("auto", torch.device("cpu"))),
+        "environment": environment.to_dict(),
+        "stages": rows,
+    }
+    write_json(arguments.out, record)
+    for row in rows:
+        print(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+from paretobert.dynabert.distillation import LossWeights, distillation_loss
+from paretobert.dynabert.extraction import extract
+from paretobert.dynabert.options import TrainingOptions
+from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
+from paretobert.dynabert.supernet import Supernet
+from paretobert.dynabert.training import (
+    Progress,
+    distillation_gradients,
+    label_gradients,
+    linear_decay,
+    load_classifier,
+    same_width_teacher,
+    step_configs,
+    train_supernet,
+)
+from paretobert.errors import InputError
+from paretobert.tasks.task import Task, TextSplit
+
+WORDS = [f"w{i}" for i in range(30)]
+SPACE = ElasticSpace(widths=(1.0, 0.5), depths=(1.0, 0.5))
+OPTIONS = TrainingOptions(
+    widths=SPACE.widths,
+    depths=SPACE.depths,
+    teacher_epochs=2,
+    width_epochs=1,
+    depth_epochs=2,
+    learning_rate=1e-3,
+    batch_size=8,
+    precision="fp32",
+    checkpoint_steps=3,
+)
+
+
+def make_checkpoint(folder: Path, model) -> Path:
+    """Save a tiny model with a tokenizer of a few words."""
+    vocabulary = {"[UNK]": 0, "[PAD]": 1, **{word: i for i, word in enumerate(WORDS, start=2)}}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", model_max_length=40
+    ).save_pretrained(folder)
+    return folder
+
+
+def make_task(num_train: int = 64) -> Task:
+    """Whether the first word is among the first, middle or last third of the vocabulary."""
+
+    def split(size: int, offset: int) -> TextSplit:
+        starts = [(7 * i + offset) % 30 for i in range(size)]
+        texts = tuple(
+            " ".join([WORDS[start], *WORDS[i % 9 : i % 9 + i % 5]])
+            for i, start in enumerate(starts)
+        )
+        return TextSplit(texts, None, tuple(start // 10 for start in starts))
+
+    return Task(
+        name="thirds",
+        kind="classification",
+        label_names=("first", "middle", "last"),
+        metric="accuracy",
+        other_metrics=(),
+        train=split(num_train, 0),
+        search=split(30, 3),
+        report=split(30, 5),
+        max_length=16,
+        source="made in a test",
+    )
+
+
+def ignore(progress: Progress) -> None:
+    pass
+
+
+def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batch):
+    """Compare with plain autograd on extracted copies: the classifier's gradient is their sum."""
+    batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
+    model, teacher_model = tiny_model("bert"), tiny_model("bert", seed=1)
+    supernet, teacher = Supernet(model, SPACE), Supernet(teacher_model, SPACE)
+    configs = list(SPACE.configs(supernet.shape))
+    weights = LossWeights(logits=1.0, hidden=0.7)
+    expected, losses = 0.0, []
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    for config in configs:
+        copy = extract(model, config)
+        target = extract(teacher_model, same_width_teacher(config, supernet.shape))
+        with torch.no_grad():
+            theirs = target(**inputs, output_hidden_states=True)
+        ours = copy(**inputs, output_hidden_states=True)
+        loss = distillation_loss(
+            logits=(ours.logits, theirs.logits),
+            embeddings=(ours.hidden_states[0], theirs.hidden_states[0]),
+            hidden=[
+                (ours.hidden_states[place + 1], theirs.hidden_states[layer + 1])
+                for place, layer in enumerate(config.layers)
+            ],
+            mask=batch["attention_mask"],
+            weights=weights,
+        )
+        loss.backward()
+        losses.append(loss.item())
+        expected = expected + copy.bert.embeddings.word_embeddings.weight.grad
+    mean_loss = distillation_gradients(
+        supernet,
+        teacher,
+        batch,
+        {config: same_width_teacher(config, supernet.shape) for config in configs},
+        weights=weights,
+        dtype=torch.float32,
+    )
+    assert mean_loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    torch.testing.assert_close(
+        model.bert.embeddings.word_embeddings.weight.grad, expected, rtol=1e-4, atol=1e-5
+    )
+    assert all(parameter.grad is None for parameter in teacher_model.parameters())
+
+
+def test_label_gradients_are_those_of_the_labels(tiny_model, padded_batch):
+    batch = padded_batch("roberta") | {"labels": torch.tensor([0, 2, 1])}
+    model = tiny_model("roberta")
+    copy = extract(model, SubnetConfig((1, 3), (2, 2), (20, 20)))
+    loss = copy(**batch).loss
+    loss.backward()
+    supernet = Supernet(model, SPACE)
+    config = SubnetConfig((1, 3), (2, 2), (20, 20))
+    assert label_gradients(supernet, batch, [config], dtype=torch.float32) == pytest.approx(
+        loss.item(), rel=1e-5
+    )
+    torch.testing.assert_close(
+        model.classifier.dense.weight.grad, copy.classifier.dense.weight.grad
+    )
+
+
+def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
+    shape = Supernet(tiny_model("bert"), SPACE).shape
+    student = SubnetConfig((1, 3), (2, 2), (20, 20))
+    assert same_width_teacher(student, shape) == SubnetConfig(
+        (0, 1, 2, 3), (2, 2, 2, 2), (20, 20, 20, 20)
+    )
+
+
+def test_recipes_choose_the_subnetworks_of_a_step(tiny_model):
+    shape = Supernet(tiny_model("bert"), SPACE).shape
+    configs = list(ElasticSpace().configs(shape))
+    paper = step_configs(configs, options=TrainingOptions(), stage="depth", step=3)
+    assert paper == configs
+    options = TrainingOptions(recipe="sandwich", sandwich_random=2)
+    draws = [step_configs(configs, options=options, stage="depth", step=i) for i in range(40)]
+    assert all(len(draw) == 4 and len(set(draw)) == 4 for draw in draws)
+    assert all(draw[0] == configs[0] and draw[-1] == configs[-1] for draw in draws)
+    assert {config for draw in draws for config in draw} == set(configs)
+    again = [step_configs(configs, options=options, stage="depth", step=i) for i in range(40)]
+    assert draws == again
+
+
+def test_the_learning_rate_rises_and_falls_linearly():
+    rates = [linear_decay(step, 10, warmup_share=0.2) for step in range(10)]
+    assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+
+
+@pytest.mark.parametrize("recipe", ["paper", "sandwich"])
+def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path):
+    torch.manual_seed(0)
+    fresh = AutoModelForSequenceClassification.from_config(tiny_model("bert").config)
+    checkpoint = make_checkpoint(tmp_path / "model", fresh)
+    options = replace(
+        OPTIONS,
+        recipe=recipe,
+        sandwich_random=0,
+        teacher_epochs=8,
+        teacher_learning_rate=5e-3,
+        final_epochs=1,
+    )
+    seen: list[Progress] = []
+    folder = tmp_path / "run"
+    train_supernet(
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
+    )
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "supernet",
+        "teacher",
+        "training.jsonl",
+    ]
+    stages = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    assert [stage["stage"] for stage in stages] == ["teacher", "width", "depth", "final"]
+    assert [stage["examples"] for stage in stages] == [512, 64, 128, 64]
+    teacher_losses = [progress.loss for progress in seen if progress.stage == "teacher"]
+    assert sum(teacher_losses[-8:]) < 0.7 * sum(teacher_losses[:8])
+    assert Supernet.from_pretrained(folder / "supernet").space == SPACE
+    before = seen.copy()
+    train_supernet(
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
+    )
+    assert seen == before
+
+
+def test_a_fine_tuned_checkpoint_is_its_own_teacher(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    checkpoint = make_checkpoint(tmp_path / "model", model)
+    options = replace(OPTIONS, teacher_epochs=0, width_epochs=0, depth_epochs=0)
+    folder = tmp_path / "run"
+    train_supernet(
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=ignore
+    )
+    saved = load_file(folder / "teacher" / "model.safetensors")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(saved[name], tensor)
+
+
+def test_a_head_for_other_classes_is_refused(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    model.config.id2label = {0: "last", 1: "middle", 2: "first"}
+    checkpoint = make_checkpoint(tmp_path / "model", model)
+    with pytest.raises(InputError, match="classifies into last, middle, first, but the task"):
+        load_classifier(checkpoint, make_task(), seed=0, fine_tuned=True)
+
+
+def test_a_checkpoint_without_a_head_is_no_teacher(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    checkpoint = make_checkpoint(tmp_path / "model", model)
+    model.bert.save_pretrained(checkpoint)
+    with pytest.raises(InputError, match="has no trained classification head"):
+        load_classifier(checkpoint, make_task(), seed=0, fine_tuned=True)
+
+
+def test_an_exploding_loss_is_reported(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    with torch.no_grad():
+        model.classifier.weight.fill_(float("inf"))
+    checkpoint = make_checkpoint(tmp_path / "model", model)
+    with pytest.raises(InputError, match="The loss of stage teacher is nan at step 1"):
+        train_supernet(
+            model=checkpoint,
+            task=make_task(),
+            folder=tmp_path / "run",
+            options=OPTIONS,
+            progress=ignore,
+        )
+
+
+def test_a_damaged_state_is_refused(tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "teacher.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="teacher.safetensors is damaged or of another model"):
+        train_supernet(
+            model=checkpoint,
+            task=make_task(),
+            folder=tmp_path / "run",
+            options=OPTIONS,
+            progress=ignore,
+        )
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from pathlib import Path
+from test_training import OPTIONS, make_task
+from paretobert.dynabert.training import train_supernet
+
+def report(progress):
+    print(progress.stage, progress.step, flush=True)
+    if len(sys.argv) > 4 and [progress.stage, str(progress.step)] == sys.argv[4:]:
+        print("waiting", flush=True)
+        import time
+        time.sleep(60)
+
+train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2]),
+               options=OPTIONS, progress=report)
+"""
+
+
+def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_path):
+    """Kill for real, twice: in the teacher's stage and in stage 2, between two checkpoints."""
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    train_supernet(
+        model=checkpoint,
+        task=make_task(),
+        folder=tmp_path / "unbroken",
+        options=OPTIONS,
+        progress=ignore,
+    )
+    command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
+    command.append(str(Path(__file__).parent))
+    for stop in (["teacher", "5"], ["depth", "8"]):
+        process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
+        lines = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if lines[-1] == "waiting":
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert lines[-2:] == [" ".join(stop), "waiting"]
+    resumed: list[Progress] = []
+    train_supernet(
+        model=checkpoint,
+        task=make_task(),
+        folder=tmp_path / "broken",
+        options=OPTIONS,
+        progress=resumed.append,
+    )
+    assert (resumed[0].stage, resumed[0].step) == ("depth", 7)
+    unbroken = load_file(tmp_path / "unbroken" / "supernet" / "model.safetensors")
+    broken = load_file(tmp_path / "broken" / "supernet" / "model.safetensors")
+    assert unbroken.keys() == broken.keys()
+    for name, tensor in unbroken.items():
+        torch.testing.assert_close(broken[name], tensor, rtol=0, atol=1e-6)
