@@ -1,1 +1,1 @@
-"""baselines."""
+"""What sub-networks are compared with: published numbers with their sources."""

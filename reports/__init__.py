@@ -1,1 +1,1 @@
-"""reports."""
+"""The report: figures, tables and one offline page, made from records without torch."""

@@ -1,0 +1,379 @@
+"""The figures: score against each cost, computed as records and then drawn with plotly (no torch).
+
+`front_figure` turns candidates into a `FrontFigure`, plain numbers and words that tests compare;
+`plotly_figure` draws the record for the page and `reports.static` draws the same record as PNG
+and SVG. The front is a staircase: between two of its sub-networks nothing is promised, so nothing
+is interpolated, and no convex hull hides a sub-network that no other one beats.
+
+Baselines and published numbers are marks beside the sub-networks. They never take part in the
+front, because they are not sub-networks of this model; published ones never carry a latency,
+because it was another machine's.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ..search.candidate import Candidate, StatedScore
+from ..search.front import ParetoFront
+from ..search.quantities import QUANTITIES
+from ..tasks.metrics import Evaluation
+from . import shared
+from .palette import DOMINATED, FRONT, FULL, GRID, INK, MARKS
+
+LOG_FROM = 5.0
+"""Costs that span more than this factor get a logarithmic axis."""
+
+SERIES_FROM = 3
+"""Models beside the sub-networks with this many points of one name form a series of their own."""
+
+_INTERVALS = {
+    "accuracy": "Wilson's score interval",
+    "f1": "bootstrap percentiles",
+    "macro_f1": "bootstrap percentiles",
+    "matthews": "bootstrap percentiles",
+    "pearson": "Fisher's z",
+    "spearman": "Fisher's z",
+}
+
+_SCALES = {"latency_ms": 1.0, "num_params": 1e6, "num_flops": 1e9}
+
+_X_TITLES = {
+    "latency_ms": "median latency, ms per run",
+    "num_params": "million parameters, embeddings included",
+    "num_flops": "GFLOPs of one example (2 per multiply-add)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FigurePoint:
+    """One mark of a figure.
+
+    Attributes:
+        label: What it is.
+        origin: "supernet", "baseline" or "published".
+        is_full: Whether it is the full model.
+        number: Its place among the sub-networks given, counted from 1; None for other models.
+        on_front: Whether it is a sub-network that no other one beats.
+        x: The cost, in the figure's unit.
+        x_low: Lower end of the cost's interval; equal to `x` when the cost is exact.
+        x_high: Upper end of the cost's interval.
+        y: The score as a fraction.
+        y_low: Lower end of the score's interval; equal to `y` when none is known.
+        y_high: Upper end of the score's interval.
+        series: The series it is drawn with; empty for sub-networks.
+        source: Where a published number comes from.
+    """
+
+    label: str
+    origin: str
+    is_full: bool
+    number: int | None
+    on_front: bool
+    x: float
+    x_low: float
+    x_high: float
+    y: float
+    y_low: float
+    y_high: float
+    series: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrontFigure:
+    """Everything that a figure shows.
+
+    Attributes:
+        quantity: The cost's name in `QUANTITIES`.
+        title: The heading.
+        x_title: The cost and its unit; on a second line the conditions it holds under.
+        y_title: The metric, the split and its number of examples.
+        log_x: Whether the cost axis is logarithmic.
+        points: The marks, sub-networks first.
+        series: Names of the series of other models, in the order of `MARKS`; the same in every
+            figure of one list of candidates, so that a model has one mark throughout.
+        staircase: Corners of the front, from its cheapest sub-network to the dearest one shown.
+        caption: What the intervals are and what is not comparable, in sentences.
+    """
+
+    quantity: str
+    title: str
+    x_title: str
+    y_title: str
+    log_x: bool
+    points: tuple[FigurePoint, ...]
+    series: tuple[str, ...]
+    staircase: tuple[tuple[float, float], ...]
+    caption: str
+
+    @property
+    def name(self) -> str:
+        """The cost as a word for files and anchors, e.g. "latency"."""
+        return QUANTITIES[self.quantity].word
+
+    @property
+    def own(self) -> tuple[FigurePoint, ...]:
+        """The sub-networks' marks."""
+        return tuple(point for point in self.points if point.origin == "supernet")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self)
+
+
+def front_figure(
+    candidates: Sequence[Candidate],
+    quantity: str,
+    *,
+    full_key: str,
+    conditions: str,
+) -> FrontFigure | None:
+    """Compute what the figure of scores against one cost shows.
+
+    Args:
+        candidates: Sub-networks scored on one split, and what they are compared with.
+        quantity: A cost of `shared.COSTS`.
+        full_key: The key of the full model's configuration.
+        conditions: What the cost depends on, for the axis: the latency protocol and the machine,
+            or the length of the input; may be empty.
+
+    Returns:
+        The record; None when no sub-network has this cost.
+    """
+    known = [c for c in candidates if c.value(quantity) is not None]
+    own = shared.sub_networks(known)
+    if not own:
+        return None
+    series = _series([c for c in candidates if c.origin != "supernet"])
+    front = {c.key for c in ParetoFront.of(own, ("accuracy", quantity)).members}
+    numbers = shared.numbers(candidates)
+    points = [
+        FigurePoint(
+            label=c.label,
+            origin=c.origin,
+            is_full=c.key == full_key,
+            number=numbers.get(c.key),
+            on_front=c.key in front,
+            **_extent("x", *_cost(c, quantity)),
+            **_extent("y", c.evaluation.value, c.evaluation.low, c.evaluation.high),
+            series=series.get((c.origin, c.label), ""),
+            source=c.source,
+        )
+        for c in known
+    ]
+    evaluation = own[0].evaluation
+    metric = shared.METRICS[evaluation.metric]
+    costs = [point.x for point in points]
+    return FrontFigure(
+        quantity=quantity,
+        title=f"{metric[0].upper()}{metric[1:]} versus {shared.COSTS[quantity]}",
+        x_title=_X_TITLES[quantity] + (f"\n{conditions}" if conditions else ""),
+        y_title=f"{metric}, {evaluation.task} {evaluation.split} split, n = {evaluation.n}",
+        log_x=max(costs) > LOG_FROM * min(costs),
+        points=tuple(points),
+        series=tuple(dict.fromkeys(series.values())),
+        staircase=_staircase([point for point in points if point.origin == "supernet"]),
+        caption=_caption(evaluation, quantity, {point.origin for point in points}),
+    )
+
+
+def log_ticks(figure: FrontFigure) -> list[float]:
+    """Round numbers for a logarithmic axis, within a figure's costs or just outside.
+
+    Those of 1, 2 and 5 times a power of ten; 1.5, 3 and 7 too when the costs span less than 30.
+    """
+    costs = [point.x for point in figure.points]
+    low, high = min(costs) / 1.1, max(costs) * 1.1
+    mantissas = (1, 1.5, 2, 3, 5, 7) if high < 30 * low else (1, 2, 5)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def plotly_figure(figure: FrontFigure) -> go.Figure:
+    """Draw a figure for a page.
+
+    Plotly reads text as a small HTML, so every string that came from outside is escaped.
+    """
+    drawing = go.Figure()
+    for mark, name in zip(MARKS, figure.series, strict=False):
+        points = [p for p in figure.points if p.series == name]
+        drawing.add_scatter(
+            x=[p.x for p in points],
+            y=[p.y for p in points],
+            mode="markers",
+            marker={
+                "symbol": mark.plotly,
+                "color": mark.colour,
+                "size": 8,
+                "line": {"width": 1.5},
+            },
+            hovertext=[_hover(p, figure) for p in points],
+            hoverinfo="text",
+            name=_text(name),
+            showlegend=bool(points),
+            legendrank=2000,
+        )
+    if figure.staircase:
+        drawing.add_scatter(
+            x=[x for x, _ in figure.staircase],
+            y=[y for _, y in figure.staircase],
+            mode="lines",
+            line={"color": FRONT, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    for rank, name, colour, symbol, size, wanted in _OWN_SERIES:
+        points = [p for p in figure.own if wanted(p)]
+        if points:
+            drawing.add_scatter(
+                x=[p.x for p in points],
+                y=[p.y for p in points],
+                error_x=_error_bars([(p.x, p.x_low, p.x_high) for p in points]),
+                error_y=_error_bars([(p.y, p.y_low, p.y_high) for p in points]),
+                mode="markers+text",
+                text=[f"<b>{p.number}</b>" if p.on_front else "" for p in points],
+                textposition="top left",
+                textfont={"color": colour},
+                marker={"symbol": symbol, "color": colour, "size": size},
+                hovertext=[_hover(p, figure) for p in points],
+                hoverinfo="text",
+                name=name,
+                legendrank=rank,
+            )
+    axis = {"gridcolor": GRID, "linecolor": INK, "ticks": "outside", "zeroline": False}
+    x_axis = {**axis, "title": {"text": _lines(figure.x_title)}}
+    if figure.log_x:
+        ticks = log_ticks(figure)
+        x_axis |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    else:
+        x_axis |= {"rangemode": "tozero"}
+    drawing.update_layout(
+        xaxis=x_axis,
+        yaxis={**axis, "title": {"text": _lines(figure.y_title)}, "automargin": True},
+        font={"color": INK, "size": 13},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        hovermode="closest",
+        hoverlabel={"align": "left"},
+        legend={
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.02,
+            "x": 0,
+        },
+        margin={"l": 70, "r": 20, "t": 20, "b": 80},
+        height=520,
+    )
+    return drawing
+
+
+_OWN_SERIES: tuple[tuple[int, str, str, str, int, Callable[[FigurePoint], bool]], ...] = (
+    (3, "dominated", DOMINATED, "circle", 8, lambda p: not p.on_front and not p.is_full),
+    (2, "front", FRONT, "circle", 9, lambda p: p.on_front and not p.is_full),
+    (1, "full model", FULL, "star", 15, lambda p: p.is_full),
+)
+
+
+def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
+    """A known cost in the figure's unit, with the ends of its interval."""
+    if quantity == "latency_ms" and candidate.latency is not None:
+        latency = candidate.latency
+        return latency.median_ms, latency.low_ms, latency.high_ms
+    value = (candidate.value(quantity) or math.nan) / _SCALES[quantity]
+    return value, value, value
+
+
+def _extent(axis: str, value: float, low: float | None, high: float | None) -> dict[str, float]:
+    return {
+        axis: value,
+        f"{axis}_low": value if low is None else low,
+        f"{axis}_high": value if high is None else high,
+    }
+
+
+def _staircase(points: Sequence[FigurePoint]) -> tuple[tuple[float, float], ...]:
+    front = sorted({(point.x, point.y) for point in points if point.on_front})
+    corners = [front[0]]
+    for (_, y), (next_x, next_y) in pairwise(front):
+        corners += [(next_x, y), (next_x, next_y)]
+    dearest = max(point.x for point in points)
+    if dearest > corners[-1][0]:
+        corners.append((dearest, corners[-1][1]))
+    return tuple(corners)
+
+
+def _caption(score: Evaluation | StatedScore, quantity: str, others: set[str]) -> str:
+    sentences = [
+        f"Vertical bars: 95 % interval of each score over the {score.n} examples "
+        f"({_INTERVALS[score.metric]}). Two sub-networks are compared by the paired interval of "
+        "their difference, not by whether their bars overlap.",
+        "The staircase joins the sub-networks that no other one beats on both axes; numbers are "
+        "those of the table.",
+    ]
+    if quantity == "latency_ms":
+        sentences.append("Horizontal bars: 95 % interval of the median, bootstrap over rounds.")
+    if "published" in others:
+        sentences.append(
+            "Open marks: published numbers on the same examples (GLUE dev), of other full models "
+            "and without intervals; sources on hover and in the tables."
+        )
+    return " ".join(sentences)
+
+
+def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
+    """The series of each origin and label: large ones first, then one that small ones share.
+
+    A series is an origin with what stands before the first " (" of a label.
+    """
+    families = {(c.origin, c.label): f"{c.origin}: {c.label.split(' (')[0]}" for c in others}
+    sizes = Counter(families.values()).most_common(len(MARKS) - 1)
+    large = [family for family, size in sizes if size >= SERIES_FROM]
+    series = {
+        model: family if family in large else "other models" for model, family in families.items()
+    }
+    order = [*large, "other models"]
+    return dict(sorted(series.items(), key=lambda entry: order.index(entry[1])))
+
+
+def _hover(point: FigurePoint, figure: FrontFigure) -> str:
+    number = "" if point.number is None else f"{point.number}: "
+    lines = [
+        f"<b>{number}{_text(point.label)}</b>",
+        f"{figure.name}: {_with_interval(point.x, point.x_low, point.x_high)}",
+        f"score: {_with_interval(point.y, point.y_low, point.y_high)}",
+        _text(point.source),
+    ]
+    return "<br>".join(line for line in lines if line)
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"{value:.4g}" if low == value == high else f"{value:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _error_bars(values: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - x for x, _, high in values],
+        "arrayminus": [x - low for x, low, _ in values],
+        "visible": any(low != high for _, low, high in values),
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _lines(text: str) -> str:
+    return _text(text).replace("\n", "<br>")
+
+
+def _text(text: str) -> str:
+    """Text as plotly shows it literally: it reads a small HTML, and TeX between dollar signs."""
+    return escape(text, quote=False).replace("$", "&#36;")

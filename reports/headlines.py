@@ -1,0 +1,84 @@
+"""The front in words: what its sub-networks save and cost against the full model (no torch).
+
+Scores are compared in pairs, on the same examples, so "not distinguishable" is the verdict of a
+test and not of two overlapping intervals.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from ..profiling.table import LatencySummary
+from ..search.candidate import Candidate
+from ..search.front import ParetoFront
+from ..search.quantities import QUANTITIES
+from ..tasks.metrics import Evaluation, compare
+from . import shared
+
+
+def headlines(candidates: Sequence[Candidate], *, full_key: str) -> dict[int, str]:
+    """One sentence for each sub-network of the front but the full model, cheapest first.
+
+    Args:
+        candidates: Sub-networks scored on one split.
+        full_key: The key of the full model's configuration; when it is not among the candidates,
+            sentences state values instead of comparing.
+
+    Returns:
+        The sentences by the sub-networks' numbers.
+    """
+    cost = main_cost(candidates)
+    members = ParetoFront.of(candidates, ("accuracy", cost)).members
+    full = next((c for c in candidates if c.key == full_key), None)
+    numbers = shared.numbers(candidates)
+    return {numbers[c.key]: sentence(c, full) for c in members if c.key != full_key}
+
+
+def main_cost(candidates: Sequence[Candidate]) -> str:
+    """The first cost of `shared.COSTS` that every candidate has: latency when it was measured."""
+    return next(
+        cost
+        for cost in shared.COSTS
+        if all(candidate.value(cost) is not None for candidate in candidates)
+    )
+
+
+def sentence(candidate: Candidate, full: Candidate | None) -> str:
+    """What a sub-network saves and costs, in words."""
+    score = candidate.evaluation
+    if full is None:
+        costs = ", ".join(
+            f"{QUANTITIES[cost].word} {QUANTITIES[cost].text(value)}"
+            for cost in shared.COSTS
+            if (value := candidate.value(cost)) is not None
+        )
+        return f"{candidate.label}: {shared.METRICS[score.metric]} {score.value:.4f}, {costs}."
+    shares = [
+        f"×{own / whole:.2f} {word}"
+        for own, whole, word in (
+            (candidate.num_params, full.num_params, "parameters"),
+            (candidate.num_flops, full.num_flops, "FLOPs"),
+        )
+        if own and whole
+    ]
+    if candidate.latency is not None:
+        shares.insert(0, _latency(candidate.latency))
+    return f"{candidate.label}: {', '.join(shares)} for {_score(candidate, full)}."
+
+
+def _latency(latency: LatencySummary) -> str:
+    text = f"×{latency.ratio:.2f} latency [{latency.ratio_low:.2f}, {latency.ratio_high:.2f}]"
+    return text if latency.resolved else f"{text} (not resolved in the time given)"
+
+
+def _score(candidate: Candidate, full: Candidate) -> str:
+    pair = compare(cast(Evaluation, candidate.evaluation), cast(Evaluation, full.evaluation))
+    interval = f"[{_points(pair.low)}, {_points(pair.high)}]"
+    verdict = "not distinguishable" if pair.tie else "distinguishable"
+    return (
+        f"{_points(pair.difference)} points of {shared.METRICS[pair.metric]} {interval}, "
+        f"{verdict} on {pair.n} examples"
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "−")

@@ -1,0 +1,377 @@
+"""The report: one offline page with its figures and tables beside it (no torch).
+
+`write_report` fills a folder: `index.html`, which needs no network and no other file, and for
+papers and scripts `figures/*.png`, `figures/*.svg`, `tables/*.csv` and `tables/*.md`.
+
+The page's policy (Content-Security-Policy) forbids every connection and every script but the three
+whose hashes it names, and each string that came from outside is escaped on its way into the page,
+into plotly's texts and into the data inside the page: a task may be called "</script>".
+"""
+
+import base64
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from .. import storage
+from ..profiling.environment import Environment
+from ..profiling.protocol import LatencyProtocol
+from ..search.candidate import Candidate
+from ..search.front import Hypervolume
+from ..tasks.metrics import Evaluation
+from . import shared
+from .figures import FrontFigure, front_figure, plotly_figure
+from .headlines import headlines, main_cost
+from .static import png_bytes, svg_bytes
+from .tables import (
+    SORT_KEYS,
+    csv_text,
+    markdown_text,
+    published_frame,
+    readable,
+    readable_published,
+    results_frame,
+)
+
+logger = logging.getLogger(__name__)
+
+EXPLANATIONS = (
+    (
+        "Splits",
+        "Sub-networks are chosen on the search split, which is held out of the training data. The "
+        "report split is the task's own dev or test split; nothing was chosen on it.",
+    ),
+    (
+        "Scores",
+        "Fractions between 0 and 1 (correlations from −1) with 95 % intervals over examples: "
+        "Wilson's for accuracy, bootstrap percentiles for F1 and Matthews correlation, Fisher's z "
+        "for Pearson and Spearman correlation. They hold for the networks as trained; variation "
+        "over training seeds is not in them.",
+    ),
+    (
+        "Differences",
+        "Two sub-networks are compared on the same examples, in pairs: exactly on the examples "
+        "that only one has right (accuracy), or by paired bootstrap. “Not distinguishable” means "
+        "that the 95 % interval of the difference contains 0.",
+    ),
+    (
+        "Latency",
+        "Medians over complete rounds with 95 % bootstrap intervals over rounds. Ratios are to "
+        "the full model of the same round, so slow drift of the machine cancels. “Not resolved” "
+        "means that the time budget ended before the interval was narrow enough. Tokenisation is "
+        "not included.",
+    ),
+    (
+        "Parameters and FLOPs",
+        "Exact counts in closed form; FLOPs are two per multiply-add, for one example.",
+    ),
+    (
+        "Published numbers",
+        "Copied from the sources named in the table, as printed. They belong to other full models "
+        "and other training runs, and have no intervals. Latencies published for other hardware "
+        "are not shown.",
+    ),
+)
+"""What the numbers of a report mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Everything that a report shows.
+
+    Attributes:
+        title: The heading.
+        model: The full model's name.
+        full_key: The key of the full model's configuration.
+        candidates: Sub-networks (and baselines) scored on the search split, in the order of the
+            table.
+        reported: Scores on the report split by key. When every sub-network has one, figures and
+            headlines show the report split, else the search split.
+        published: Published candidates of the same task and metric; drawn beside the report split
+            only, because they are scores of those examples.
+        num_examples: The splits' sizes by name.
+        seq_len: Tokens of the example that FLOPs are counted for.
+        protocol: How latencies were measured; None when none were.
+        environment: Where they were measured; None when none were.
+        hypervolumes: Of the fronts on the search split, by a name such as "accuracy and latency".
+        provenance: Whatever tells how to make this again: command, seeds, versions.
+    """
+
+    title: str
+    model: str
+    full_key: str
+    candidates: tuple[Candidate, ...]
+    reported: Mapping[str, Evaluation]
+    published: tuple[Candidate, ...]
+    num_examples: Mapping[str, int]
+    seq_len: int
+    protocol: LatencyProtocol | None
+    environment: Environment | None
+    hypervolumes: Mapping[str, Hypervolume]
+    provenance: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check that there is something to show and that it is of one task, split and metric."""
+        if not any(candidate.origin == "supernet" for candidate in self.candidates):
+            raise ValueError("a report needs at least one sub-network")
+        kinds = {
+            (candidate.evaluation.task, candidate.evaluation.split, candidate.evaluation.metric)
+            for candidate in self.candidates
+        }
+        if len(kinds) > 1:
+            raise ValueError(f"candidates of different evaluations: {sorted(kinds)}")
+        if len({candidate.key for candidate in self.candidates}) < len(self.candidates):
+            raise ValueError("two candidates have the same key")
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether every candidate has a score on the report split."""
+        return all(candidate.key in self.reported for candidate in self.candidates)
+
+    @property
+    def shown(self) -> tuple[Candidate, ...]:
+        """The candidates with the score that figures and headlines show."""
+        if not self.is_reported:
+            return self.candidates
+        return tuple(replace(c, evaluation=self.reported[c.key]) for c in self.candidates)
+
+    @property
+    def sub_networks(self) -> list[Candidate]:
+        """Those of `shown` that are sub-networks."""
+        return shared.sub_networks(self.shown)
+
+
+def write_report(folder: Path, content: ReportContent) -> Path:
+    """Write the report; an older one in the folder is replaced as a whole.
+
+    Returns:
+        The path of the page.
+    """
+    figures = report_figures(content)
+    results = results_frame(content.candidates, content.reported)
+    published = published_frame(content.published)
+    with storage.folder(folder) as new:
+        for figure in figures:
+            storage.write_bytes(new / "figures" / f"{figure.name}.png", png_bytes(figure))
+            storage.write_bytes(new / "figures" / f"{figure.name}.svg", svg_bytes(figure))
+        storage.write_text(new / "tables" / "results.csv", csv_text(results))
+        storage.write_text(new / "tables" / "results.md", markdown_text(readable(results)))
+        if content.published:
+            storage.write_text(new / "tables" / "published.csv", csv_text(published))
+            text = markdown_text(readable_published(published))
+            storage.write_text(new / "tables" / "published.md", text)
+        storage.write_text(new / "index.html", page_html(content, figures))
+    logger.info("Wrote the report to %s", folder / "index.html")
+    return folder / "index.html"
+
+
+def report_figures(content: ReportContent) -> list[FrontFigure]:
+    """The records of the report's figures, one for each cost that is known."""
+    beside = content.published if content.is_reported else ()
+    conditions = {
+        "latency_ms": "\n".join(
+            part.title for part in (content.protocol, content.environment) if part is not None
+        ),
+        "num_params": "",
+        "num_flops": f"{content.seq_len} tokens",
+    }
+    figures = (
+        front_figure(
+            (*content.shown, *beside),
+            cost,
+            full_key=content.full_key,
+            conditions=conditions[cost],
+        )
+        for cost in shared.COSTS
+    )
+    return [figure for figure in figures if figure is not None]
+
+
+def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
+    """The page, complete in itself."""
+    score = content.shown[0].evaluation
+    assets = files(__package__)
+    scripts = (get_plotlyjs(), (assets / "page.js").read_text(encoding="utf-8"))
+    sections = [
+        _headline_section(content),
+        *(_figure_section(figure, content) for figure in figures),
+        _table_section(content),
+        _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
+        _definitions("What the numbers mean", dict(EXPLANATIONS)),
+        _definitions(
+            "How this was made",
+            {
+                "model": content.model,
+                "task": score.task,
+                "metric": shared.METRICS[score.metric],
+                **{f"{name} examples": f"{n:,}" for name, n in content.num_examples.items()},
+                **content.provenance,
+            },
+        ),
+    ]
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(content.title)}</title>",
+            f"<style>{(assets / 'page.css').read_text(encoding='utf-8')}</style>",
+            "</head>",
+            "<body>",
+            f"<h1>{escape(content.title)}</h1>",
+            *sections,
+            *(f"<script>{script}</script>" for script in scripts),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts)
+    allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _headline_section(content: ReportContent) -> str:
+    score = content.shown[0].evaluation
+    cost = shared.COSTS[main_cost(content.sub_networks)]
+    sentences = headlines(content.sub_networks, full_key=content.full_key)
+    lead = (
+        f"{content.model} on {score.task}: {len(content.sub_networks)} sub-networks, "
+        f"{shared.METRICS[score.metric]} on the {score.split} split "
+        f"({score.n} examples) against what they cost."
+    )
+    trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
+    front = (
+        f"Against the full model, {trade}, cheapest first and numbered as in the table and the "
+        "figures; brackets are 95 % intervals:"
+        if sentences
+        else f"No sub-network but the full model is on {trade}."
+    )
+    items = "".join(
+        f'<li value="{number}">{escape(text)}</li>' for number, text in sentences.items()
+    )
+    return f'<p class="lead">{escape(lead)}</p>\n<p>{escape(front)}</p>\n' + (
+        f"<ol>{items}</ol>" if items else ""
+    )
+
+
+def _figure_section(figure: FrontFigure, content: ReportContent) -> str:
+    drawing = plotly_figure(figure).to_json().replace("<", "\\u003c")
+    conditions = _conditions(content) if figure.quantity == "latency_ms" else ""
+    return (
+        f"<h2>{escape(figure.title)}</h2>\n<figure>\n"
+        f'<div class="figure" id="{figure.name}" data-source="{figure.name}-data"></div>\n'
+        f'<script type="application/json" id="{figure.name}-data">{drawing}</script>\n'
+        f"<figcaption>{escape(figure.caption)}{conditions}</figcaption>\n</figure>"
+    )
+
+
+def _conditions(content: ReportContent) -> str:
+    parts = (("Protocol", content.protocol), ("Environment", content.environment))
+    return "".join(
+        f"<p><b>{name}:</b> {escape(part.title)}. "
+        f"<small>{escape('; '.join(_field_lines(part)))}.</small></p>"
+        for name, part in parts
+        if part is not None
+    )
+
+
+def _field_lines(record: LatencyProtocol | Environment) -> list[str]:
+    values = ((field.name, getattr(record, field.name)) for field in fields(record))
+    return [f"{name} {_plain(value)}" for name, value in values]
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name}=={number}" for name, number in value.items())
+    return str(value)
+
+
+def _table_section(content: ReportContent) -> str:
+    results = results_frame(content.candidates, content.reported)
+    keys = {column: results[key].tolist() for column, key in SORT_KEYS.items()}
+    parts = [
+        "<h2>All sub-networks</h2>",
+        "<p>Brackets are 95 % intervals; “fronts” names the costs for which no other sub-network "
+        "is better on the search split. Click a heading to sort.</p>",
+        _table(readable(results), keys, ["front" if text else "" for text in keys["fronts"]]),
+    ]
+    if content.published:
+        published = published_frame(content.published)
+        text = readable_published(published)
+        keys = {column: published[column].tolist() for column in ("model", "split", "source")} | {
+            "params": published["num_params"].tolist(),
+            "FLOPs": published["num_flops"].tolist(),
+            "score": published["score"].tolist(),
+        }
+        table = _table(text, keys, ["published"] * len(text))
+        parts += [
+            "<h2>Published numbers</h2>",
+            f"<details><summary>{len(text)} numbers with their sources</summary>{table}</details>",
+        ]
+        if not content.is_reported:
+            parts.append(
+                "<p>They are not drawn: they belong beside scores on the report split, which not "
+                "every sub-network has.</p>"
+            )
+    return "\n".join(parts)
+
+
+def _table(text: pd.DataFrame, keys: Mapping[str, list[Any]], classes: list[str]) -> str:
+    """A sortable table: cells show `text` and carry `keys` as what they are sorted by."""
+    numeric = {
+        column: all(pd.isna(key) or isinstance(key, int | float) for key in keys[column])
+        for column in text.columns
+    }
+    kind = {column: "number" if numeric[column] else "text" for column in text.columns}
+    header = "".join(
+        f'<th class="{kind[column]}"><button>{escape(column)}</button></th>'
+        for column in text.columns
+    )
+    rows = []
+    for i, (name, row) in enumerate(zip(classes, text.to_dict("records"), strict=True)):
+        cells = "".join(
+            f'<td class="{kind[column]}" data-value="{_sort_value(keys[column][i])}">'
+            f"{escape(str(row[column]))}</td>"
+            for column in text.columns
+        )
+        rows.append(f'<tr class="{name}">{cells}</tr>')
+    body = "\n".join(rows)
+    return (
+        f'<div class="scroll"><table class="sortable"><thead><tr>{header}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _sort_value(key: Any) -> str:
+    return "" if pd.isna(key) else escape(str(key))
+
+
+def _definitions(title: str, entries: Mapping[str, str]) -> str:
+    if not entries:
+        return ""
+    items = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items()
+    )
+    return f"<h2>{escape(title)}</h2>\n<dl>{items}</dl>"

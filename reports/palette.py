@@ -1,0 +1,48 @@
+"""Colours and marks that the two drawing back ends share (no torch).
+
+The colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; every
+series also has a mark of its own, so that the figures survive a black-and-white printer.
+"""
+
+from dataclasses import dataclass
+
+FRONT = "#0072B2"
+"""Sub-networks of the front, and the front itself."""
+
+DOMINATED = "#8A8A8A"
+"""Sub-networks that another one beats on both axes."""
+
+FULL = "#D55E00"
+"""The full model."""
+
+INK = "#222222"
+"""Axes and text."""
+
+GRID = "#E4E4E4"
+"""Grid lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one series of models beside the sub-networks looks in both back ends.
+
+    Attributes:
+        colour: The mark's outline, as a hexadecimal colour.
+        plotly: The mark's name in plotly.
+        matplotlib: The same mark's code in matplotlib.
+    """
+
+    colour: str
+    plotly: str
+    matplotlib: str
+
+
+MARKS = (
+    Mark("#009E73", "diamond-open", "D"),
+    Mark("#CC79A7", "square-open", "s"),
+    Mark("#E69F00", "triangle-up-open", "^"),
+    Mark("#56B4E9", "triangle-down-open", "v"),
+    Mark("#000000", "pentagon-open", "p"),
+    Mark("#7A6A4F", "hexagon-open", "h"),
+)
+"""Series of models beside the sub-networks, in order; there are never more than these."""

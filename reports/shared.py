@@ -1,0 +1,28 @@
+"""What figures, tables and sentences share: names for readers, sub-networks' numbers (no torch)."""
+
+from collections.abc import Sequence
+
+from ..search.candidate import Candidate
+
+COSTS = {"latency_ms": "latency", "num_params": "parameters", "num_flops": "FLOPs"}
+"""The quantities that scores are set against, the most telling first, as readers know them."""
+
+METRICS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+"""Metrics as readers know them."""
+
+
+def sub_networks(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those of the candidates that are sub-networks, in order."""
+    return [candidate for candidate in candidates if candidate.origin == "supernet"]
+
+
+def numbers(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """Each sub-network's number, the same in the table, the figures and the text, by its key."""
+    return {candidate.key: i for i, candidate in enumerate(sub_networks(candidates), start=1)}

@@ -1,0 +1,199 @@
+"""The tables: pandas frames for machines, text for readers, CSV and Markdown (no torch).
+
+`results_frame` and `published_frame` are the only places where records become frames; everything
+in them is a number or a word. `readable` turns a results frame into the columns that people read.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from ..search.candidate import Candidate
+from ..search.front import ParetoFront
+from ..search.quantities import QUANTITIES
+from ..tasks.metrics import Evaluation
+from . import shared
+
+SORT_KEYS = {
+    "#": "number",
+    "sub-network": "label",
+    "params": "num_params",
+    "FLOPs": "num_flops",
+    "latency, ms": "latency_ms",
+    "latency / full": "latency_ratio",
+    "search": "search",
+    "report": "report",
+    "fronts": "fronts",
+}
+"""The columns of `readable` with the columns of `results_frame` that order them."""
+
+_COUNT_TYPES = {"num_params": "Int64", "num_flops": "Int64"}
+
+
+def results_frame(
+    candidates: Sequence[Candidate], reported: Mapping[str, Evaluation]
+) -> pd.DataFrame:
+    """Sub-networks and baselines with their costs and both scores, one row each, in order.
+
+    Args:
+        candidates: Scored on the search split.
+        reported: Scores on the report split by key, as far as there are any.
+
+    Returns:
+        Columns `number`, `label`, `key`, `origin`, `num_params`, `num_flops`, the latency's, the
+        scores' with their intervals and `fronts`: the costs that no other candidate beats it on,
+        judged on the search split. What is unknown is missing.
+    """
+    fronts = _fronts(candidates)
+    numbers = shared.numbers(candidates)
+    rows = [
+        {
+            "number": numbers.get(candidate.key),
+            "label": candidate.label,
+            "key": candidate.key,
+            "origin": candidate.origin,
+            "num_params": candidate.num_params,
+            "num_flops": candidate.num_flops,
+            **_latency(candidate),
+            **_score("search", candidate.evaluation),
+            **_score("report", reported.get(candidate.key)),
+            "fronts": " ".join(fronts[candidate.key]),
+        }
+        for candidate in candidates
+    ]
+    return pd.DataFrame(rows).astype({"number": "Int64", **_COUNT_TYPES})
+
+
+def published_frame(published: Sequence[Candidate]) -> pd.DataFrame:
+    """Published numbers with their sources, one row each."""
+    columns = ("model", "num_params", "num_flops", "metric", "split", "score", "source")
+    rows = [
+        (
+            candidate.label,
+            candidate.num_params,
+            candidate.num_flops,
+            candidate.evaluation.metric,
+            candidate.evaluation.split,
+            candidate.evaluation.value,
+            candidate.source,
+        )
+        for candidate in published
+    ]
+    return pd.DataFrame(rows, columns=columns).astype(_COUNT_TYPES)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """A results frame as text: short counts, values with their intervals, "" for the unknown."""
+    rows = [
+        {
+            "#": "" if row["number"] is None else str(row["number"]),
+            "sub-network": row["label"],
+            "params": _quantity("num_params", row["num_params"]),
+            "FLOPs": _quantity("num_flops", row["num_flops"]),
+            "latency, ms": _interval(row, "latency_ms", "latency_low_ms", "latency_high_ms", ".2f")
+            + _unresolved(row),
+            "latency / full": _interval(
+                row, "latency_ratio", "latency_ratio_low", "latency_ratio_high", ".3f"
+            ),
+            "search": _interval(row, "search", "search_low", "search_high", ".4f"),
+            "report": _interval(row, "report", "report_low", "report_high", ".4f"),
+            "fronts": row["fronts"],
+        }
+        for row in _records(frame)
+    ]
+    return pd.DataFrame(rows, columns=list(SORT_KEYS))
+
+
+def readable_published(frame: pd.DataFrame) -> pd.DataFrame:
+    """A published frame as text."""
+    rows = [
+        {
+            "model": row["model"],
+            "params": _quantity("num_params", row["num_params"]),
+            "FLOPs": _quantity("num_flops", row["num_flops"]),
+            "score": f"{row['score']:.4f}",
+            "split": row["split"],
+            "source": row["source"],
+        }
+        for row in _records(frame)
+    ]
+    return pd.DataFrame(rows, columns=["model", "params", "FLOPs", "score", "split", "source"])
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV with a header line and line feeds."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def markdown_text(frame: pd.DataFrame) -> str:
+    """A frame of text as a Markdown table; what Markdown or HTML would read is escaped."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.values.tolist()]
+    cells = [[_markdown_cell(str(cell)) for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _fronts(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
+    fronts: dict[str, list[str]] = {candidate.key: [] for candidate in candidates}
+    for quantity in QUANTITIES.values():
+        if not quantity.larger_is_better:
+            known = [
+                candidate
+                for candidate in shared.sub_networks(candidates)
+                if candidate.value(quantity.name) is not None
+            ]
+            for member in ParetoFront.of(known, ("accuracy", quantity.name)).members:
+                fronts[member.key].append(quantity.word)
+    return fronts
+
+
+def _latency(candidate: Candidate) -> dict[str, Any]:
+    latency = candidate.latency
+    return {
+        "latency_ms": latency and latency.median_ms,
+        "latency_low_ms": latency and latency.low_ms,
+        "latency_high_ms": latency and latency.high_ms,
+        "latency_p90_ms": latency and latency.p90_ms,
+        "latency_ratio": latency and latency.ratio,
+        "latency_ratio_low": latency and latency.ratio_low,
+        "latency_ratio_high": latency and latency.ratio_high,
+        "latency_resolved": latency and latency.resolved,
+    }
+
+
+def _score(name: str, evaluation: Any) -> dict[str, Any]:
+    return {
+        name: evaluation and evaluation.value,
+        f"{name}_low": evaluation and evaluation.low,
+        f"{name}_high": evaluation and evaluation.high,
+        f"{name}_n": evaluation and evaluation.n,
+    }
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows with None for what is missing."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def _quantity(name: str, value: Any) -> str:
+    return "" if value is None else QUANTITIES[name].text(value)
+
+
+def _interval(row: Mapping[str, Any], value: str, low: str, high: str, places: str) -> str:
+    if row[value] is None:
+        return ""
+    if row[low] is None:
+        return format(row[value], places)
+    return f"{row[value]:{places}} [{row[low]:{places}}, {row[high]:{places}}]"
+
+
+def _unresolved(row: Mapping[str, Any]) -> str:
+    return " (not resolved)" if row["latency_resolved"] is False else ""
+
+
+def _markdown_cell(text: str) -> str:
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
