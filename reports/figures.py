@@ -238,16 +238,24 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
                 y=[p.y for p in points],
                 error_x=_error_bars([(p.x, p.x_low, p.x_high) for p in points]),
                 error_y=_error_bars([(p.y, p.y_low, p.y_high) for p in points]),
-                mode="markers+text",
-                text=[f"<b>{p.number}</b>" if p.on_front else "" for p in points],
-                textposition="top left",
-                textfont={"color": colour},
+                mode="markers",
                 marker={"symbol": symbol, "color": colour, "size": size},
                 hovertext=[_hover(p, figure) for p in points],
                 hoverinfo="text",
                 name=name,
                 legendrank=rank,
             )
+    front = [p for p in figure.own if p.on_front]
+    drawing.add_scatter(
+        x=[p.x for p in front],
+        y=[p.y_high for p in front],
+        mode="text",
+        text=[f"<b>{p.number}</b>" for p in front],
+        textposition="top center",
+        textfont={"color": [FULL if p.is_full else FRONT for p in front]},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     axis = {"gridcolor": GRID, "linecolor": INK, "ticks": "outside", "zeroline": False}
     x_axis = {**axis, "title": {"text": _lines(figure.x_title)}}
     if figure.log_x:

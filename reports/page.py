@@ -300,7 +300,7 @@ def _field_lines(record: LatencyProtocol | Environment) -> list[str]:
 
 def _plain(value: Any) -> str:
     if value is None:
-        return "unknown"
+        return "none"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What figures, tables and sentences share: names for readers, sub-networks' numbers (no torch)."""
+"""What figures, tables and sentences share: readers' words, sub-networks' numbers (no torch)."""
 
 from collections.abc import Sequence
 

@@ -85,10 +85,10 @@ def _draw(figure: FrontFigure) -> Figure:
         if point.on_front:
             axes.annotate(
                 str(point.number),
-                (point.x, point.y),
-                xytext=(-5, 5),
+                (point.x, point.y_high),
+                xytext=(0, 2),
                 textcoords="offset points",
-                ha="right",
+                ha="center",
                 fontsize=9,
                 fontweight="bold",
                 color=FULL if point.is_full else FRONT,
@@ -97,7 +97,9 @@ def _draw(figure: FrontFigure) -> Figure:
             )
     _axes(axes, figure)
     handles, labels = axes.get_legend_handles_labels()
-    own_first = sorted(range(len(labels)), key=lambda i: (labels[i] in figure.series, -i))
+    own_first = sorted(
+        range(len(labels)), key=lambda i: (i, 0) if labels[i] in figure.series else (-1, -i)
+    )
     legend = drawing.legend(
         [handles[i] for i in own_first],
         [labels[i] for i in own_first],
@@ -121,7 +123,6 @@ def _bars(axes: Axes, points: Sequence[FigurePoint], marker: str, colour: str, l
             color=colour,
             markersize=12 if marker == "*" else 6,
             elinewidth=0.9,
-            capsize=2,
             zorder=3,
             label=label,
         )

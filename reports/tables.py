@@ -59,7 +59,7 @@ def results_frame(
             **_latency(candidate),
             **_score("search", candidate.evaluation),
             **_score("report", reported.get(candidate.key)),
-            "fronts": " ".join(fronts[candidate.key]),
+            "fronts": ", ".join(fronts[candidate.key]),
         }
         for candidate in candidates
     ]

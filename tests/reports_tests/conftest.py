@@ -1,0 +1,142 @@
+"""A report's content as a run on SST-2 would make it: twelve sub-networks, published baselines."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from paretobert.baselines.published import published_candidates
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.profiling.counts import count_macs, count_parameters
+from paretobert.profiling.environment import Environment
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.table import LatencySummary
+from paretobert.reports.page import ReportContent
+from paretobert.search.candidate import Candidate
+from paretobert.search.front import ParetoFront, reference_beyond
+from paretobert.tasks.metrics import score_predictions
+
+MINILM = EncoderShape(
+    family="bert",
+    num_layers=6,
+    num_heads=12,
+    head_size=32,
+    hidden_size=384,
+    ffn_size=1536,
+    embedding_size=384,
+    vocab_size=30522,
+    num_positions=512,
+    num_token_types=2,
+    num_labels=2,
+)
+
+ACCURACIES = (0.917, 0.918, 0.911, 0.897, 0.914, 0.909, 0.905, 0.889, 0.911, 0.902, 0.899, 0.878)
+"""One for each sub-network of the grid, on the report split."""
+
+
+def evaluation(share, *, split="report", n=872, task="SST-2", seed=0):
+    """An evaluation of which a share is right, in an order that depends on the seed."""
+    generator = np.random.default_rng(seed)
+    labels = tuple(int(i) for i in np.random.default_rng(9).integers(2, size=n))
+    wrong = set(generator.permutation(n)[: round((1 - share) * n)].tolist())
+    predictions = tuple(1 - y if i in wrong else y for i, y in enumerate(labels))
+    return score_predictions(
+        task=task, split=split, metrics=("accuracy",), labels=labels, predictions=predictions
+    )
+
+
+def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
+    """A latency with symmetric intervals."""
+    ratio = median_ms / full_ms
+    return LatencySummary(
+        median_ms=median_ms,
+        low_ms=median_ms * (1 - spread),
+        high_ms=median_ms * (1 + spread),
+        p90_ms=median_ms * 1.1,
+        ratio=ratio,
+        ratio_low=ratio * (1 - spread),
+        ratio_high=ratio * (1 + spread),
+        resolved=resolved,
+    )
+
+
+@pytest.fixture(scope="session")
+def content() -> ReportContent:
+    candidates = []
+    reported = {}
+    for i, (config, (width, depth)) in enumerate(grid(MINILM).items()):
+        macs = count_macs(MINILM, config, seq_len=128)
+        candidate = Candidate(
+            label=f"width {width:g}, depth {depth:g}",
+            origin="supernet",
+            config=config,
+            num_params=count_parameters(MINILM, config),
+            num_flops=2 * macs,
+            latency=latency(30 * (0.06 + 0.94 * macs / 1_434_600_192), resolved=i != 7),
+            evaluation=evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i),
+        )
+        candidates.append(candidate)
+        reported[candidate.key] = evaluation(ACCURACIES[i], seed=i)
+    objectives = ("accuracy", "latency_ms")
+    front = ParetoFront.of(candidates, objectives)
+    return ReportContent(
+        title="MiniLM-L6-H384 on SST-2",
+        model="MiniLM-L6-H384",
+        full_key=SubnetConfig.full(MINILM).key,
+        candidates=tuple(candidates),
+        reported=reported,
+        published=tuple(published_candidates("SST-2", "accuracy")),
+        num_examples={"train": 64349, "search": 3000, "report": 872},
+        seq_len=128,
+        protocol=LatencyProtocol(),
+        environment=Environment.capture(),
+        hypervolumes={
+            "accuracy and latency": front.hypervolume(reference_beyond(candidates, objectives))
+        },
+        provenance={
+            "command": "paretobert run --model minilm --task SST-2 --out runs/sst2",
+            "seed": "0",
+            "paretobert": "0.1.0",
+        },
+    )
+
+
+NASTY = (
+    "<script>alert(1)</script> </script> \"quotes\" 'single' <b>bold</b> a|b $x_1$ %{x} Ωß语 &amp;"
+)
+"""A string that breaks out wherever something forgets to escape it."""
+
+
+@pytest.fixture(scope="session")
+def nasty_content(content: ReportContent) -> ReportContent:
+    def renamed(candidate, score):
+        return replace(
+            candidate,
+            label=f"{NASTY} {candidate.label}",
+            source=candidate.source and NASTY,
+            evaluation=replace(score, task=NASTY),
+        )
+
+    return replace(
+        content,
+        title=NASTY,
+        model=NASTY,
+        candidates=tuple(renamed(c, c.evaluation) for c in content.candidates),
+        reported={key: replace(score, task=NASTY) for key, score in content.reported.items()},
+        published=tuple(renamed(c, c.evaluation) for c in content.published),
+        environment=replace(content.environment, processor=NASTY),
+        provenance={f"{NASTY} {name}": NASTY for name in content.provenance},
+        num_examples={f"{NASTY} {name}": n for name, n in content.num_examples.items()},
+        hypervolumes={NASTY: content.hypervolumes["accuracy and latency"]},
+    )
+
+
+@pytest.fixture(name="latency", scope="session")
+def latency_maker():
+    return latency
+
+
+@pytest.fixture(scope="session")
+def nasty():
+    return NASTY

@@ -1,0 +1,162 @@
+"""The figures' records against values computed by hand, and what plotly is given."""
+
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
+from paretobert.search.candidate import Candidate, StatedScore
+from paretobert.tasks.metrics import Evaluation
+
+
+def sub_network(heads, value, *, num_params, latency=None):
+    evaluation = Evaluation(
+        task="RTE",
+        split="report",
+        metric="accuracy",
+        value=value,
+        low=value - 0.05,
+        high=value + 0.04,
+        standard_error=0.02,
+        n=2,
+        labels=(0, 1),
+        predictions=(0, 1),
+        others={},
+    )
+    return Candidate(
+        label=f"{heads} heads",
+        origin="supernet",
+        config=SubnetConfig((0,), (heads,), (8,)),
+        num_params=num_params,
+        num_flops=1_000_000_000 * heads,
+        latency=latency,
+        evaluation=evaluation,
+    )
+
+
+def published(label, value, *, num_params=50_000_000):
+    return Candidate(
+        label=label,
+        origin="published",
+        config=None,
+        num_params=num_params,
+        num_flops=None,
+        latency=None,
+        evaluation=StatedScore("RTE", "dev", "accuracy", value),
+        source="a paper",
+    )
+
+
+SMALL = sub_network(1, 0.60, num_params=10_000_000)
+MIDDLE = sub_network(2, 0.58, num_params=20_000_000)
+LARGE = sub_network(3, 0.70, num_params=30_000_000)
+FULL = sub_network(4, 0.69, num_params=40_000_000)
+ALL = (FULL, LARGE, MIDDLE, SMALL)
+
+
+def figure_of(candidates, quantity="num_params", conditions=""):
+    return front_figure(candidates, quantity, full_key=FULL.key, conditions=conditions)
+
+
+def test_points_front_and_staircase():
+    figure = figure_of(ALL)
+    assert [(p.number, p.x, p.on_front, p.is_full) for p in figure.points] == [
+        (1, 40.0, False, True),
+        (2, 30.0, True, False),
+        (3, 20.0, False, False),
+        (4, 10.0, True, False),
+    ]
+    assert figure.staircase == ((10.0, 0.60), (30.0, 0.60), (30.0, 0.70), (40.0, 0.70))
+    assert not figure.log_x
+    assert figure.title == "Accuracy versus parameters"
+    assert figure.y_title == "accuracy, RTE report split, n = 2"
+
+
+def test_scores_carry_their_interval_and_counts_are_exact():
+    point = figure_of(ALL).points[3]
+    assert (point.y_low, point.y, point.y_high) == pytest.approx((0.55, 0.60, 0.64))
+    assert point.x_low == point.x == point.x_high
+
+
+def test_latency_carries_its_interval(latency):
+    figure = figure_of([replace(FULL, latency=latency(30.0))], "latency_ms", "conditions")
+    (point,) = figure.points
+    assert (point.x_low, point.x, point.x_high) == pytest.approx((29.55, 30.0, 30.45))
+    assert figure.x_title == "median latency, ms per run\nconditions"
+    assert "bootstrap over rounds" in figure.caption
+
+
+def test_a_cost_that_nothing_has_gives_no_figure():
+    assert figure_of(ALL, "latency_ms") is None
+
+
+def test_published_numbers_beat_nothing_and_are_beaten_by_nothing():
+    better = published("Better (6L)", 0.99, num_params=1_000_000)
+    figure = figure_of((*ALL, better))
+    assert figure.staircase == figure_of(ALL).staircase
+    point = figure.points[-1]
+    assert (point.number, point.on_front, point.y_low, point.y_high) == (None, False, 0.99, 0.99)
+    assert figure.log_x
+    assert "GLUE dev" in figure.caption
+    assert "GLUE dev" not in figure_of(ALL).caption
+
+
+def test_large_families_form_series_that_are_the_same_in_every_figure():
+    others = [published(f"Dyna ({i})", 0.8) for i in range(3)] + [published("Tiny (4L)", 0.7)]
+    figure = figure_of((*ALL, *others))
+    assert figure.series == ("published: Dyna", "other models")
+    assert [p.series for p in figure.points] == ["", "", "", ""] + ["published: Dyna"] * 3 + [
+        "other models"
+    ]
+    assert figure_of((*ALL, *others), "num_flops").series == figure.series
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (3.0, 40.0, [3, 5, 7, 10, 15, 20, 30]),
+        (0.4, 22.0, [0.5, 1, 2, 5, 10, 20]),
+        (5.0, 30.0, [5, 7, 10, 15, 20, 30]),
+    ],
+)
+def test_log_ticks(low, high, expected):
+    figure = figure_of(ALL)
+    points = (replace(figure.points[0], x=low), replace(figure.points[0], x=high))
+    assert log_ticks(replace(figure, points=points)) == expected
+
+
+def test_plotly_draws_a_staircase_with_error_bars():
+    drawing = plotly_figure(figure_of(ALL))
+    by_name = {trace.name: trace for trace in drawing.data}
+    (line,) = (trace for trace in drawing.data if trace.mode == "lines")
+    assert list(zip(line.x, line.y, strict=True)) == list(figure_of(ALL).staircase)
+    assert set(by_name) == {None, "full model", "front", "dominated"}
+    assert by_name["front"].error_y.array == pytest.approx((0.04, 0.04))
+    assert by_name["front"].error_y.arrayminus == pytest.approx((0.05, 0.05))
+    assert not by_name["front"].error_x.visible
+
+
+def test_the_front_and_the_dominated_differ_by_colour_and_the_full_model_by_shape():
+    by_name = {trace.name: trace for trace in plotly_figure(figure_of(ALL)).data}
+    assert by_name["full model"].marker.symbol == "star"
+    assert by_name["front"].marker.color != by_name["dominated"].marker.color
+
+
+def test_plotly_texts_are_escaped():
+    nasty = '<b>x</b> $y$ & "q"'
+    figure = figure_of([replace(FULL, label=nasty)], conditions=nasty)
+    drawing = plotly_figure(figure)
+    hover = next(trace.hovertext for trace in drawing.data if trace.hovertext)[0]
+    title = drawing.layout.xaxis.title.text
+    for text in (hover, title):
+        assert "<b>x" not in text
+        assert "$" not in text
+        assert nasty in unescape(text)
+
+
+def test_records_are_json():
+    record = figure_of(ALL).to_dict()
+    assert record["points"][0]["label"] == "4 heads"
+    assert isinstance(figure_of(ALL), FrontFigure)

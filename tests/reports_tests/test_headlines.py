@@ -1,0 +1,37 @@
+"""The front in words."""
+
+from dataclasses import replace
+
+from paretobert.reports.headlines import headlines, sentence
+
+
+def test_sentence_compares_in_pairs(content):
+    full, *_, smallest = content.shown
+    assert sentence(smallest, full).startswith(
+        "width 0.25, depth 0.5: ×0.18 latency [0.17, 0.18], ×0.59 parameters, ×0.13 FLOPs for "
+        "−3.9 points of accuracy ["
+    )
+    assert sentence(smallest, full).endswith(", distinguishable on 872 examples.")
+
+
+def test_a_tie_says_so(content):
+    full, second = content.shown[:2]
+    assert "for +0.0 points of accuracy [" in sentence(second, full)
+    assert sentence(second, full).endswith("not distinguishable on 872 examples.")
+
+
+def test_only_the_front_without_the_full_model_cheapest_first(content):
+    texts = headlines(content.sub_networks, full_key=content.full_key)
+    assert list(texts)[0] == 12
+    assert 1 not in texts
+    assert 6 not in texts
+
+
+def test_latency_that_was_not_resolved_says_so(content):
+    assert "(not resolved in the time given)" in sentence(content.shown[7], content.shown[0])
+
+
+def test_without_latency_and_without_the_full_model(content):
+    candidates = [replace(c, latency=None) for c in content.sub_networks[1:]]
+    texts = headlines(candidates, full_key=content.full_key)
+    assert texts[11] == "width 0.25, depth 0.5: accuracy 0.8784, params 13.4M, flops 358.9M."

@@ -1,0 +1,169 @@
+"""The page: its parts, its escaping, and its life in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from paretobert.reports.page import page_html, report_figures, write_report
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Outline(HTMLParser):
+    """Counts tags and keeps the text outside scripts and styles."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.words, self.data, self.inside = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.inside = [tag, dict(attrs).get("type")]
+
+    def handle_endtag(self, tag):
+        self.inside = []
+
+    def handle_data(self, data):
+        if self.inside[:1] == ["script"]:
+            if self.inside[1] == "application/json":
+                self.data.append(json.loads(data))
+        elif self.inside[:1] != ["style"]:
+            self.words.append(data)
+
+
+def outline(html):
+    parser = Outline()
+    parser.feed(html)
+    return parser
+
+
+def html_of(content):
+    return page_html(content, report_figures(content))
+
+
+@pytest.fixture(scope="module")
+def report(content, tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("run") / "report", content)
+
+
+@pytest.fixture(scope="module")
+def nasty_report(nasty_content, tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("nasty") / "report", nasty_content)
+
+
+def test_every_file_is_there(report):
+    names = {str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")}
+    figures = {
+        f"figures/{name}.{kind}"
+        for name in ("latency", "params", "flops")
+        for kind in ("png", "svg")
+    }
+    tables = {
+        f"tables/{name}.{kind}" for name in ("results", "published") for kind in ("csv", "md")
+    }
+    assert names == {"index.html"} | figures | tables
+
+
+def test_the_page_needs_no_other_file(report):
+    text = report.read_text(encoding="utf-8")
+    assert text.count("plotly.js v") == 1
+    assert not re.search(r"<(?:script|img|link|iframe)[^>]*\b(?:src|href)=", text)
+    assert "default-src 'none'" in text
+
+
+def test_figures_protocol_and_explanations_are_on_the_page(report, content):
+    page = outline(report.read_text(encoding="utf-8"))
+    words = " ".join(page.words)
+    assert len(page.data) == 3
+    assert content.protocol.title in words
+    assert content.environment.processor in words
+    assert "reference point" in words
+    assert "Wilson" in words
+    assert "64,349" in words
+    assert content.provenance["command"] in words
+
+
+def test_the_same_content_gives_the_same_page(report, content):
+    assert html_of(content) == report.read_text(encoding="utf-8")
+
+
+def test_an_older_report_is_replaced_as_a_whole(content, tmp_path):
+    folder = tmp_path / "report"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "stale.png").write_bytes(b"")
+    write_report(folder, replace(content, published=()))
+    assert not (folder / "figures" / "stale.png").exists()
+    assert not (folder / "tables" / "published.csv").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_without_report_scores_the_search_split_is_shown(content):
+    page = outline(html_of(replace(content, reported={})))
+    words = " ".join(page.words)
+    assert "accuracy on the search split (3000 examples)" in words
+    assert "They are not drawn" in words
+    assert "DynaBERT" not in json.dumps(page.data)
+
+
+def test_without_latency_there_is_no_latency_figure(content):
+    candidates = tuple(replace(c, latency=None) for c in content.candidates)
+    plain = replace(content, candidates=candidates, protocol=None, environment=None)
+    assert [figure.name for figure in report_figures(plain)] == ["params", "flops"]
+    assert len(outline(html_of(plain)).data) == 2
+
+
+def test_nasty_strings_stay_text(content, nasty_content, nasty):
+    plain, page = outline(html_of(content)), outline(html_of(nasty_content))
+    assert plain.tags == page.tags
+    assert " ".join(nasty.split()) in " ".join(" ".join(page.words).split())
+    assert len(page.data) == 3
+
+
+def test_content_of_two_metrics_is_refused(content):
+    first, second, *_ = content.candidates
+    other = replace(second, evaluation=replace(second.evaluation, metric="f1"))
+    with pytest.raises(ValueError, match="different evaluations"):
+        replace(content, candidates=(first, other))
+
+
+def test_content_without_sub_networks_is_refused(content):
+    with pytest.raises(ValueError, match="at least one sub-network"):
+        replace(content, candidates=content.published)
+
+
+def test_content_with_a_repeated_key_is_refused(content):
+    with pytest.raises(ValueError, match="same key"):
+        replace(content, candidates=(*content.candidates, content.candidates[0]))
+
+
+@pytest.mark.parametrize("which", ["report", "nasty_report"])
+def test_a_browser_draws_it_without_complaint(which, request, tmp_path):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is on PATH")
+    page = request.getfixturevalue(which)
+    done = subprocess.run(
+        [
+            browser,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
+            *("--virtual-time-budget=10000", "--dump-dom", page.as_uri()),
+        ],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    dom, log = done.stdout.decode(), done.stderr.decode(errors="replace")
+    assert [line for line in log.splitlines() if "CONSOLE" in line] == []
+    _, *figures = dom.split('<div class="figure')
+    assert len(figures) == 3
+    for figure in figures:
+        assert figure.count('class="trace scatter') >= 4
+        assert 'class="xtitle"' in figure
+    assert len(re.findall(r"<script[ >]", dom)) == 5

@@ -1,0 +1,79 @@
+"""Frames, CSV and Markdown."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from paretobert.reports.tables import (
+    csv_text,
+    markdown_text,
+    published_frame,
+    readable,
+    readable_published,
+    results_frame,
+)
+
+
+@pytest.fixture
+def frame(content):
+    return results_frame(content.candidates, content.reported)
+
+
+def test_frame_holds_both_scores_and_the_fronts(content, frame):
+    assert list(frame["number"]) == list(range(1, 13))
+    first = frame.iloc[0]
+    evaluation = content.reported[content.full_key]
+    assert first["key"] == content.full_key
+    assert (first["report"], first["report_n"]) == (evaluation.value, 872)
+    assert first["search"] == content.candidates[0].evaluation.value
+    assert first["fronts"] == ""
+    assert frame.iloc[11]["fronts"] == "latency, params, flops"
+
+
+def test_unknown_values_are_missing(content):
+    frame = results_frame([*content.candidates, content.published[0]], {})
+    assert frame["report"].isna().all()
+    last = readable(frame).iloc[-1]
+    assert (last["#"], last["report"], last["latency, ms"]) == ("", "", "")
+    assert last["search"] == "0.9290"
+    assert frame["num_params"].dtype == "Int64"
+
+
+def test_readable_shows_intervals_and_what_was_not_resolved(frame):
+    table = readable(frame)
+    assert table["latency, ms"][0] == "30.00 [29.55, 30.45]"
+    assert table["latency / full"][0] == "1.000 [0.985, 1.015]"
+    assert table["params"][0] == "22.71M"
+    assert table["latency, ms"][7].endswith("(not resolved)")
+
+
+def test_csv_reads_back(frame):
+    back = pd.read_csv(io.StringIO(csv_text(frame)), keep_default_na=False)
+    assert list(back["key"]) == list(frame["key"])
+    assert list(back["num_params"]) == list(frame["num_params"])
+    assert back["latency_ms"].tolist() == pytest.approx(frame["latency_ms"].tolist(), rel=1e-5)
+
+
+def test_markdown_has_one_line_per_row(frame):
+    lines = markdown_text(readable(frame)).splitlines()
+    assert len(lines) == 14
+    assert lines[0].startswith("| # | sub-network | params | FLOPs |")
+    assert set(lines[1]) <= set("| -")
+
+
+def test_markdown_is_escaped():
+    text = markdown_text(pd.DataFrame({"a|b": ["<script>\nx|y"]}))
+    assert text == "| a\\|b |\n| --- |\n| &lt;script&gt; x\\|y |\n"
+
+
+def test_published_numbers_keep_their_source(content):
+    frame = published_frame(content.published)
+    table = readable_published(frame)
+    assert len(table) == 47
+    assert table["source"].str.len().min() > 0
+    assert table["score"][0] == "0.9290"
+
+
+def test_no_published_numbers_give_an_empty_frame():
+    assert readable_published(published_frame([])).empty
