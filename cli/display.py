@@ -78,6 +78,7 @@ class Meter:
 
     def _update(self, stage: str, done: float, total: float, detail: str) -> None:
         if stage not in self._bars:
+            self._progress.start()
             self._bars[stage] = self._progress.add_task(stage, detail=detail)
         self._progress.update(self._bars[stage], completed=done, total=total, detail=detail)
         silent_s = time.monotonic() - self._last_line_s
@@ -96,5 +97,11 @@ def meter() -> Iterator[Meter]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+    progress = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+    try:
         yield Meter(progress)
+        for bar in progress.tasks:
+            progress.update(bar.id, completed=bar.total)
+    finally:
+        if progress.tasks:
+            progress.stop()

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, g
 
 import typer
 
+from ..errors import InputError
+
 Given = dict[str, Any]
 """Values by field name, of the fields that the user gave."""
 
@@ -108,7 +110,7 @@ def _field_value(value: Any, hint: Any) -> Any:
     try:
         return tuple(item(part.strip()) for part in value.split(","))
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a list of numbers between commas") from None
+        raise InputError(f"{value!r} is not a list of numbers between commas.") from None
 
 
 def _without_none(hint: Any) -> Any:

@@ -1,0 +1,36 @@
+"""A whole small run, made once by the commands themselves."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from paretobert.cli.app import main
+
+
+@pytest.fixture(scope="session")
+def asked(tiny_checkpoint: Path, colours_csv: Path) -> list[str]:
+    """The options that the finished run was started with."""
+    return [
+        *("--model", str(tiny_checkpoint), "--task", "files", "--data", str(colours_csv)),
+        *("--widths", "1,0.5", "--depths", "1,0.5", "--learning-rate", "3e-3"),
+        *("--teacher-epochs", "2", "--width-epochs", "1", "--depth-epochs", "1"),
+        *("--precision", "fp32", "--tokens", "8", "--measure-s", "1"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, asked: list[str]) -> Path:
+    """A run after all its steps; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "colours"
+    assert main(["train", str(folder), *asked]) == 0
+    for step in ("profile", "search", "report"):
+        assert main([step, str(folder)]) == 0
+    assert main(["query", str(folder), "--params", "1M"]) == 0
+    return folder
+
+
+@pytest.fixture
+def run_copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may damage."""
+    return shutil.copytree(finished, tmp_path / "run")

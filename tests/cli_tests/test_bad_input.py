@@ -1,0 +1,185 @@
+"""Bad input: one sentence, exit status 2, nothing half-written."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from paretobert.cli.app import main
+from paretobert.dynabert import training
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail with status 2 and returns its one sentence."""
+
+    def run(*words: object) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "Traceback" not in printed.err
+        _, error, sentence = printed.err.partition("error: ")
+        assert error
+        return " ".join(sentence.split())
+
+    return run
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def changed(asked: list[str], option: str, value: str) -> list[str]:
+    place = asked.index(option) + 1
+    return [*asked[:place], value, *asked[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--model", "./nowhere", "does not exist"),
+        ("--model", "{tmp}", "is not a checkpoint"),
+        ("--task", "fiels", "did you mean 'files'"),
+        ("--data", "{tmp}/none.csv", "none.csv"),
+        ("--widths", "1,x", "'1,x'"),
+        ("--widths", "0.5", "lack 1"),
+        ("--tokens", "0", "at least 1"),
+    ],
+)
+def test_a_refused_run_writes_nothing(
+    option: str, value: str, sentence: str, asked: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    words = changed(asked, option, value.format(tmp=empty))
+    assert sentence in refused("run", "--out", tmp_path / "run", *words)
+    assert list(tmp_path.iterdir()) == [empty]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "sentence"),
+    [
+        ("hot,x\n" * 20, (), "needs two classes"),
+        ("hot,x\ncold,y\n" * 10 + ",y\n", (), "empty"),
+        ("hot,x\ncold,y\n" * 10, ("--label-column", "lable"), "'lable'"),
+        ("hot,1.5\ncold,nan\n" * 10, ("--kind", "regression"), "nan"),
+    ],
+)
+def test_refused_data(
+    rows: str,
+    options: tuple[str, ...],
+    sentence: str,
+    asked: list[str],
+    tmp_path: Path,
+    refused: Callable,
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text(f"text,label\n{rows}")
+    words = [*changed(asked, "--data", str(data)), *options]
+    assert sentence in refused("run", "--out", tmp_path / "run", *words)
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_folder_of_another_run(run_copy: Path, asked: list[str], refused: Callable) -> None:
+    before = snapshot(run_copy)
+    sentence = refused("run", "--out", run_copy, *changed(asked, "--learning-rate", "0.5"))
+    assert "training.learning_rate is 0.003 there, 0.5 here" in sentence
+    assert snapshot(run_copy) == before
+
+
+def test_a_folder_of_other_files(asked: list[str], tmp_path: Path, refused: Callable) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    assert "is not a run folder" in refused("run", "--out", tmp_path, *asked)
+    assert [file.name for file in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_data_that_changed_since(
+    run_copy: Path, asked: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    data = Path(asked[asked.index("--data") + 1])
+    original = data.read_text()
+    try:
+        data.write_text(original.replace("the bright coat is red", "the shiny coat is red"))
+        assert "task.fingerprint is" in refused("run", "--out", run_copy, *asked)
+    finally:
+        data.write_text(original)
+
+
+@pytest.mark.parametrize("command", ["train", "profile", "search", "report", "query"])
+def test_no_run_folder(command: str, tmp_path: Path, refused: Callable) -> None:
+    assert "is not a run folder" in refused(command, tmp_path)
+
+
+def test_a_step_before_its_turn(finished: Path, tmp_path: Path, refused: Callable) -> None:
+    (tmp_path / "run.json").write_bytes((finished / "run.json").read_bytes())
+    assert "is not trained yet" in refused("profile", tmp_path)
+    assert "is not trained yet" in refused("search", tmp_path)
+    assert "is not profiled yet" in refused("query", tmp_path)
+    (tmp_path / "supernet").mkdir()
+    assert "is not profiled yet" in refused("search", tmp_path)
+    assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["run.json"]
+
+
+def test_options_of_a_started_run(finished: Path, refused: Callable) -> None:
+    assert "give both --model and --task" in refused("train", finished, "--recipe", "sandwich")
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("run.json", "query"),
+        ("costs/cpu-eager-fp32-1x8-1t.jsonl", "query"),
+        ("evaluations.jsonl", "query"),
+        ("deliveries.jsonl", "query"),
+        ("study.journal", "search"),
+    ],
+)
+def test_damaged_files(file: str, command: str, run_copy: Path, refused: Callable) -> None:
+    (run_copy / file).write_text('{"damaged"\n{"damaged"\n')
+    assert Path(file).name in refused(command, run_copy)
+
+
+def test_an_unreadable_budget(finished: Path, refused: Callable) -> None:
+    assert "'5 parsecs' is not a budget" in refused("query", finished, "--latency", "5 parsecs")
+
+
+def test_a_device_without_latencies(finished: Path, refused: Callable) -> None:
+    assert "no latencies of the device 'cuda'" in refused("query", finished, "--device", "cuda")
+
+
+def test_refused_exports(finished: Path, tmp_path: Path, refused: Callable) -> None:
+    target = tmp_path / "small"
+    unknown = refused("export", finished, "--to", target, "--subnet", "L0-H1-F1")
+    assert "has no sub-network L0-H1-F1" in unknown
+    assert "is not the key" in refused("export", finished, "--to", target, "--subnet", "small")
+    assert "either the key" in refused("export", finished, "--to", target)
+    assert "not an empty folder" in refused("export", finished, "--to", finished, "--params", "1M")
+    assert not target.exists()
+
+
+def test_a_full_disk(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in refused("run", "--out", tmp_path / "run", *asked)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_control_c(
+    asked: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(**_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_supernet", interrupt)
+    assert main(["run", "--out", str(tmp_path / "run"), *asked]) == 130
+    assert "To resume, run the same command again." in capsys.readouterr().err

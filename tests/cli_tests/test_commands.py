@@ -1,0 +1,141 @@
+"""The commands from a checkpoint to an exported sub-network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForSequenceClassification
+
+from paretobert.cli.app import main
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dict]:
+    capsys.readouterr()
+    status = main(["query", *map(str, words), "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_the_steps_fill_the_run_folder(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        *("run.json", "teacher", "supernet", "costs", "study.journal", "evaluations.jsonl"),
+        *("deliveries.jsonl", "report"),
+    }
+    assert (finished / "report" / "index.html").is_file()
+
+
+def test_run_finds_every_step_done(
+    run_copy: Path, asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(run_copy)
+    assert main(["run", "--out", str(run_copy), *asked]) == 0
+    printed = capsys.readouterr()
+    assert "is trained already" in printed.err
+    assert "is measured already" in printed.err
+    assert str(run_copy / "report" / "index.html") in printed.err
+    assert "The front on search" in printed.out
+    kept = ("run.json", "supernet/model.safetensors", "evaluations.jsonl")
+    after = snapshot(run_copy)
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_profile_prints_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", str(finished)]) == 0
+    printed = capsys.readouterr().out
+    assert "batch 1 x 8 tokens, cpu, 1 thread" in printed
+    assert printed.count("L0.1.2.3-") == 2
+
+
+def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["profile", str(finished), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["profiles"]) == 4
+    assert main(["search", str(finished), "--json"]) == 0
+    front = json.loads(capsys.readouterr().out)["front"]
+    assert set(front[0]) >= {"key", "params", "flops", "latency_ms", "speedup", "search"}
+
+
+def test_query_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = answer(capsys, finished, "--latency", "1s", "--params", "1M")
+    assert status == 0
+    assert found["nearest"] is None
+    assert set(found["answer"]) >= {
+        *("key", "layers", "params", "flops", "latency_ms", "speedup", "metric"),
+        *("search", "report"),
+    }
+    assert set(found["answer"]["report"]) == {"value", "low", "high", "n"}
+    assert set(found["answer"]["latency_ms"]) == {"median", "low", "high"}
+    assert set(found["answer"]["layers"][0]) == {"index", "heads", "neurons"}
+
+
+def test_query_that_nothing_fits(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = answer(capsys, finished, "--params", "1K")
+    assert status == 1
+    assert found["answer"] is None
+    assert found["nearest"]["missed"][0]["quantity"] == "num_params"
+
+
+def test_a_repeated_query_leaves_torch_out(finished: Path) -> None:
+    check = (
+        "import sys\n"
+        "from paretobert.cli.app import main\n"
+        f"status = main(['query', {str(finished)!r}, '--params', '1M'])\n"
+        "heavy = {'torch', 'transformers', 'optuna', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'status {status}, loaded {heavy}' if status or heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("choice", [("--params", "1M"), ("--subnet", "L1.3-H2-F32")])
+def test_export(
+    finished: Path, tmp_path: Path, choice: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "small"
+    assert main(["export", str(finished), *choice, "--to", str(target)]) == 0
+    assert "its logits differ from the supernet's by at most" in capsys.readouterr().err
+    card = (target / "README.md").read_text()
+    assert "on the report split" in card
+    model = AutoModelForSequenceClassification.from_pretrained(target, trust_remote_code=True)
+    assert model.config.num_labels == 3
+
+
+def test_export_onnx(finished: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    target = tmp_path / "small"
+    words = ["export", str(finished), "--params", "1M", "--to", str(target), "--format", "onnx"]
+    assert main(words) == 0
+    assert (target / "model.onnx").is_file()
+
+
+def test_export_that_nothing_fits(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "small"
+    assert main(["export", str(finished), "--params", "1K", "--to", str(target)]) == 1
+    assert "meets params <= 1K" in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_another_search_shares_the_scores(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored = (run_copy / "evaluations.jsonl").read_bytes()
+    words = ["search", str(run_copy), "--sampler", "tpe", "--num-trials", "6"]
+    assert main([*words, "--max-params", "30K"]) == 0
+    assert "over a cost limit and not scored" in capsys.readouterr().err
+    assert (run_copy / "evaluations.jsonl").read_bytes() == scored
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "train", "profile", "search", "report", "query", "export"]
+)
+def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"$ paretobert {command} " in capsys.readouterr().out
