@@ -1,7 +1,10 @@
 """From a BERT checkpoint to its best sub-network under a budget.
 
     run = paretobert.Run.create("runs/docs", model="minilm", task="stdlib-docs")
-    run.train(); run.profile(); run.search(); run.report()
+    run.train()
+    run.profile()
+    run.search()
+    run.report()
     answer = run.query(latency="5ms", params="15M")
 
 Nothing heavy is loaded before it is used: a name below imports its module when it is touched.
