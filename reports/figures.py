@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import plotly.graph_objects as go
 
@@ -96,7 +96,7 @@ class FrontFigure:
         x_title: The cost and its unit; on a second line the conditions it holds under.
         y_title: The metric, the split and its number of examples.
         log_x: Whether the cost axis is logarithmic.
-        points: The marks, sub-networks first.
+        points: The marks, in the candidates' order.
         series: Names of the series of other models, in the order of `MARKS`; the same in every
             figure of one list of candidates, so that a model has one mark throughout.
         staircase: Corners of the front, from its cheapest sub-network to the dearest one shown.
@@ -122,6 +122,16 @@ class FrontFigure:
     def own(self) -> tuple[FigurePoint, ...]:
         """The sub-networks' marks."""
         return tuple(point for point in self.points if point.origin == "supernet")
+
+    @property
+    def front_labels(self) -> dict[tuple[float, float], str]:
+        """The front's numbers by where they stand, above the bars; equal points share a place."""
+        labels: dict[tuple[float, float], str] = {}
+        for point in self.own:
+            if point.on_front:
+                place = point.x, point.y_high
+                labels[place] = ", ".join(filter(None, (labels.get(place), str(point.number))))
+        return labels
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -221,15 +231,14 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
             showlegend=bool(points),
             legendrank=2000,
         )
-    if figure.staircase:
-        drawing.add_scatter(
-            x=[x for x, _ in figure.staircase],
-            y=[y for _, y in figure.staircase],
-            mode="lines",
-            line={"color": FRONT, "width": 2},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+    drawing.add_scatter(
+        x=[x for x, _ in figure.staircase],
+        y=[y for _, y in figure.staircase],
+        mode="lines",
+        line={"color": FRONT, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     for rank, name, colour, symbol, size, wanted in _OWN_SERIES:
         points = [p for p in figure.own if wanted(p)]
         if points:
@@ -245,14 +254,13 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
                 name=name,
                 legendrank=rank,
             )
-    front = [p for p in figure.own if p.on_front]
     drawing.add_scatter(
-        x=[p.x for p in front],
-        y=[p.y_high for p in front],
+        x=[x for x, _ in figure.front_labels],
+        y=[y for _, y in figure.front_labels],
         mode="text",
-        text=[f"<b>{p.number}</b>" for p in front],
+        text=[f"<b>{label}</b>" for label in figure.front_labels.values()],
         textposition="top center",
-        textfont={"color": [FULL if p.is_full else FRONT for p in front]},
+        textfont={"color": FRONT},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -271,12 +279,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         plot_bgcolor="white",
         hovermode="closest",
         hoverlabel={"align": "left"},
-        legend={
-            "orientation": "h",
-            "yanchor": "bottom",
-            "y": 1.02,
-            "x": 0,
-        },
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         margin={"l": 70, "r": 20, "t": 20, "b": 80},
         height=520,
     )
@@ -295,7 +298,7 @@ def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
     if quantity == "latency_ms" and candidate.latency is not None:
         latency = candidate.latency
         return latency.median_ms, latency.low_ms, latency.high_ms
-    value = (candidate.value(quantity) or math.nan) / _SCALES[quantity]
+    value = cast(float, candidate.value(quantity)) / _SCALES[quantity]
     return value, value, value
 
 

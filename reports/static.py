@@ -74,27 +74,25 @@ def _draw(figure: FrontFigure) -> Figure:
             markersize=6,
             label=name if points else None,
         )
-    if figure.staircase:
-        xs, ys = zip(*figure.staircase, strict=True)
-        axes.plot(xs, ys, color=FRONT, linewidth=1.5, zorder=2.5)
+    xs, ys = zip(*figure.staircase, strict=True)
+    axes.plot(xs, ys, color=FRONT, linewidth=1.5, zorder=2.5)
     own = figure.own
     _bars(axes, [p for p in own if not p.on_front and not p.is_full], "o", DOMINATED, "dominated")
     _bars(axes, [p for p in own if p.on_front and not p.is_full], "o", FRONT, "front")
     _bars(axes, [p for p in own if p.is_full], "*", FULL, "full model")
-    for point in own:
-        if point.on_front:
-            axes.annotate(
-                str(point.number),
-                (point.x, point.y_high),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-                fontweight="bold",
-                color=FULL if point.is_full else FRONT,
-                path_effects=[withStroke(linewidth=2.5, foreground="white")],
-                zorder=4,
-            )
+    for place, label in figure.front_labels.items():
+        axes.annotate(
+            label,
+            place,
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            fontweight="bold",
+            color=FRONT,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            zorder=4,
+        )
     _axes(axes, figure)
     handles, labels = axes.get_legend_handles_labels()
     own_first = sorted(

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 from html import unescape
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
@@ -78,6 +81,47 @@ def test_scores_carry_their_interval_and_counts_are_exact():
     point = figure_of(ALL).points[3]
     assert (point.y_low, point.y, point.y_high) == pytest.approx((0.55, 0.60, 0.64))
     assert point.x_low == point.x == point.x_high
+
+
+def test_equal_points_are_both_on_the_front_and_share_a_label():
+    twin = replace(SMALL, config=SubnetConfig((1,), (1,), (8,)))
+    figure = figure_of((FULL, SMALL, twin))
+    assert [p.on_front for p in figure.own] == [True, True, True]
+    assert [(x, label) for (x, _), label in figure.front_labels.items()] == [
+        (40.0, "1"),
+        (10.0, "2, 3"),
+    ]
+    assert figure.staircase == ((10.0, 0.60), (40.0, 0.60), (40.0, 0.69))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from([0.5, 0.6, 0.7, 0.8])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_no_sub_network_lies_above_the_staircase(costs_and_scores):
+    figure = figure_of(
+        [
+            replace(
+                sub_network(1, score, num_params=cost * 1_000_000),
+                config=SubnetConfig((i,), (1,), (1,)),
+            )
+            for i, (cost, score) in enumerate(costs_and_scores)
+        ]
+    )
+    corners = figure.staircase
+    assert list(corners) == sorted(corners)
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(corners))
+    for point in figure.points:
+        height = max(y for x, y in corners if x <= point.x)
+        assert point.y <= height
+        assert point.on_front == ((point.x, point.y) in corners and is_cheapest(point, figure))
+
+
+def is_cheapest(point, figure):
+    return point.x == min(p.x for p in figure.points if p.y >= point.y)
 
 
 def test_latency_carries_its_interval(latency):
