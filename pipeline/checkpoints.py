@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from ..errors import InputError
 from ..storage import read_json
 
@@ -147,6 +149,8 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
         path = folder / name
         if path.exists():
             shards = sorted(folder.glob("model-*.safetensors")) if name.endswith(".json") else []
+            for file in shards or (path,):
+                _refuse_damaged(file)
             return (path, *shards)
     if any(folder.glob("*.bin")):
         raise InputError(
@@ -154,6 +158,14 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
             "to safetensors (load it where you trust it, then save_pretrained)."
         )
     raise InputError(f"{folder} holds no weights: {_WEIGHTS[0]} is missing.")
+
+
+def _refuse_damaged(weights: Path) -> None:
+    try:
+        with safe_open(weights, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise InputError(f"{weights} is damaged: {error}. Copy or download it again.") from None
 
 
 def _fingerprint(*paths: Path) -> str:

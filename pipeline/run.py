@@ -100,7 +100,7 @@ class Run:
         )
         run = cls(RunFolder(Path(folder)), request)
         claim(run.folder, request.to_dict(), task=loaded.summary())
-        run.__dict__["task"] = loaded
+        run.task = loaded
         return run
 
     @classmethod
@@ -437,9 +437,8 @@ class Run:
 
     def _known_front(self) -> tuple[SubnetConfig, ...]:
         """The front's sub-networks; none before the first search."""
-        if not (
-            self.folder.evaluations.exists() and self._table_path(self.request.protocol).exists()
-        ):
+        needed = (self.folder.evaluations, self._table_path(self.request.protocol))
+        if not all(path.exists() for path in needed):
             return ()
         return tuple(SubnetConfig.from_key(member.key) for member in self.front().members)
 
@@ -452,12 +451,12 @@ class Run:
         """Outcomes on the report split by key, each computed once and kept."""
         path = self.folder.evaluations
         splits = [name for name in self.manifest["task"]["sizes"] if name.startswith("report")]
+        known = {split: read_outcomes(path, split) for split in splits}
         missing = [
             (config, split)
             for split in splits
-            for known in (read_outcomes(path, split),)
             for config in configs
-            if config.key not in known
+            if config.key not in known[split]
         ]
         for number, (config, split) in enumerate(missing, start=1):
             append_evaluation(path, config, self._scorer.score(config, split=split))

@@ -104,6 +104,13 @@ def test_no_weights(checkpoint: Path) -> None:
         find_checkpoint(str(checkpoint))
 
 
+def test_damaged_weights(checkpoint: Path) -> None:
+    path = checkpoint / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+        find_checkpoint(str(checkpoint))
+
+
 def test_no_tokenizer(checkpoint: Path) -> None:
     for file in checkpoint.glob("token*"):
         file.unlink()
