@@ -320,16 +320,21 @@ def _fisher(correlation: float, n: int, *, excess_variance: float) -> Score:
 
 
 def _discordant_interval(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
-    """The difference's interval given how many examples only one of the two has right."""
-    from scipy.stats import binomtest
+    """The difference's interval given how many examples only one of the two has right.
+
+    Clopper and Pearson's (1934) exact interval of a share, by quantiles of the beta distribution;
+    `scipy.stats` has it ready made, but takes half a second to import.
+    """
+    from scipy.special import betaincinv
 
     only_a = sum(x and not y for x, y in zip(a, b, strict=True))
-    discordant = sum(x != y for x, y in zip(a, b, strict=True))
-    if discordant == 0:
+    only_b = sum(y and not x for x, y in zip(a, b, strict=True))
+    if only_a + only_b == 0:
         return 0.0, 0.0
-    share = binomtest(only_a, discordant).proportion_ci(confidence_level=0.95, method="exact")
-    scale = discordant / len(a)
-    return (2 * share.low - 1) * scale, (2 * share.high - 1) * scale
+    low = betaincinv(only_a, only_b + 1, 0.025) if only_a else 0.0
+    high = betaincinv(only_a + 1, only_b, 0.975) if only_b else 1.0
+    scale = (only_a + only_b) / len(a)
+    return float(2 * low - 1) * scale, float(2 * high - 1) * scale
 
 
 def _f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:
