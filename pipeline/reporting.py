@@ -11,6 +11,7 @@ from ..reports.page import ReportContent
 from ..search.candidate import Candidate
 from ..search.front import Hypervolume, ParetoFront, reference_beyond
 from ..search.quantities import QUANTITIES
+from ..tasks.glue import GLUE_TASKS
 from ..tasks.metrics import Evaluation
 from .request import RunRequest
 
@@ -40,9 +41,7 @@ def report_content(
         full_key=SubnetConfig.full(table.shape).key,
         candidates=tuple(candidates),
         reported=reported,
-        published=tuple(
-            published_candidates(task["name"], task["metric"], seq_len=table.protocol.seq_len)
-        ),
+        published=_published(request, metric=task["metric"], seq_len=table.protocol.seq_len),
         num_examples=task["sizes"],
         seq_len=table.protocol.seq_len,
         protocol=table.protocol,
@@ -55,6 +54,13 @@ def report_content(
             "versions": _listed(manifest["versions"]),
         },
     )
+
+
+def _published(request: RunRequest, *, metric: str, seq_len: int) -> tuple[Candidate, ...]:
+    """The baselines of a GLUE task; own data has none, whatever its name."""
+    if request.task.name not in GLUE_TASKS:
+        return ()
+    return tuple(published_candidates(request.task.name, metric, seq_len=seq_len))
 
 
 def hypervolumes(candidates: Sequence[Candidate]) -> dict[str, Hypervolume]:

@@ -1,0 +1,53 @@
+"""Keep what a finished run measured: its tables, figures, settings, environment and wall times.
+
+    paretobert run --model minilm --task SST-2 --data ../shared/data/glue/SST-2 --out runs/sst2
+    python benchmarks/collect.py runs/sst2 benchmarks/sst2
+
+The result is `result.json`, `results.csv`, `results.md` and the figures as PNG. Paths of the data
+are written as they are seen from here.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from paretobert.pipeline.run import Run
+from paretobert.storage import folder, read_records, write_json
+
+
+def relative(value: Any) -> Any:
+    """Write absolute paths in a record of JSON types as they are seen from here."""
+    if isinstance(value, dict):
+        return {name: relative(entry) for name, entry in value.items()}
+    if isinstance(value, str) and value.startswith("/"):
+        return os.path.relpath(value)
+    return value
+
+
+def main() -> None:
+    """Collect one run."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    run = Run.open(arguments.run)
+    table = run.table()
+    record = {
+        **{name: relative(run.manifest[name]) for name in ("request", "task", "versions")},
+        "environment": table.environment.to_dict(),
+        "noise": None if table.noise is None else table.noise.to_dict(),
+        "training": read_records(run.folder.root / "training.jsonl"),
+        "steps": read_records(run.folder.steps),
+        "front": [member.key for member in run.front().members],
+    }
+    with folder(arguments.out) as into:
+        write_json(into / "result.json", record)
+        for name in ("results.csv", "results.md"):
+            (into / name).write_bytes((run.folder.report / "tables" / name).read_bytes())
+        for figure in sorted((run.folder.report / "figures").glob("*.png")):
+            (into / figure.name).write_bytes(figure.read_bytes())
+
+
+if __name__ == "__main__":
+    main()
