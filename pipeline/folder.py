@@ -4,8 +4,8 @@
     teacher/ supernet/  checkpoints; a killed training keeps its own beside them
     costs/*.jsonl       one table of parameters, FLOPs and latency for each measuring protocol
     study.journal       the search
-    evaluations.jsonl   per-example outcomes of each sub-network on the search split
-    deliveries.jsonl    answered sub-networks: outcomes on the report split, latency measured again
+    evaluations.jsonl   per-example outcomes of each sub-network on the search and report splits
+    deliveries.jsonl    the answers of queries: latency measured again
     training.jsonl      the wall time of each training stage
     steps.jsonl         the wall time of each step
     report/             index.html with figures/ and tables/
@@ -62,12 +62,12 @@ class RunFolder:
 
     @property
     def evaluations(self) -> Path:
-        """Outcomes on the search split."""
+        """Outcomes on the search and report splits."""
         return self.root / "evaluations.jsonl"
 
     @property
     def deliveries(self) -> Path:
-        """Outcomes on the report split, with the latency measured again."""
+        """The answers of queries, with the latency measured again."""
         return self.root / "deliveries.jsonl"
 
     @property
