@@ -1,6 +1,6 @@
 """The `paretobert` command: its list of commands, and what becomes of errors.
 
-Exit status: 0 done, 1 nothing fits the budget, 2 bad input or a failing disk, 130 interrupted.
+Exit status: 0 done, 1 nothing fits the budget, 2 bad input, a failing disk or an interruption.
 Results go to standard output, everything else to standard error.
 """
 
@@ -15,7 +15,7 @@ from . import export, profile, query, report, run, search, train
 from .display import say
 from .fields import expanded
 
-INTERRUPTED = 130
+CLICK_INTERRUPTED = 130
 
 app = typer.Typer(
     name="paretobert",
@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"[red]error:[/] {_plain(error)} Nothing was left half-written.")
         return 2
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code == CLICK_INTERRUPTED:
             say("Interrupted. To resume, run the same command again.")
+            return 2
         return end.code if isinstance(end.code, int) else 2
     return 0
 

@@ -181,5 +181,5 @@ def test_control_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train_supernet", interrupt)
-    assert main(["run", "--out", str(tmp_path / "run"), *asked]) == 130
+    assert main(["run", "--out", str(tmp_path / "run"), *asked]) == 2
     assert "To resume, run the same command again." in capsys.readouterr().err
