@@ -47,11 +47,14 @@ class Constraint:
         """The limited quantity's row of the table."""
         return QUANTITIES[self.quantity]
 
+    def word(self, *, metric: str = "accuracy") -> str:
+        """What is limited, for a reader; the score by the name of the task's primary metric."""
+        return metric if self.quantity == "accuracy" else self.kind.word
+
     def phrase(self, *, metric: str = "accuracy") -> str:
         """The constraint for a reader, with the name of the task's primary metric."""
-        word = metric if self.quantity == "accuracy" else self.kind.word
         sign = ">=" if self.kind.larger_is_better else "<="
-        return f"{word} {sign} {self.kind.text(self.limit)}"
+        return f"{self.word(metric=metric)} {sign} {self.kind.text(self.limit)}"
 
     def violation(self, value: float) -> float:
         """How far a value is beyond the limit, in the quantity's unit; 0 or less is feasible."""

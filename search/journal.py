@@ -40,12 +40,17 @@ def open_study(
             name that was asked something else; the message names what differs.
     """
     plain = json.loads(json.dumps(asked))
-    study = optuna.create_study(
-        storage=_journal(storage) if isinstance(storage, Path) else _database(storage),
-        study_name=name,
-        directions=directions,
-        load_if_exists=True,
-    )
+    opened = _journal(storage) if isinstance(storage, Path) else _database(storage)
+    if name in {study.study_name for study in opened.get_all_studies()}:
+        study = optuna.load_study(storage=opened, study_name=name)
+    else:
+        place = _journal(storage) if isinstance(storage, Path) else _database(storage)
+    try:
+        study = optuna.load_study(study_name=name, storage=place)
+    except KeyError:
+        study = optuna.create_study(
+            storage=place, study_name=name, directions=directions, load_if_exists=True
+        )
     existing = study.user_attrs.get("asked")
     if existing is None and not study.get_trials(deepcopy=False):
         study.set_user_attr("asked", plain)

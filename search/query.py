@@ -22,6 +22,9 @@ from .candidate import Candidate
 from .constraints import Constraint, total_violation
 from .quantities import QUANTITIES
 
+SHOWN_RUNNERS_UP = 3
+"""How many runners-up a reader is shown; the record holds all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
@@ -74,7 +77,7 @@ class QueryResult:
         num_candidates: Sub-networks that were scored.
         num_feasible: Those of them that keep every limit.
         answer: The best feasible one, None when there is none.
-        runners_up: The feasible ones that come next, best first.
+        runners_up: The other feasible ones, best first.
         nearest: The one that is nearest to the budget, when there is no answer.
         report: The answer's outcomes on the report split, once delivered.
         remeasured: The answer's latency measured again, once delivered.
@@ -174,8 +177,11 @@ class QueryResult:
         answer = self.delivered
         assert answer is not None
         metric = answer.evaluation.metric
-        ties = [entry for entry in self.runners_up if entry.comparison.tie]
-        cheaper = [entry.candidate.key for entry in ties if entry.is_cheaper]
+        cheaper = [
+            entry.candidate
+            for entry in self.runners_up
+            if entry.comparison.tie and entry.is_cheaper
+        ]
         lines = [
             f"{answer.key} scores best of the {self._field(metric)}.",
             f"{metric}: {_interval(_outcomes(answer))} on {answer.evaluation.n} search examples.",
@@ -193,7 +199,7 @@ class QueryResult:
             )
         if self.constraints:
             lines.append(f"Headroom: {self._headroom_text(answer)}.")
-        for place, entry in enumerate(self.runners_up, start=2):
+        for place, entry in enumerate(self.runners_up[:SHOWN_RUNNERS_UP], start=2):
             verdict = "not distinguishable" if entry.comparison.tie else "worse"
             lines.append(
                 f"{place}. {entry.candidate.key}: {metric} "
@@ -203,7 +209,11 @@ class QueryResult:
                 f"{entry.comparison.n} examples; {_costs(entry.candidate)}."
             )
         if cheaper:
-            lines.append(f"Cheaper and not distinguishable from the answer: {', '.join(cheaper)}.")
+            cheapest = min(cheaper, key=_cost_rank)
+            lines.append(
+                f"The cheapest that is not distinguishable from the answer is {cheapest.key}: "
+                f"{_costs(cheapest)}."
+            )
         return lines
 
     def _refusal(self, nearest: Candidate) -> list[str]:
@@ -228,9 +238,10 @@ class QueryResult:
         return f"{self.num_feasible} sub-networks (of {self.num_candidates}) that meet {budget}"
 
     def _headroom_text(self, answer: Candidate) -> str:
+        metric = answer.evaluation.metric
         left = self.headroom(answer)
         return ", ".join(
-            f"{entry.kind.text(left[entry.quantity])} of {entry.kind.word} "
+            f"{entry.kind.text(left[entry.quantity])} of {entry.word(metric=metric)} "
             f"({left[entry.quantity] / entry.limit:.1%})"
             for entry in self.constraints
         )
@@ -239,15 +250,12 @@ class QueryResult:
 def answer_query(
     candidates: Sequence[Candidate],
     constraints: Sequence[Constraint] = (),
-    *,
-    num_runners_up: int = 3,
 ) -> QueryResult:
     """Find the best sub-network under a budget.
 
     Args:
         candidates: What there is to choose from; baselines and published numbers are passed over.
         constraints: The budget; without any, everything is feasible.
-        num_runners_up: How many feasible sub-networks to compare with the answer.
 
     Raises:
         InputError: When there are no sub-networks, or the budget limits a latency that was not
@@ -277,7 +285,7 @@ def answer_query(
                 comparison=compare(_outcomes(feasible[0]), _outcomes(entry)),
                 is_cheaper=_is_cheaper(entry, feasible[0]),
             )
-            for entry in feasible[1 : num_runners_up + 1]
+            for entry in feasible[1:]
         ),
         nearest=None
         if feasible
@@ -287,8 +295,12 @@ def answer_query(
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:
     """Best score first; of equal scores the fastest, then the fewest FLOPs and parameters."""
+    return (-candidate.evaluation.value, *_cost_rank(candidate))
+
+
+def _cost_rank(candidate: Candidate) -> tuple[float, ...]:
     costs = (candidate.value(name) for name in ("latency_ms", "num_flops", "num_params"))
-    return (-candidate.evaluation.value, *(math.inf if c is None else c for c in costs))
+    return tuple(math.inf if cost is None else cost for cost in costs)
 
 
 def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:

@@ -1,0 +1,153 @@
+import json
+
+import pytest
+
+from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.errors import InputError
+from paretobert.search.candidate import Candidate
+from paretobert.search.constraints import Constraint
+from paretobert.search.query import answer_query
+
+from .conftest import NUM_EXAMPLES, SHAPE, SPACE, candidate, evaluation, latency, profile
+
+
+def at(width: float, depth: float) -> SubnetConfig:
+    return SubnetConfig.from_multipliers(SHAPE, width, depth)
+
+
+def test_without_a_budget_the_best_score_wins(candidates: list[Candidate]) -> None:
+    result = answer_query(candidates)
+    assert result.answer is not None
+    assert result.answer.key == SubnetConfig.full(SHAPE).key
+    assert result.num_feasible == result.num_candidates == len(result.runners_up) + 1
+    scores = [entry.candidate.evaluation.value for entry in result.runners_up]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_answer_is_the_best_that_keeps_every_limit(candidates: list[Candidate]) -> None:
+    """Brute force: of those within both limits, none scores higher."""
+    budget = (Constraint("latency_ms", 6.0), Constraint("num_params", 900_000))
+    result = answer_query(candidates, budget)
+    within = [
+        entry
+        for entry in candidates
+        if entry.latency is not None
+        and entry.latency.high_ms <= 6.0
+        and entry.num_params is not None
+        and entry.num_params <= 900_000
+    ]
+    assert 0 < len(within) < len(candidates)
+    assert result.num_feasible == len(within)
+    assert result.answer in within
+    assert result.answer.evaluation.value == max(entry.evaluation.value for entry in within)
+
+
+def test_a_latency_is_judged_by_the_upper_end_of_its_interval() -> None:
+    entry = candidate(SubnetConfig.full(SHAPE))
+    assert entry.latency == latency(10.0)
+    assert answer_query([entry], [Constraint("latency_ms", 10.2)]).answer == entry
+    assert answer_query([entry], [Constraint("latency_ms", 10.1)]).answer is None
+
+
+def test_of_equal_scores_the_cheaper_wins() -> None:
+    outcome = evaluation(150)
+    entries = [candidate(at(width, 1.0), outcome) for width in (1.0, 0.25, 0.5)]
+    result = answer_query(entries)
+    assert result.answer == entries[1]
+    assert not any(entry.is_cheaper for entry in result.runners_up)
+
+
+def test_runners_up_are_compared_on_the_same_examples() -> None:
+    best = candidate(at(1.0, 1.0), evaluation(180, seed=1))
+    close = candidate(at(0.5, 1.0), evaluation(178, seed=2))
+    far = candidate(at(0.25, 1.0), evaluation(120, seed=3))
+    result = answer_query([far, close, best])
+    assert [entry.candidate for entry in result.runners_up] == [close, far]
+    assert [entry.comparison.tie for entry in result.runners_up] == [True, False]
+    assert result.runners_up[0].comparison.difference == pytest.approx(2 / NUM_EXAMPLES)
+    text = "\n".join(result.sentences())
+    assert f"not distinguishable on {NUM_EXAMPLES} examples" in text
+    assert f"worse on {NUM_EXAMPLES} examples" in text
+    assert f"The cheapest that is not distinguishable from the answer is {close.key}" in text
+
+
+def test_nothing_fits_names_the_nearest_and_what_it_misses(candidates: list[Candidate]) -> None:
+    budget = (Constraint("latency_ms", 1.0), Constraint("num_params", 100_000))
+    result = answer_query(candidates, budget)
+    assert result.answer is None
+    smallest = candidate(at(0.25, 0.5))
+    assert result.nearest == smallest
+    missed = {miss.constraint.quantity: miss.excess for miss in result.misses(smallest)}
+    assert smallest.latency is not None
+    assert smallest.num_params is not None
+    assert missed == {
+        "latency_ms": pytest.approx(smallest.latency.high_ms - 1.0),
+        "num_params": smallest.num_params - 100_000,
+    }
+    record = result.to_dict()
+    assert record["answer"] is None
+    assert record["nearest"]["key"] == smallest.key
+    assert "None of the 6 sub-networks meets" in result.sentences()[0]
+
+
+def test_headroom_is_what_the_answer_leaves(candidates: list[Candidate]) -> None:
+    budget = (Constraint("num_params", 2_000_000), Constraint("accuracy", 0.5))
+    result = answer_query(candidates, budget)
+    assert result.answer is not None
+    assert result.headroom(result.answer) == {
+        "num_params": 2_000_000 - 1_200_000,
+        "accuracy": pytest.approx(0.9 - 0.5),
+    }
+
+
+def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
+    result = answer_query(candidates, [Constraint("num_params", 1_000_000)])
+    delivered = result.with_delivery(
+        report=evaluation(160, split="report"), latency=latency(4.0, width=0.1)
+    )
+    record = json.loads(json.dumps(delivered.to_dict()))
+    assert list(record) == ["answer", "runners_up", "nearest"]
+    answer = record["answer"]
+    assert result.answer is not None
+    assert answer["key"] == result.answer.key
+    assert answer["layers"][0].keys() == {"index", "heads", "neurons"}
+    assert answer["latency_ms"] == pytest.approx({"median": 4.0, "low": 3.6, "high": 4.4})
+    assert answer["speedup"] == pytest.approx(2.5)
+    assert answer["metric"] == "accuracy"
+    assert answer["report"]["value"] == pytest.approx(0.8)
+    assert answer["report"].keys() == answer["search"].keys() == {"value", "low", "high", "n"}
+    assert record["nearest"] is None
+
+
+def test_a_second_timing_over_the_limit_is_said(candidates: list[Candidate]) -> None:
+    result = answer_query(candidates, [Constraint("latency_ms", 6.0)])
+    report = evaluation(160, split="report")
+    slow = result.with_delivery(report=report, latency=latency(7.0))
+    assert slow.breaks_budget
+    assert any("over the limit by more than its interval" in line for line in slow.sentences())
+    assert not result.with_delivery(report=report, latency=latency(6.05)).breaks_budget
+
+
+def test_a_limit_on_what_was_not_measured_is_refused() -> None:
+    config = at(1.0, 1.0)
+    untimed = Candidate.from_profile(
+        profile(config, timed=False), evaluation(150), label=config.key
+    )
+    with pytest.raises(InputError, match="The budget limits latency, which was not measured"):
+        answer_query([untimed], [Constraint("latency_ms", 5.0)])
+    assert answer_query([untimed], [Constraint("num_params", 2_000_000)]).answer == untimed
+
+
+def test_there_must_be_something_to_choose_from() -> None:
+    with pytest.raises(InputError, match="no scored sub-networks"):
+        answer_query([])
+
+
+def test_nothing_is_delivered_without_an_answer(candidates: list[Candidate]) -> None:
+    result = answer_query(candidates, [Constraint("num_params", 1)])
+    with pytest.raises(ValueError, match="nothing to deliver"):
+        result.with_delivery(report=evaluation(150, split="report"), latency=None)
+
+
+def test_the_space_has_six_pairs() -> None:
+    assert len(SPACE.configs(SHAPE)) == 6
