@@ -14,8 +14,8 @@ DEMO := --model minilm --task stdlib-docs --out runs/demo --recipe sandwich \
 demo: $(READY)
 	$(BIN)/paretobert run $(DEMO)
 	$(BIN)/paretobert query runs/demo --params 15M
-	$(BIN)/paretobert query runs/demo --flops 1G
-	$(BIN)/paretobert query runs/demo --params 20M --flops 2G
+	$(BIN)/paretobert query runs/demo --flops 2G
+	$(BIN)/paretobert query runs/demo --latency 50ms --params 20M
 
 test: $(READY)
 	$(BIN)/ruff check .
