@@ -40,11 +40,7 @@ def open_study(
             name that was asked something else; the message names what differs.
     """
     plain = json.loads(json.dumps(asked))
-    opened = _journal(storage) if isinstance(storage, Path) else _database(storage)
-    if name in {study.study_name for study in opened.get_all_studies()}:
-        study = optuna.load_study(storage=opened, study_name=name)
-    else:
-        place = _journal(storage) if isinstance(storage, Path) else _database(storage)
+    place = _journal(storage) if isinstance(storage, Path) else _database(storage)
     try:
         study = optuna.load_study(study_name=name, storage=place)
     except KeyError:
