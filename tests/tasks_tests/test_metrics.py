@@ -167,6 +167,27 @@ def test_correlations_compare_by_paired_bootstrap():
     assert compare(a, b).low > 0
 
 
+@pytest.mark.parametrize(
+    ("metric", "reference"), [("pearson", stats.pearsonr), ("spearman", stats.spearmanr)]
+)
+def test_the_bootstrap_of_correlations_agrees_with_scipy_on_drawn_examples(metric, reference):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 11, size=300) / 2
+    good, poor = (labels + generator.normal(size=300) * noise for noise in (1, 1.5))
+    a, b = (
+        evaluation(tuple(labels.tolist()), tuple(side.tolist()), metric) for side in (good, poor)
+    )
+    differences = [
+        reference(labels[drawn], good[drawn]).statistic
+        - reference(labels[drawn], poor[drawn]).statistic
+        for drawn in generator.integers(300, size=(500, 300))
+    ]
+    found = compare(a, b)
+    assert (found.low, found.high) == pytest.approx(
+        np.quantile(differences, (0.025, 0.975)), abs=0.02
+    )
+
+
 def test_only_evaluations_of_the_same_examples_compare():
     a = evaluation((0, 1), (0, 1), "accuracy")
     b = evaluation((1, 1), (0, 1), "accuracy")
