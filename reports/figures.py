@@ -60,7 +60,7 @@ class FigurePoint:
         origin: "supernet", "baseline" or "published".
         is_full: Whether it is the full model.
         number: Its place among the sub-networks given, counted from 1; None for other models.
-        on_front: Whether it is a sub-network that no other one beats.
+        on_front: Whether it is a sub-network that no other one beats on the judging split.
         x: The cost, in the figure's unit.
         x_low: Lower end of the cost's interval; equal to `x` when the cost is exact.
         x_high: Upper end of the cost's interval.
@@ -142,6 +142,7 @@ def front_figure(
     candidates: Sequence[Candidate],
     quantity: str,
     *,
+    judged: Sequence[Candidate],
     full_key: str,
     conditions: str,
 ) -> FrontFigure | None:
@@ -150,6 +151,8 @@ def front_figure(
     Args:
         candidates: Sub-networks scored on one split, and what they are compared with.
         quantity: A cost of `shared.COSTS`.
+        judged: The same sub-networks with the scores that decide which of them are on the front:
+            those of the search split, whatever split is shown.
         full_key: The key of the full model's configuration.
         conditions: What the cost depends on, for the axis: the latency protocol and the machine,
             or the length of the input; may be empty.
@@ -162,7 +165,9 @@ def front_figure(
     if not own:
         return None
     series = _series([c for c in candidates if c.origin != "supernet"])
-    front = {c.key for c in ParetoFront.of(own, ("accuracy", quantity)).members}
+    known_keys = {c.key for c in own}
+    rivals = [c for c in judged if c.key in known_keys]
+    front = {c.key for c in ParetoFront.of(rivals, ("accuracy", quantity)).members}
     numbers = shared.numbers(candidates)
     points = [
         FigurePoint(
@@ -190,7 +195,12 @@ def front_figure(
         points=tuple(points),
         series=tuple(dict.fromkeys(series.values())),
         staircase=_staircase([point for point in points if point.origin == "supernet"]),
-        caption=_caption(evaluation, quantity, {point.origin for point in points}),
+        caption=_caption(
+            evaluation,
+            quantity,
+            judged_on=judged[0].evaluation.split,
+            others={point.origin for point in points},
+        ),
     )
 
 
@@ -321,13 +331,15 @@ def _staircase(points: Sequence[FigurePoint]) -> tuple[tuple[float, float], ...]
     return tuple(corners)
 
 
-def _caption(score: Evaluation | StatedScore, quantity: str, others: set[str]) -> str:
+def _caption(
+    score: Evaluation | StatedScore, quantity: str, *, judged_on: str, others: set[str]
+) -> str:
     sentences = [
         f"Vertical bars: 95 % interval of each score over the {score.n} examples "
         f"({_INTERVALS[score.metric]}). Two sub-networks are compared by the paired interval of "
         "their difference, not by whether their bars overlap.",
-        "The staircase joins the sub-networks that no other one beats on both axes; numbers are "
-        "those of the table.",
+        "The staircase joins the sub-networks that no other one beats on both axes, judged by "
+        f"the scores on the {judged_on} split; numbers are those of the table.",
     ]
     if quantity == "latency_ms":
         sentences.append("Horizontal bars: 95 % interval of the median, bootstrap over rounds.")

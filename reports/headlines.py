@@ -15,11 +15,14 @@ from ..tasks.metrics import Evaluation, compare
 from . import shared
 
 
-def headlines(candidates: Sequence[Candidate], *, full_key: str) -> dict[int, str]:
+def headlines(
+    candidates: Sequence[Candidate], *, judged: Sequence[Candidate], full_key: str
+) -> dict[int, str]:
     """One sentence for each sub-network of the front but the full model, cheapest first.
 
     Args:
         candidates: Sub-networks scored on one split.
+        judged: The same with the scores that decide which of them are on the front.
         full_key: The key of the full model's configuration; when it is not among the candidates,
             sentences state values instead of comparing.
 
@@ -27,10 +30,11 @@ def headlines(candidates: Sequence[Candidate], *, full_key: str) -> dict[int, st
         The sentences by the sub-networks' numbers.
     """
     cost = main_cost(candidates)
-    members = ParetoFront.of(candidates, ("accuracy", cost)).members
-    full = next((c for c in candidates if c.key == full_key), None)
+    members = [c.key for c in ParetoFront.of(judged, ("accuracy", cost)).members]
+    by_key = {c.key: c for c in candidates}
+    full = by_key.get(full_key)
     numbers = shared.numbers(candidates)
-    return {numbers[c.key]: sentence(c, full) for c in members if c.key != full_key}
+    return {numbers[key]: sentence(by_key[key], full) for key in members if key != full_key}
 
 
 def main_cost(candidates: Sequence[Candidate]) -> str:

@@ -187,6 +187,7 @@ def report_figures(content: ReportContent) -> list[FrontFigure]:
         front_figure(
             (*content.shown, *beside),
             cost,
+            judged=shared.sub_networks(content.candidates),
             full_key=content.full_key,
             conditions=conditions[cost],
         )
@@ -251,7 +252,8 @@ def _policy(scripts: Iterable[str]) -> str:
 def _headline_section(content: ReportContent) -> str:
     score = content.shown[0].evaluation
     cost = shared.COSTS[main_cost(content.sub_networks)]
-    sentences = headlines(content.sub_networks, full_key=content.full_key)
+    judged = shared.sub_networks(content.candidates)
+    sentences = headlines(content.sub_networks, judged=judged, full_key=content.full_key)
     lead = (
         f"{content.model} on {score.task}: {len(content.sub_networks)} sub-networks, "
         f"{shared.METRICS[score.metric]} on the {score.split} split "
@@ -259,10 +261,12 @@ def _headline_section(content: ReportContent) -> str:
     )
     trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
     front = (
-        f"Against the full model, {trade}, cheapest first and numbered as in the table and the "
-        "figures; brackets are 95 % intervals:"
+        f"Against the full model, {trade}, judged on the {judged[0].evaluation.split} split, "
+        "cheapest first and numbered as in the table and the figures; brackets are 95 % "
+        "intervals:"
         if sentences
-        else f"No sub-network but the full model is on {trade}."
+        else f"No sub-network but the full model is on {trade} on the "
+        f"{judged[0].evaluation.split} split."
     )
     items = "".join(
         f'<li value="{number}">{escape(text)}</li>' for number, text in sentences.items()

@@ -60,7 +60,8 @@ ALL = (FULL, LARGE, MIDDLE, SMALL)
 
 
 def figure_of(candidates, quantity="num_params", conditions=""):
-    return front_figure(candidates, quantity, full_key=FULL.key, conditions=conditions)
+    own = [c for c in candidates if c.origin == "supernet"]
+    return front_figure(candidates, quantity, judged=own, full_key=FULL.key, conditions=conditions)
 
 
 def test_points_front_and_staircase():
@@ -75,6 +76,29 @@ def test_points_front_and_staircase():
     assert not figure.log_x
     assert figure.title == "Accuracy versus parameters"
     assert figure.y_title == "accuracy, RTE report split, n = 2"
+
+
+def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another():
+    """On the judging split the small one beats nothing and the full model beats all."""
+    judged = [
+        replace(entry, evaluation=replace(entry.evaluation, split="search", value=value))
+        for entry, value in ((FULL, 0.9), (LARGE, 0.7), (MIDDLE, 0.8), (SMALL, 0.6))
+    ]
+    figure = front_figure(ALL, "num_params", judged=judged, full_key=FULL.key, conditions="")
+    assert [(p.number, p.on_front) for p in figure.points] == [
+        (1, True),
+        (2, False),
+        (3, True),
+        (4, True),
+    ]
+    assert figure.staircase == (
+        (10.0, 0.60),
+        (20.0, 0.60),
+        (20.0, 0.58),
+        (40.0, 0.58),
+        (40.0, 0.69),
+    )
+    assert "judged by the scores on the search split" in figure.caption
 
 
 def test_scores_carry_their_interval_and_counts_are_exact():

@@ -21,7 +21,8 @@ def test_a_tie_says_so(content):
 
 
 def test_only_the_front_without_the_full_model_cheapest_first(content):
-    texts = headlines(content.sub_networks, full_key=content.full_key)
+    shown = content.sub_networks
+    texts = headlines(shown, judged=shown, full_key=content.full_key)
     assert list(texts)[0] == 12
     assert 1 not in texts
     assert 6 not in texts
@@ -33,5 +34,5 @@ def test_latency_that_was_not_resolved_says_so(content):
 
 def test_without_latency_and_without_the_full_model(content):
     candidates = [replace(c, latency=None) for c in content.sub_networks[1:]]
-    texts = headlines(candidates, full_key=content.full_key)
+    texts = headlines(candidates, judged=candidates, full_key=content.full_key)
     assert texts[11] == "width 0.25, depth 0.5: accuracy 0.8784, params 13.4M, flops 358.9M."
