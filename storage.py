@@ -5,6 +5,7 @@ disk leaves either the old content or the new one. JSON Lines files grow by one 
 torn by a kill is dropped when the file is read, and cut off before the next one is appended.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -48,14 +49,21 @@ def write_json(path: Path, value: object) -> None:
 def folder(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` that takes its place when the block succeeds.
 
+    Everybody may read the result, whatever modes the libraries that filled it have chosen.
+
     Args:
         path: The destination; an older folder there is replaced as a whole.
+
+    Raises:
+        OSError: When the disk is full, also where a library reports that in a type of its own,
+            as safetensors does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        for entry in (temporary, *temporary.rglob("*")):
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
         if path.exists():
             replaced = path.with_name(f"{temporary.name}.replaced")
             path.rename(replaced)
@@ -63,8 +71,11 @@ def folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(replaced)
         else:
             temporary.rename(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        full = os.strerror(errno.ENOSPC)
+        if full in str(error) and not isinstance(error, OSError):
+            raise OSError(errno.ENOSPC, full, str(path)) from error
         raise
 
 

@@ -88,3 +88,22 @@ def test_missing_and_damaged_json(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
         storage.read_json(tmp_path / "b.json")
+
+
+def test_a_folder_is_readable_whatever_modes_its_files_were_given(tmp_path: Path) -> None:
+    with storage.folder(tmp_path / "new") as into:
+        (into / "inner").mkdir(mode=0o700)
+        (into / "inner" / "weights").touch(mode=0o600)
+    assert (tmp_path / "new" / "inner" / "weights").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "new" / "inner").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_full_disk_is_an_os_error_whatever_type_a_library_gives_it(tmp_path: Path) -> None:
+    class LibraryError(Exception):
+        pass
+
+    full = pytest.raises(OSError, match="No space left on device")
+    with full as caught, storage.folder(tmp_path / "new"):
+        raise LibraryError("Error while serializing: I/O error: No space left on device (28)")
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
