@@ -59,7 +59,7 @@ def restore_state(
                 parameter.copy_(state.get_tensor(f"parameter.{name}"))
                 moments = {m: state.get_tensor(f"{m}.{name}") for m in _MOMENTS}
                 optimizer.state[parameter] = {
-                    "step": torch.tensor(float(step)),
+                    "step": torch.tensor(float(step), device=parameter.device),
                     **{m: tensor.to(parameter.device) for m, tensor in moments.items()},
                 }
             torch.set_rng_state(state.get_tensor("random"))
