@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from paretobert.dynabert import distillation
 from paretobert.dynabert.dropout import PackedDropout
@@ -74,9 +74,14 @@ def naive_gradients(
 
 
 def load(folder: Path, *, naive: bool) -> Supernet:
-    """Load a model as a supernet, for the naive step with stock dropout and plain slices."""
+    """Load a model for two classes as a supernet of either kind."""
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    return elastic(model, naive=naive)
+
+
+def elastic(model: PreTrainedModel, *, naive: bool) -> Supernet:
+    """Make a model elastic, for the naive step with stock dropout and plain slices."""
     supernet = Supernet(model, ElasticSpace())
     if naive:
         for module in model.modules():
