@@ -18,7 +18,6 @@ from ..errors import InputError
 from ..profiling.environment import Environment
 from ..profiling.table import LatencySummary, LookupTable
 from ..storage import read_records
-from ..tasks.metrics import Evaluation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -73,25 +72,6 @@ def read_deliveries(path: Path) -> list[Delivery]:
         raise InputError(
             f"{path} is damaged ({type(error).__name__}: {error}): delete it to have answers "
             "timed again."
-        ) from None
-
-
-def read_outcomes(path: Path, split: str) -> dict[str, Evaluation]:
-    """Read the outcomes on one split, by the sub-network's key.
-
-    Raises:
-        InputError: When the file is damaged; the message names it.
-    """
-    try:
-        return {
-            record["key"]: Evaluation.from_dict(record["evaluation"])
-            for record in read_records(path)
-            if record["evaluation"]["split"] == split
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}: {error}): delete it to have sub-networks "
-            "scored again."
         ) from None
 
 

@@ -22,7 +22,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LatencySummary, LookupTable
 from ..search.budget import BudgetWord, parse_budget
 from ..search.candidate import Candidate
-from ..search.evaluations import append_evaluation, read_candidates
+from ..search.evaluations import append_evaluation, read_candidates, read_evaluations
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.query import QueryResult, answer_query
@@ -31,7 +31,7 @@ from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task
 from .checkpoints import find_checkpoint
-from .delivery import measure_again, read_deliveries, read_outcomes
+from .delivery import measure_again, read_deliveries
 from .folder import RunFolder, claim, read_manifest, refuse_difference
 from .request import RunRequest
 
@@ -406,7 +406,7 @@ class Run:
         from .exporting import export_subnet, model_card
 
         report, again = self._delivered(config, table)
-        searched = read_outcomes(self.folder.evaluations, "search").get(config.key)
+        searched = read_evaluations(self.folder.evaluations).get(config.key)
         card = model_card(
             base_model=self.request.model,
             task=report.task,
@@ -451,7 +451,7 @@ class Run:
         """Outcomes on the report split by key, each computed once and kept."""
         path = self.folder.evaluations
         splits = [name for name in self.manifest["task"]["sizes"] if name.startswith("report")]
-        known = {split: read_outcomes(path, split) for split in splits}
+        known = {split: read_evaluations(path, split=split) for split in splits}
         missing = [
             (config, split)
             for split in splits
@@ -462,7 +462,7 @@ class Run:
             append_evaluation(path, config, self._scorer.score(config, split=split))
             if progress is not None:
                 progress(number, len(missing))
-        return read_outcomes(path, "report")
+        return read_evaluations(path, split="report")
 
     def _require_supernet(self) -> None:
         if not self.trained:

@@ -17,8 +17,8 @@ SPLIT = "search"
 """The split that sub-networks are chosen on."""
 
 
-def read_evaluations(path: Path) -> dict[str, Evaluation]:
-    """Read the evaluations on the search split, by the sub-network's key.
+def read_evaluations(path: Path, *, split: str = SPLIT) -> dict[str, Evaluation]:
+    """Read the evaluations on one split, by the sub-network's key.
 
     Raises:
         InputError: When the file is damaged; the message names the line.
@@ -33,7 +33,7 @@ def read_evaluations(path: Path) -> dict[str, Evaluation]:
                 f"{path}, line {number}, is no evaluation of a sub-network: the file is damaged; "
                 "delete it to have sub-networks scored again."
             ) from None
-    return {key: entry for (key, split), entry in evaluations.items() if split == SPLIT}
+    return {key: entry for (key, on), entry in evaluations.items() if on == split}
 
 
 def append_evaluation(path: Path, config: SubnetConfig, evaluation: Evaluation) -> None:
