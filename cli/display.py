@@ -62,6 +62,10 @@ class Meter:
         detail = f"loss {state.loss:.3f}  {state.examples_per_s:.0f} examples/s"
         self._update(state.stage, state.step, state.total_steps, detail)
 
+    def deploying(self, done: int, total: int) -> None:
+        """Show how many sub-networks have been written, weighed and loaded."""
+        self._update("deploy", done, total, f"{done} of {total} sub-networks")
+
     def latency(self, state: "LatencyProgress") -> None:
         """Show how many rounds have been measured; visits count as parts of a round."""
         rounds = state.num_rounds + state.num_visits / state.visits_per_round

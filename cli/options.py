@@ -39,6 +39,22 @@ TaskGiven = Annotated[Given, FieldsOf(TaskRequest, panel="Task", without=("name"
 
 TrainingGiven = Annotated[Given, FieldsOf(TrainingOptions, panel="Training", without=("seed",))]
 
+_FIXED = (
+    "seed",
+    "lengths",
+    "warmup_group",
+    "warmup_tolerance",
+    "warmup_min_s",
+    "warmup_max_runs",
+    "visit_discards",
+    "visit_min_runs",
+    "visit_min_s",
+    "repeat_spread",
+    "invalid_spread",
+    "drift_tolerance",
+    "max_redos",
+)
+
 ProtocolGiven = Annotated[
     Given,
     FieldsOf(
@@ -46,25 +62,20 @@ ProtocolGiven = Annotated[
         panel="Latency",
         names={
             "batch_size": "--sequences",
-            "seq_len": "--tokens",
             "precision": "--latency-precision",
-            "min_rounds": "--min-rounds",
             "time_budget_s": "--measure-s",
         },
-        without=(
-            "seed",
-            "warmup_group",
-            "warmup_tolerance",
-            "warmup_min_s",
-            "warmup_max_runs",
-            "visit_discards",
-            "visit_min_runs",
-            "visit_min_s",
-            "repeat_spread",
-            "invalid_spread",
-            "drift_tolerance",
-            "max_redos",
-        ),
+        without=_FIXED,
+    ),
+]
+
+OneProtocolGiven = Annotated[
+    Given,
+    FieldsOf(
+        LatencyProtocol,
+        panel="Latency",
+        names={"time_budget_s": "--measure-s"},
+        without=(*_FIXED, "runtime", "precision", "threads"),
     ),
 ]
 
@@ -83,6 +94,16 @@ AccuracyBudget = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(help="The device whose latencies count; the run's own if left out."),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(help="The runtime whose latencies count; the run's own if left out."),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="The precision whose latencies and scores count; the run's own if left out."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -1,35 +1,133 @@
 """`paretobert profile`: what the sub-networks of a run cost."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
+from typing import Annotated
 
+import typer
+
+from ..errors import InputError
 from ..pipeline.run import Run
+from ..profiling.protocol import LatencyProtocol
 from . import steps
 from .display import log_to_stderr, show, show_json
-from .options import Folder, Json, ProtocolGiven, protocol_of
-from .tables import cost_table
+from .fields import Given
+from .options import Folder, Json, OneProtocolGiven, protocol_of
+from .tables import cost_table, deployment_table
 
 EPILOG = """Example:
 
 $ paretobert profile runs/docs
 
-$ paretobert profile runs/docs --device cuda
+$ paretobert profile runs/docs --runtime eager,onnxruntime --precision fp32,int8
+
+$ paretobert profile runs/docs --lengths task --batch-size 32 --threads 1,2
 """
 
 
-def command(folder: Folder, protocol_given: ProtocolGiven, json: Json = False) -> None:
-    """Count parameters and FLOPs, measure latency, and print the table.
+def command(
+    folder: Folder,
+    protocol_given: OneProtocolGiven,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="eager, compile, onnxruntime, openvino; several between commas."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, int8; several between commas.")
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(help="Threads inside one operator on the CPU; several between commas."),
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(help="`task` for the task's own lengths, or lengths between commas."),
+    ] = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Test whether this machine can be measured on.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Count parameters and FLOPs, measure size, memory and latency, and print the table.
 
-    Without options it measures as the run was asked to. With others it makes a further table;
-    with a larger --measure-s it goes on with the same one.
+    Without options it measures as the run was asked to. With others it makes further tables, one
+    for each combination; with a larger --measure-s it goes on with the same ones.
     """
     log_to_stderr()
     run = Run.open(folder)
-    if "device" in protocol_given:
-        protocol = replace(protocol_of(protocol_given), seed=run.request.protocol.seed)
-    else:
-        protocol = replace(run.request.protocol, **protocol_given)
-    table = steps.profile(run, protocol)
+    protocols = [
+        _with_lengths(run, protocol, lengths)
+        for protocol in _protocols(
+            run.request.protocol,
+            protocol_given,
+            runtimes=_words(runtime),
+            precisions=_words(precision),
+            threads=_counts(threads),
+        )
+    ]
+    for protocol in protocols:
+        protocol.deployment.require(protocol.device)
+    if self_test:
+        steps.self_test(run, protocols, json=json)
+        return
+    tables = [steps.profile(run, protocol) for protocol in protocols]
     if json:
-        show_json({"profiles": [entry.to_dict() for entry in table]})
-    else:
+        show_json(
+            {
+                "tables": [
+                    {
+                        "protocol": table.protocol.to_dict(),
+                        "profiles": [
+                            {**entry.to_dict(), "throughput_per_s": table.throughput(entry.config)}
+                            for entry in table
+                        ],
+                    }
+                    for table in tables
+                ]
+            }
+        )
+        return
+    for table in tables:
         show(cost_table(table))
+    if len(tables) > 1 or tables[0].protocol.deployment.changes_numbers:
+        show(deployment_table([(table, run.accuracy_loss(table)) for table in tables]))
+
+
+def _protocols(
+    own: LatencyProtocol,
+    given: Given,
+    *,
+    runtimes: Sequence[str],
+    precisions: Sequence[str],
+    threads: Sequence[int],
+) -> list[LatencyProtocol]:
+    """One protocol per combination; what is not given is the run's own."""
+    base = replace(own, **given)
+    if "device" in given:
+        base = replace(protocol_of(given), seed=own.seed)
+    return [
+        replace(base, runtime=runtime, precision=precision, threads=count)
+        for runtime, precision, count in product(
+            runtimes or [base.runtime], precisions or [base.precision], threads or [base.threads]
+        )
+    ]
+
+
+def _with_lengths(run: Run, protocol: LatencyProtocol, lengths: str | None) -> LatencyProtocol:
+    if lengths is None:
+        return protocol
+    if lengths == "task":
+        return run.with_task_lengths(protocol)
+    return protocol.with_lengths(_counts(lengths))
+
+
+def _words(text: str | None) -> list[str]:
+    return [] if text is None else [word.strip() for word in text.split(",")]
+
+
+def _counts(text: str | None) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        raise InputError(f"{text!r} is not a list of whole numbers between commas.") from None

@@ -4,7 +4,17 @@ import typer
 
 from ..pipeline.run import Run
 from .display import log_to_stderr, show, show_json
-from .options import AccuracyBudget, Device, FlopsBudget, Folder, Json, LatencyBudget, ParamsBudget
+from .options import (
+    AccuracyBudget,
+    Device,
+    FlopsBudget,
+    Folder,
+    Json,
+    LatencyBudget,
+    ParamsBudget,
+    Precision,
+    Runtime,
+)
 
 NOTHING_FITS = 1
 
@@ -13,6 +23,8 @@ EPILOG = """Example:
 $ paretobert query runs/docs --latency 5ms --params 15M
 
 $ paretobert query runs/docs --flops 1G --json
+
+$ paretobert query runs/docs --latency 5ms --runtime onnxruntime --precision int8
 """
 
 
@@ -23,6 +35,8 @@ def command(
     flops: FlopsBudget = None,
     accuracy: AccuracyBudget = None,
     device: Device = None,
+    runtime: Runtime = None,
+    precision: Precision = None,
     json: Json = False,
 ) -> None:
     """Answer which sub-network is best under a budget; exit with 1 when none fits.
@@ -32,7 +46,13 @@ def command(
     """
     log_to_stderr()
     result = Run.open(folder).query(
-        latency=latency, params=params, flops=flops, accuracy=accuracy, device=device
+        latency=latency,
+        params=params,
+        flops=flops,
+        accuracy=accuracy,
+        device=device,
+        runtime=runtime,
+        precision=precision,
     )
     if json:
         show_json(result.to_dict())

@@ -1,5 +1,7 @@
 """The steps of a run, each with its progress and its closing line."""
 
+from collections.abc import Sequence
+
 import typer
 
 from ..pipeline.run import Run
@@ -7,9 +9,10 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LookupTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from .display import meter, say
+from .display import meter, say, show, show_json
 
 NOTHING_FITS = 1
+SELF_TEST_FAILED = 1
 
 
 def train(run: Run) -> None:
@@ -26,10 +29,30 @@ def profile(run: Run, protocol: LatencyProtocol | None = None) -> LookupTable:
     """Measure the costs, or say that they are measured."""
     known = run.profiled(protocol)
     with meter() as progress:
-        table = run.profile(protocol, progress=progress.latency)
+        table = run.profile(
+            protocol,
+            deploying=progress.deploying,
+            progress=progress.latency,
+            scoring=progress.evaluation,
+        )
     if known:
         say(f"profile: {table.protocol.title} is measured already")
     return table
+
+
+def self_test(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> None:
+    """Run the self-test by each protocol; end with 1 when one fails."""
+    found = []
+    for protocol in protocols:
+        with meter() as progress:
+            found.append(run.self_test(protocol, progress=progress.latency))
+    if json:
+        show_json({"self_tests": [entry.to_dict() for entry in found]})
+    else:
+        show("\n".join(line for entry in found for line in entry.sentences()))
+    if not all(entry.passed for entry in found):
+        say("self-test: this machine is too unsteady now; close other programs and try again")
+        raise typer.Exit(SELF_TEST_FAILED)
 
 
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:

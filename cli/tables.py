@@ -1,5 +1,6 @@
 """Results as tables and sentences for a terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -9,6 +10,7 @@ from ..profiling.table import LatencySummary, LookupTable
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
+from ..tasks.metrics import PairedComparison
 
 
 def cost_table(table: LookupTable) -> Table:
@@ -16,17 +18,62 @@ def cost_table(table: LookupTable) -> Table:
     drawing = Table(
         title=escape(table.protocol.title), caption=escape(table.environment.title), box=None
     )
-    for heading in ("sub-network", "params", "MACs", "FLOPs", "latency", "95 %", "ratio", "95 %"):
-        drawing.add_column(heading, justify="left" if heading == "sub-network" else "right")
+    drawing.add_column("sub-network", justify="left")
+    for heading in ("params", "MACs", "FLOPs", "disk", "memory"):
+        drawing.add_column(heading, justify="right")
+    for heading in ("latency", "95 %", "ratio", "95 %", "per s"):
+        drawing.add_column(heading, justify="right")
+    has_energy = any(entry.energy_j is not None for entry in table)
+    if has_energy:
+        drawing.add_column("energy", justify="right")
     for entry in table:
+        throughput = table.throughput(entry.config)
         drawing.add_row(
             entry.config.key,
             _count(entry.num_params),
             _count(entry.num_macs),
             _count(entry.flops),
+            _megabytes(entry.size_bytes),
+            _megabytes(entry.peak_memory_bytes),
             *_latency_cells(entry.latency),
+            "" if throughput is None else f"{throughput:.3g}",
+            *([f"{entry.energy_j:.3g} J"] if entry.energy_j is not None else []),
         )
     return drawing
+
+
+def deployment_table(
+    deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
+) -> Table:
+    """The full model as each table deploys it, and what that costs in score.
+
+    Args:
+        deployments: Cost tables, each with the full model in fp32 compared with the full model as
+            deployed, on the search split; None where it was not scored.
+    """
+    drawing = Table(title="The full model as deployed", box=None)
+    drawing.add_column("deployment", justify="left")
+    for heading in ("latency", "95 %", "disk", "memory", "score lost", "95 %"):
+        drawing.add_column(heading, justify="right")
+    for table, loss in deployments:
+        full = table.full
+        drawing.add_row(
+            escape(table.protocol.title),
+            *_latency_cells(full.latency)[:2],
+            _megabytes(full.size_bytes),
+            _megabytes(full.peak_memory_bytes),
+            *_loss_cells(table, loss),
+        )
+    return drawing
+
+
+def _loss_cells(table: LookupTable, loss: PairedComparison | None) -> tuple[str, str]:
+    if not table.protocol.deployment.changes_numbers:
+        return "0", "same logits"
+    if loss is None:
+        return "not scored", ""
+    tie = " (a tie)" if loss.tie else ""
+    return f"{loss.difference:.4f}", f"{loss.low:.4f} to {loss.high:.4f}{tie}"
 
 
 def front_table(front: ParetoFront) -> Table:
@@ -85,6 +132,10 @@ def _latency_cells(latency: LatencySummary | None) -> tuple[str, str, str, str]:
         f"{latency.ratio:.3f}",
         f"{latency.ratio_low:.3f} to {latency.ratio_high:.3f}{mark}",
     )
+
+
+def _megabytes(num_bytes: int | None) -> str:
+    return "" if num_bytes is None else f"{num_bytes / 1e6:.3g} MB"
 
 
 def _count(value: int | None) -> str:

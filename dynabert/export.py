@@ -168,7 +168,7 @@ def export_onnx(
     input_names = _input_names(model.config, tokenizer)
     batches = check_batches(model.config, input_names)
     with atomic_folder(folder) as temporary:
-        _write_onnx(model, batches[-1], temporary / ONNX_FILE)
+        write_onnx(model, batches[-1], temporary / ONNX_FILE)
         _labels_config(model.config).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         difference = _largest_difference(
@@ -185,6 +185,36 @@ def export_onnx(
         )
         num_bytes = _num_bytes(temporary)
     return ExportResult(folder, num_bytes, difference, ONNX_TOLERANCE, len(batches))
+
+
+def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
+    """Write a dense network as an ONNX file of any batch size and length, in float32.
+
+    Args:
+        model: The network; it stays as it is.
+        example: A batch [B, T] whose entries become the graph's inputs; its output is `logits`.
+        path: The file.
+
+    Raises:
+        ExportError: When torch makes no model of it.
+    """
+    dense = copy.deepcopy(model).cpu().float()
+    axes = {name: {0: "batch", 1: "tokens"} for name in example}
+    dense.eval()
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            dense,
+            kwargs=dict(example),
+            input_names=list(example),
+            output_names=["logits"],
+            dynamic_shapes=axes,
+            opset_version=ONNX_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch.onnx.export returned no model.")
+    program.save(path)
 
 
 def check_batches(config: PreTrainedConfig, input_names: tuple[str, ...]) -> list[Batch]:
@@ -263,26 +293,6 @@ def _onnx_logits(path: Path) -> Logits:
         return torch.from_numpy(session.run(["logits"], inputs)[0])
 
     return logits
-
-
-def _write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
-    dense = copy.deepcopy(model).cpu().float()
-    axes = {name: {0: "batch", 1: "tokens"} for name in example}
-    dense.eval()
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            dense,
-            kwargs=dict(example),
-            input_names=list(example),
-            output_names=["logits"],
-            dynamic_shapes=axes,
-            opset_version=ONNX_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("torch.onnx.export returned no model.")
-    program.save(path)
 
 
 @contextmanager

@@ -1,26 +1,25 @@
 """What a delivered sub-network is told apart by: a score it was not chosen on, a second timing.
 
 Choices are made on the search split, so the chosen score is an optimistic one, and the fastest of
-many timings is a lucky one. Once a sub-network is the answer to a query it is scored on the report
-splits and timed again beside the full model. Scores join the others in `evaluations.jsonl`,
-timings go to `deliveries.jsonl`, so that the same answer is given at once the next time, without
-torch.
+many timings is a lucky one. Every sub-network that a search returns or a query answers is timed
+again beside the full model, by a process that does nothing else; an answer is also scored on the
+report splits. Scores join the others in `evaluations.jsonl`, timings go to `deliveries.jsonl`, so
+that the same answer is given at once the next time, without torch.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.environment import Environment
+from ..profiling.runtimes.deployment import Deployment
 from ..profiling.table import LatencySummary, LookupTable
 from ..storage import read_records
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -76,38 +75,52 @@ def read_deliveries(path: Path) -> list[Delivery]:
 
 
 def measure_again(
-    config: SubnetConfig, *, dense: "Callable[[SubnetConfig], PreTrainedModel]", table: LookupTable
-) -> Delivery:
-    """Time a sub-network again beside the full model, by the table's protocol.
+    configs: Sequence[SubnetConfig],
+    *,
+    table: LookupTable,
+    padding_id: int | None,
+    write: Callable[[SubnetConfig, Deployment, Path], None],
+) -> list[Delivery]:
+    """Time sub-networks again beside the full model, by the table's protocol, in a new process.
 
     Args:
-        config: The sub-network.
-        dense: Makes the dense copy of a sub-network.
-        table: The cost table that it was chosen by.
+        configs: The sub-networks.
+        table: The cost table that they were chosen by.
+        padding_id: The model's padding token.
+        write: Writes a sub-network as deployed into a new folder.
 
     Raises:
         InputError: When the protocol's device is absent.
     """
-    from ..profiling.latency import measure
+    from ..profiling.fresh import measure_in_fresh_process
 
     _warn_of_another_machine(table)
     budget_s = min(REMEASURE_S, table.protocol.time_budget_s)
     protocol = replace(table.protocol, time_budget_s=budget_s)
     full = SubnetConfig.full(table.shape)
-    networks = {
-        entry.key: dense(entry).to(protocol.device)  # type: ignore[arg-type]
-        for entry in dict.fromkeys((full, config))
-    }
-    session = measure(networks, protocol, sentinel=full.key)
-    return Delivery(
-        config=config,
-        slug=protocol.slug,
-        latency=LatencySummary.from_measurement(session[config.key]),
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {config.key: Path(scratch) / config.key for config in (full, *configs)}
+        for config in dict.fromkeys((full, *configs)):
+            write(config, protocol.deployment, folders[config.key])
+        session = measure_in_fresh_process(
+            folders,
+            protocol,
+            sentinel=full.key,
+            vocab_size=table.shape.vocab_size,
+            padding_id=padding_id,
+        )
+    return [
+        Delivery(
+            config=config,
+            slug=protocol.slug,
+            latency=LatencySummary.from_measurement(session[config.key]),
+        )
+        for config in configs
+    ]
 
 
 def _warn_of_another_machine(table: LookupTable) -> None:
-    here = Environment.capture(device=table.protocol.device)
+    here = Environment.capture(device=table.protocol.device, runtime=table.protocol.runtime)
     changed = table.environment.differences(here)
     if changed:
         logger.warning(

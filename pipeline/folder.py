@@ -2,7 +2,8 @@
 
     run.json            the request with every option resolved, the task's summary, versions
     teacher/ supernet/  checkpoints; a killed training keeps its own beside them
-    costs/*.jsonl       one table of parameters, FLOPs and latency for each measuring protocol
+    costs/*.jsonl       one table of parameters, FLOPs, latency, sizes for each measuring protocol
+    costs/*.selftest.json   what the measuring self-test found
     study.journal       the search
     evaluations.jsonl   per-example outcomes of each sub-network on the search and report splits
     deliveries.jsonl    the answers of queries: latency measured again
@@ -54,6 +55,10 @@ class RunFolder:
     def costs(self) -> Path:
         """The folder of cost tables."""
         return self.root / "costs"
+
+    def self_test(self, slug: str) -> Path:
+        """What the self-test found, by the protocol's slug."""
+        return self.costs / f"{slug}.selftest.json"
 
     @property
     def study(self) -> Path:

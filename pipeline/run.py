@@ -19,18 +19,20 @@ from ..dynabert.options import TrainingOptions
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
+from ..profiling.runtimes.deployment import Deployment
 from ..profiling.table import LatencySummary, LookupTable
 from ..search.budget import BudgetWord, parse_budget
 from ..search.candidate import Candidate
 from ..search.evaluations import append_evaluation, read_candidates, read_evaluations
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from ..search.query import QueryResult, answer_query
-from ..storage import append_record
+from ..search.query import QueryResult, deliver
+from ..storage import append_record, write_json
 from ..tasks.loading import TaskRequest, load_task
-from ..tasks.metrics import Evaluation
+from ..tasks.metrics import Evaluation, PairedComparison, compare
 from ..tasks.task import Task
 from .checkpoints import find_checkpoint
+from .costs import find_table, read_tables
 from .delivery import measure_again, read_deliveries
 from .folder import RunFolder, claim, read_manifest, refuse_difference
 from .request import RunRequest
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ..dynabert.export import ExportResult
     from ..dynabert.training import Progress as TrainingProgress
     from ..profiling.latency import Progress as LatencyProgress
+    from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
     from .exporting import Format
     from .scoring import SubnetScorer
@@ -183,36 +186,78 @@ class Run:
         self,
         protocol: LatencyProtocol | None = None,
         *,
+        deploying: Callable[[int, int], None] | None = None,
         progress: "Callable[[LatencyProgress], None] | None" = None,
+        scoring: Callable[[int, int], None] | None = None,
     ) -> LookupTable:
-        """Count and measure every sub-network of the space.
+        """Count, deploy and measure every sub-network of the space.
 
-        Once the run is searched, a larger time budget narrows the front's intervals further.
+        Once the run is searched, a larger time budget narrows the front's intervals further, and
+        a deployment that changes the networks' numbers is scored on the search split.
+
+        Args:
+            protocol: How to measure; None for the run's own.
+            deploying: Is called with the number of deployed sub-networks and of all.
+            progress: Is called after every visit to a network.
+            scoring: Is called with the number of scored sub-networks and of all.
+
+        Raises:
+            InputError: When there is no supernet yet, or the device or the runtime is absent.
+        """
+        wanted = protocol or self.request.protocol
+        if not self.profiled(wanted):
+            self._require_supernet()
+            wanted.deployment.require(wanted.device)
+            from ..dynabert.shape import EncoderShape
+            from ..profiling.profiler import profile_grid
+
+            with self._timed("profile"):
+                model = self._scorer.model
+                quantised = wanted.precision == "int8"
+                profile_grid(
+                    model,
+                    self.space.configs(EncoderShape.from_config(model.config)),
+                    wanted,
+                    folder=self.folder.costs,
+                    front=self._known_front(),
+                    calibration=self._scorer.calibration if quantised else (),
+                    deploying=deploying,
+                    progress=progress,
+                )
+        table = LookupTable.load(self._table_path(wanted))
+        self._score_as_deployed(table, progress=scoring)
+        return table
+
+    def with_task_lengths(self, protocol: LatencyProtocol) -> LatencyProtocol:
+        """The same protocol for sequences as long as the task's own.
+
+        Raises:
+            InputError: When there is no supernet, and so no tokenizer, yet.
+        """
+        self._require_supernet()
+        return protocol.with_lengths(self._scorer.lengths(protocol))
+
+    def self_test(
+        self,
+        protocol: LatencyProtocol | None = None,
+        *,
+        progress: "Callable[[LatencyProgress], None] | None" = None,
+    ) -> "SelfTest":
+        """Measure what is known: the full model ties with itself, more layers are not faster.
 
         Args:
             protocol: How to measure; None for the run's own.
             progress: Is called after every visit to a network.
 
         Raises:
-            InputError: When there is no supernet yet or the device is absent.
+            InputError: When there is no supernet yet, or the device or the runtime is absent.
         """
-        wanted = protocol or self.request.protocol
-        if self.profiled(wanted):
-            return LookupTable.load(self._table_path(wanted))
         self._require_supernet()
-        from ..dynabert.supernet import Supernet
-        from ..profiling.profiler import profile_grid
+        from .selftest import run_self_test
 
-        with self._timed("profile"):
-            supernet = Supernet.from_pretrained(self.folder.supernet)
-            return profile_grid(
-                supernet.model,
-                self.space.configs(supernet.shape),
-                wanted,
-                folder=self.folder.costs,
-                front=self._known_front(),
-                progress=progress,
-            )
+        found = run_self_test(self._scorer, protocol or self.request.protocol, progress=progress)
+        write_json(self.folder.self_test(found.protocol.slug), found.to_dict())
+        return found
 
     def search(
         self,
@@ -235,58 +280,85 @@ class Run:
         table = self.table()
         from ..search.study import run_study
 
-        asked = options or self.request.search
+        asked, deployment = options or self.request.search, table.protocol.deployment
         with self._timed("search"):
-            return run_study(
+            result = run_study(
                 self.space,
                 table,
                 options=asked,
-                evaluate=lambda config: self._scorer.score(config, split="search"),
+                evaluate=lambda config: self._scorer.score(
+                    config, split="search", deployment=deployment
+                ),
                 storage=self.folder.study,
                 evaluations=self.folder.evaluations,
                 name=_study_name(asked),
                 on_progress=progress,
             )
+            for other in read_tables(self.folder.costs):
+                self._score_as_deployed(other)
+            self._timings([SubnetConfig.from_key(m.key) for m in result.front.members], table)
+        return result
 
-    def table(self, device: str | None = None) -> LookupTable:
+    def table(
+        self,
+        *,
+        device: str | None = None,
+        runtime: str | None = None,
+        precision: str | None = None,
+    ) -> LookupTable:
         """The cost table that counts.
 
         Args:
-            device: Any table of that device; None for the run's own protocol.
+            device: Of that device; None for the run's own.
+            runtime: Of that runtime; None for the run's own.
+            precision: Of that precision; None for the run's own.
 
         Raises:
             InputError: When nothing was measured so.
         """
-        own = self._table_path(self.request.protocol)
-        if device in (None, self.request.protocol.device):
-            if own.exists():
-                return LookupTable.load(own)
+        own = self.request.protocol
+        if not any(self.folder.costs.glob("*.jsonl")):
             raise InputError(
                 f"{self.folder.root} is not profiled yet: {self._command('profile')}."
             )
-        tables = (LookupTable.load(path) for path in sorted(self.folder.costs.glob("*.jsonl")))
-        for table in tables:
-            if table.protocol.device == device:
-                return table
-        raise InputError(
-            f"{self.folder.root} has no latencies of the device {device!r}: "
-            f"{self._command('profile')} --device {device}."
+        return find_table(
+            self.folder.costs, own, device=device, runtime=runtime, precision=precision
         )
 
-    def candidates(self, device: str | None = None) -> list[Candidate]:
+    def candidates(self, table: LookupTable | None = None) -> list[Candidate]:
         """The scored sub-networks with their costs.
+
+        Args:
+            table: The costs; None for those by the run's own protocol.
 
         Raises:
             InputError: When the run is not searched yet.
         """
-        candidates = read_candidates(self.folder.evaluations, self.table(device), self.space)
+        table = table or self.table()
+        candidates = read_candidates(self.folder.evaluations, table, self.space)
         if not candidates:
             raise InputError(f"{self.folder.root} is not searched yet: {self._command('search')}.")
         return candidates
 
-    def front(self, device: str | None = None) -> ParetoFront:
-        """The Pareto front of the run's objectives."""
-        return ParetoFront.of(self.candidates(device), self.request.search.objectives)
+    def front(self, table: LookupTable | None = None) -> ParetoFront:
+        """The Pareto front of the run's objectives; `table` as for `candidates`."""
+        return ParetoFront.of(self.candidates(table), self.request.search.objectives)
+
+    def accuracy_loss(self, table: LookupTable) -> PairedComparison | None:
+        """What a deployment costs in score: the full model in fp32 minus the same as deployed.
+
+        Args:
+            table: A cost table of the deployment.
+
+        Returns:
+            The comparison on the search split; None where either is not scored.
+        """
+        key, path = table.full.config.key, self.folder.evaluations
+        exact = read_evaluations(path).get(key)
+        deployed = read_evaluations(path, deployment=table.protocol.deployment).get(key)
+        if exact is None or deployed is None:
+            return None
+        return compare(exact, deployed)
 
     def report(self, *, progress: Callable[[int, int], None] | None = None) -> Path:
         """Score every sub-network on the report splits and write the report.
@@ -305,10 +377,13 @@ class Run:
         from ..reports.page import write_report
         from .reporting import report_content
 
-        table, candidates = self.table(), self.candidates()
+        table = self.table()
+        candidates = self.candidates(table)
         with self._timed("report"):
             configs = [SubnetConfig.from_key(candidate.key) for candidate in candidates]
-            reported = self._reported(configs, progress=progress)
+            reported = self._reported(
+                configs, deployment=table.protocol.deployment, progress=progress
+            )
             content = report_content(
                 self.request,
                 candidates=candidates,
@@ -326,6 +401,8 @@ class Run:
         flops: str | None = None,
         accuracy: str | None = None,
         device: str | None = None,
+        runtime: str | None = None,
+        precision: str | None = None,
     ) -> QueryResult:
         """Find the best sub-network under a budget.
 
@@ -335,10 +412,13 @@ class Run:
             flops: At most so many FLOPs, such as "1G".
             accuracy: At least this value of the task's metric, such as "0.9".
             device: The device whose latencies count; None for the run's own.
+            runtime: The runtime that the network is deployed on; None for the run's own.
+            precision: The precision that it is deployed in; None for the run's own.
 
         Returns:
             The answer with its score on the report split and its latency measured again, or the
-            nearest sub-network where none fits.
+            nearest sub-network where none fits. A sub-network that breaks the latency limit when
+            it is measured again is passed over.
 
         Raises:
             InputError: When a budget cannot be read or the run is not searched yet.
@@ -350,12 +430,12 @@ class Run:
             "accuracy": accuracy,
         }
         constraints = [parse_budget(w, text) for w, text in budgets.items() if text is not None]
-        table = self.table(device)
-        result = answer_query(self.candidates(device), constraints)
-        if result.answer is None or result.answer.config is None:
-            return result
-        report, again = self._delivered(result.answer.config, table)
-        return result.with_delivery(report=report, latency=again)
+        table = self.table(device=device, runtime=runtime, precision=precision)
+        return deliver(
+            self.candidates(table),
+            constraints,
+            outcome=lambda config: self._delivered(config, table),
+        )
 
     def export(
         self,
@@ -389,7 +469,7 @@ class Run:
         budget = (latency, params, flops, accuracy)
         if (subnet is None) == all(text is None for text in budget):
             raise InputError("Give either the key of a sub-network or a budget.")
-        table = self.table(device)
+        table = self.table(device=device)
         if subnet is None:
             result = self.query(
                 latency=latency, params=params, flops=flops, accuracy=accuracy, device=device
@@ -421,13 +501,45 @@ class Run:
         self, config: SubnetConfig, table: LookupTable
     ) -> tuple[Evaluation, LatencySummary]:
         """A sub-network's outcomes on the report split and its second timing, each made once."""
-        report = self._reported([config])[config.key]
-        for known in read_deliveries(self.folder.deliveries):
-            if known.config == config and known.slug == table.protocol.slug:
-                return report, known.latency
-        delivery = measure_again(config, dense=self._scorer.dense, table=table)
-        append_record(self.folder.deliveries, delivery.to_dict())
-        return report, delivery.latency
+        report = self._reported([config], deployment=table.protocol.deployment)[config.key]
+        return report, self._timings([config], table)[config]
+
+    def _timings(
+        self, configs: Sequence[SubnetConfig], table: LookupTable
+    ) -> dict[SubnetConfig, LatencySummary]:
+        """The second timings of sub-networks; what is missing is measured in one process."""
+        known = {
+            entry.config: entry.latency
+            for entry in read_deliveries(self.folder.deliveries)
+            if entry.slug == table.protocol.slug
+        }
+        missing = [config for config in configs if config not in known]
+        if missing:
+            for delivery in measure_again(
+                missing,
+                table=table,
+                padding_id=self._scorer.model.config.pad_token_id,
+                write=self._scorer.write,
+            ):
+                append_record(self.folder.deliveries, delivery.to_dict())
+                known[delivery.config] = delivery.latency
+        return known
+
+    def _score_as_deployed(
+        self, table: LookupTable, *, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Score what was searched in the table's precision, where that changes the numbers."""
+        path, deployment = self.folder.evaluations, table.protocol.deployment
+        if not deployment.changes_numbers:
+            return
+        known = read_evaluations(path, deployment=deployment)
+        searched = [SubnetConfig.from_key(key) for key in read_evaluations(path)]
+        missing = [entry for entry in searched if entry.key not in known and entry in table]
+        for number, config in enumerate(missing, start=1):
+            evaluation = self._scorer.score(config, split="search", deployment=deployment)
+            append_evaluation(path, config, evaluation, deployment=deployment)
+            if progress is not None:
+                progress(number, len(missing))
 
     @cached_property
     def _scorer(self) -> "SubnetScorer":
@@ -446,12 +558,15 @@ class Run:
         self,
         configs: Sequence[SubnetConfig],
         *,
+        deployment: Deployment,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, Evaluation]:
         """Outcomes on the report split by key, each computed once and kept."""
         path = self.folder.evaluations
         splits = [name for name in self.manifest["task"]["sizes"] if name.startswith("report")]
-        known = {split: read_evaluations(path, split=split) for split in splits}
+        known = {
+            split: read_evaluations(path, split=split, deployment=deployment) for split in splits
+        }
         missing = [
             (config, split)
             for split in splits
@@ -459,10 +574,11 @@ class Run:
             if config.key not in known[split]
         ]
         for number, (config, split) in enumerate(missing, start=1):
-            append_evaluation(path, config, self._scorer.score(config, split=split))
+            evaluation = self._scorer.score(config, split=split, deployment=deployment)
+            append_evaluation(path, config, evaluation, deployment=deployment)
             if progress is not None:
                 progress(number, len(missing))
-        return read_evaluations(path, split="report")
+        return read_evaluations(path, split="report", deployment=deployment)
 
     def _require_supernet(self) -> None:
         if not self.trained:

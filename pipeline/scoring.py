@@ -1,18 +1,28 @@
-"""The sub-networks of a trained supernet as dense copies, and their scores."""
+"""The sub-networks of a trained supernet as they are deployed, and their scores."""
 
+import tempfile
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel
 
 from ..dynabert.extraction import extract
 from ..dynabert.subnet import SubnetConfig
 from ..dynabert.supernet import Supernet
-from ..tasks.batches import EncodedSplit, encode
-from ..tasks.evaluation import evaluate
+from ..profiling.deployed import write_subnet
+from ..profiling.inputs import Batch, histogram_lengths
+from ..profiling.protocol import LatencyProtocol
+from ..profiling.runtimes.artefact import load
+from ..profiling.runtimes.deployment import EAGER_FP32, Deployment
+from ..tasks.batches import EncodedSplit, encode, padded
+from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task
+
+CALIBRATION_EXAMPLES = 256
+CALIBRATION_BATCH = 8
 
 
 class SubnetScorer:
@@ -29,19 +39,56 @@ class SubnetScorer:
         self._encoded: dict[str, EncodedSplit] = {}
 
     @cached_property
-    def _supernet(self) -> Supernet:
-        return Supernet.from_pretrained(self._folder)
+    def model(self) -> PreTrainedModel:
+        """The supernet's model, which is the full model."""
+        return Supernet.from_pretrained(self._folder).model
 
-    def dense(self, config: SubnetConfig) -> PreTrainedModel:
-        """The dense copy of a sub-network, on the CPU."""
-        return extract(self._supernet.model, config)
+    @cached_property
+    def calibration(self) -> tuple[Batch, ...]:
+        """The first examples of the search split, for quantisation."""
+        encoded = self._split("search")
+        chosen = range(min(CALIBRATION_EXAMPLES, len(encoded)))
+        batches = [
+            padded(encoded, chosen[start : start + CALIBRATION_BATCH])
+            for start in range(0, len(chosen), CALIBRATION_BATCH)
+        ]
+        return tuple(_without_labels(batch) for batch in batches)
 
-    def score(self, config: SubnetConfig, *, split: str) -> Evaluation:
-        """Score a sub-network on a split."""
-        if split not in self._encoded:
+    def lengths(self, protocol: LatencyProtocol) -> tuple[int, ...]:
+        """Lengths that stand for the search split's examples at the protocol's batch size."""
+        return histogram_lengths(self._split("search").lengths, batch_size=protocol.batch_size)
+
+    def write(self, config: SubnetConfig, deployment: Deployment, folder: Path) -> None:
+        """Write a sub-network as it is deployed."""
+        calibration = self.calibration if deployment.precision == "int8" else ()
+        write_subnet(self.model, config, deployment, folder, calibration=calibration)
+
+    def score(
+        self, config: SubnetConfig, *, split: str, deployment: Deployment = EAGER_FP32
+    ) -> Evaluation:
+        """Score a sub-network on a split, as deployed where that changes its numbers."""
+        encoded = self._split(split)
+        if not deployment.changes_numbers:
+            dense = extract(self.model, config).to(self._device)  # type: ignore[arg-type]
+            return evaluate(dense, encoded, task=self._task, split=split)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / config.key
+            self.write(config, deployment, folder)
+            runner = load(folder, threads=torch.get_num_threads())
+
+            def network(batch: dict[str, Tensor]) -> Tensor:
+                return torch.from_numpy(runner.logits(_without_labels(batch)))
+
+            return evaluate_deployed(network, encoded, task=self._task, split=split)
+
+    def _split(self, name: str) -> EncodedSplit:
+        if name not in self._encoded:
             tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-            self._encoded[split] = encode(
-                self._task.splits[split], tokenizer, max_length=self._task.max_length
+            self._encoded[name] = encode(
+                self._task.splits[name], tokenizer, max_length=self._task.max_length
             )
-        model = self.dense(config).to(self._device)  # type: ignore[arg-type]
-        return evaluate(model, self._encoded[split], task=self._task, split=split)
+        return self._encoded[name]
+
+
+def _without_labels(batch: dict[str, Tensor]) -> Batch:
+    return {name: tensor.numpy() for name, tensor in batch.items() if name != "labels"}

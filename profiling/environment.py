@@ -21,8 +21,13 @@ ISA_FLAGS = (
 )
 """Instruction-set flags that change how fast matrix products run, as Linux spells them."""
 
-PACKAGES = ("torch", "transformers")
-"""Distributions whose code is timed."""
+PACKAGES = {
+    "eager": ("torch", "transformers"),
+    "compile": ("torch", "transformers"),
+    "onnxruntime": ("torch", "transformers", "onnxruntime"),
+    "openvino": ("torch", "transformers", "openvino"),
+}
+"""By runtime, the distributions that make the network or whose code is timed."""
 
 MACHINE_FIELDS = (
     *("processor", "isa_flags", "num_cores", "cgroup_cpus", "governor", "gpu", "gpu_driver"),
@@ -44,13 +49,16 @@ class Environment:
         memory_gib: Main memory, None where it cannot be read.
         system: Operating system and machine type.
         python: Version of Python.
-        versions: Versions of `PACKAGES`.
+        versions: Versions of the runtime's `PACKAGES`.
         paretobert: Version of this project.
         gpu: Name of the CUDA device measured on, None on a CPU.
         gpu_driver: Version of its driver.
         load_before: Load average of the last minute when the record was made.
         load_after: The same after measuring, None until then.
         commit: Commit of the project when it runs from a checkout, "+" added if files changed.
+        gpu_clock_before_mhz: Clock of the GPU's multiprocessors when the record was made, None on
+            a CPU or where it cannot be read.
+        gpu_clock_after_mhz: The same after measuring, None until then.
     """
 
     processor: str
@@ -68,13 +76,16 @@ class Environment:
     load_before: float | None
     load_after: float | None
     commit: str | None
+    gpu_clock_before_mhz: int | None = None
+    gpu_clock_after_mhz: int | None = None
 
     @classmethod
-    def capture(cls, *, device: str = "cpu") -> Self:
+    def capture(cls, *, device: str = "cpu", runtime: str = "eager") -> Self:
         """Describe this machine now.
 
         Args:
             device: The device that will be measured; for "cuda..." the GPU is described too.
+            runtime: What will run the networks.
         """
         processor, flags = _processor()
         gpu, driver = _gpu(device) if device.startswith("cuda") else (None, None)
@@ -87,18 +98,20 @@ class Environment:
             memory_gib=_memory_gib(),
             system=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
-            versions={name: found for name in PACKAGES if (found := _version(name))},
+            versions={name: found for name in PACKAGES[runtime] if (found := _version(name))},
             paretobert=_version("paretobert"),
             gpu=gpu,
             gpu_driver=driver,
             load_before=_load(),
             load_after=None,
             commit=_commit(Path(__file__).resolve().parents[1]),
+            gpu_clock_before_mhz=_gpu_clock(device) if gpu else None,
         )
 
-    def finished(self) -> Self:
-        """The same record with the load of now as the load after measuring."""
-        return replace(self, load_after=_load())
+    def finished(self, *, device: str = "cpu") -> Self:
+        """The same record with the load and the GPU's clock of now as those after measuring."""
+        clock_mhz = _gpu_clock(device) if self.gpu else None
+        return replace(self, load_after=_load(), gpu_clock_after_mhz=clock_mhz)
 
     @property
     def title(self) -> str:
@@ -183,6 +196,16 @@ def _gpu(device: str) -> tuple[str | None, str | None]:
     words = (_read("/proc/driver/nvidia/version") or "").split()
     driver = next((word for word in words if word[0].isdecimal() and "." in word), None)
     return torch.cuda.get_device_name(device), driver
+
+
+def _gpu_clock(device: str) -> int | None:
+    index = device.partition(":")[2] or "0"
+    command = ["nvidia-smi", f"--id={index}", "--query-gpu=clocks.sm", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return int(done.stdout.split()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
 
 
 def _load() -> float | None:

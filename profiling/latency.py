@@ -5,23 +5,22 @@ round visits every network once in fresh random order and the sentinel first, in
 last. Noisy visits are repeated, a round in which the sentinel drifts is measured again, all of it
 counted. Rounds go on until every interval is narrow enough or the time budget ends.
 
-The clock is an argument: tests drive the whole procedure with one that they turn themselves.
-Tokenisation is excluded; an attention mask is all ones, so every token is real work.
+A network is a call without arguments: its runtime has bound it to its inputs before. The clock is
+an argument: tests drive the whole procedure with one that they turn themselves.
 """
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from typing import Protocol
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from ..errors import InputError
 from .environment import Environment
@@ -31,7 +30,7 @@ from .statistics import Round, Session, Visit
 logger = logging.getLogger(__name__)
 
 Run = Callable[[], object]
-"""One timed run: a call without arguments, e.g. of a model with its inputs bound."""
+"""One timed run: a call without arguments, of a network that is bound to its inputs."""
 
 FEWEST_ROUNDS = 3
 """Rounds that are finished whatever the time budget says: fewer have no interval."""
@@ -126,7 +125,7 @@ class Progress:
 
 
 def measure(
-    networks: Mapping[str, PreTrainedModel | Run],
+    networks: Mapping[str, Run],
     protocol: LatencyProtocol,
     *,
     sentinel: str,
@@ -139,8 +138,7 @@ def measure(
     """Measure networks against a sentinel.
 
     Args:
-        networks: By name: dense models in evaluation mode on the protocol's device, or calls
-            without arguments. The sentinel is one of them.
+        networks: By name: calls that run a network once. The sentinel is one of them.
         protocol: How to measure.
         sentinel: Name of the network that ratios refer to, usually the full model.
         front: Names of the networks that are to reach `protocol.front_half_width`.
@@ -153,9 +151,8 @@ def measure(
         All rounds, those of `finished` first; `session[name]` is a network's measurement.
 
     Raises:
-        InputError: When the device is absent or a model gives logits that are not finite.
-        ValueError: When the sentinel or the front are not among the networks, or a model is in
-            training mode or on another device.
+        InputError: When the device is absent.
+        ValueError: When the sentinel or the front are not among the networks.
     """
     unknown = {sentinel, *front} - set(networks)
     if unknown:
@@ -166,21 +163,20 @@ def measure(
         name: protocol.front_half_width if name in front else protocol.half_width
         for name in networks
     }
-    environment = Environment.capture(device=protocol.device)
+    environment = Environment.capture(device=protocol.device, runtime=protocol.runtime)
     session = Session(sentinel, targets, tuple(finished), protocol, environment)
     if session.resolved:
         return session
-    with _quiet(protocol):
-        runs = {name: _run(name, network, protocol) for name, network in networks.items()}
-        meter = _Meter(runs, protocol, sentinel, clock or _clock(protocol), progress)
-        for name in runs:
+    with quiet(protocol):
+        meter = _Meter(networks, protocol, sentinel, clock or _clock(protocol), progress)
+        for name in networks:
             meter.warm_up(name)
         while not session.resolved and meter.may_begin_round(len(session.rounds)):
             entry = meter.round(len(session.rounds))
             session = replace(session, rounds=(*session.rounds, entry))
             if on_round is not None:
                 on_round(entry)
-    return replace(session, environment=environment.finished())
+    return replace(session, environment=environment.finished(device=protocol.device))
 
 
 class _Meter:
@@ -307,13 +303,13 @@ def _clock(protocol: LatencyProtocol) -> Clock:
 
 
 @contextmanager
-def _quiet(protocol: LatencyProtocol) -> Iterator[None]:
+def quiet(protocol: LatencyProtocol) -> Iterator[None]:
     """The protocol's threads, no gradients, no garbage collection; restored afterwards."""
     num_threads, collecting = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(protocol.threads)
     gc.disable()
     try:
-        with torch.inference_mode():
+        with _pinned(protocol), torch.inference_mode():
             yield
     finally:
         torch.set_num_threads(num_threads)
@@ -321,33 +317,19 @@ def _quiet(protocol: LatencyProtocol) -> Iterator[None]:
             gc.enable()
 
 
-def _run(name: str, network: PreTrainedModel | Run, protocol: LatencyProtocol) -> Run:
-    """Bind a model to its inputs after checking that it gives finite logits."""
-    if not isinstance(network, PreTrainedModel):
-        return network
-    device = torch.device(protocol.device)
-    if network.training or network.device.type != device.type:
-        raise ValueError(f"{name} must be in evaluation mode on {device} to be measured")
-    run = partial(network, **random_inputs(network, protocol))
-    if not bool(torch.isfinite(run().logits).all()):
-        raise InputError(
-            f"The network {name} gives logits that are not finite: its checkpoint is damaged, "
-            "train it again."
-        )
-    return run
+@contextmanager
+def _pinned(protocol: LatencyProtocol) -> Iterator[None]:
+    """One thread stays on one core, where the system allows to say so; restored afterwards.
 
-
-def random_inputs(model: PreTrainedModel, protocol: LatencyProtocol) -> dict[str, torch.Tensor]:
-    """Token ids drawn from the vocabulary, never padding, and an attention mask of ones.
-
-    Returns:
-        `input_ids` and `attention_mask`, both [B, T] on the model's device.
+    The last core is taken: the first serves most interrupts. Of several threads only the caller
+    could be pinned, so these are left to the system.
     """
-    size = (protocol.batch_size, protocol.seq_len)
-    generator = torch.Generator().manual_seed(protocol.seed)
-    ids = torch.randint(model.config.vocab_size - 1, size, generator=generator)
-    padding = model.config.pad_token_id
-    if padding is not None:
-        ids += ids >= padding
-    ids = ids.to(model.device)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if protocol.threads > 1 or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

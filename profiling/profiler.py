@@ -1,25 +1,30 @@
-"""The cost table of a model's sub-networks: counted, extracted, checked, measured, saved.
+"""The cost table of a model's sub-networks: counted, deployed, weighed, measured, saved.
 
-Only dense copies are measured. Their parameters and multiply-adds must equal the closed form,
-otherwise what is measured is not what was asked for.
+Only deployed networks are measured (`deployed`). Their parameters and multiply-adds must equal the
+closed form, otherwise what is measured is not what was asked for.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ..dynabert.extraction import extract
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from .conditions import Conditions
 from .counts import count_macs, count_parameters
-from .crosscheck import count_macs_by_fvcore
+from .deployed import bound_run, write_subnet
+from .energy import EnergyCounter, energy_counter
 from .environment import Environment
-from .latency import Clock, Progress, Run, measure
+from .footprint import Footprint, FootprintLog, measure_footprint
+from .inputs import Batch
+from .latency import Clock, Progress, Run, measure, quiet
 from .protocol import LatencyProtocol
 from .rounds import RoundLog
 from .statistics import Session
@@ -29,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert")
 _POSITION_OFFSET = 2
+_ENERGY_S = 1.0
 
 
 def profile_grid(
@@ -38,14 +44,17 @@ def profile_grid(
     *,
     folder: Path,
     front: Collection[SubnetConfig] = (),
+    calibration: Sequence[Batch] = (),
+    with_footprints: bool = True,
+    deploying: Callable[[int, int], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     clock: Clock | None = None,
 ) -> LookupTable:
-    """Count and measure sub-networks, and write their table.
+    """Count, deploy and measure sub-networks, and write their table.
 
     The full model is measured with them, as the sentinel, and comes first in the table. Every
-    finished round is written to `folder/rounds/<slug>.jsonl`; called again, measuring goes on
-    from there, and a table whose intervals are narrow enough is not measured again. The table
+    finished round and every footprint is written to `folder/rounds`; called again, measuring goes
+    on from there, and a table whose intervals are narrow enough is not measured again. The table
     itself is `table_path(folder, protocol)`.
 
     Args:
@@ -54,6 +63,9 @@ def profile_grid(
         protocol: How to measure.
         folder: Where tables and rounds are kept, usually a run's `costs`.
         front: Sub-networks that are to reach `protocol.front_half_width`.
+        calibration: Batches of real text, for runtimes that quantise with them.
+        with_footprints: Whether sizes and memory are wanted too; a process per network.
+        deploying: Is told how many networks are deployed and weighed, and of how many.
         progress: Is told after every visit how far measuring has come.
         clock: Times the runs; by default the device's own.
 
@@ -62,22 +74,44 @@ def profile_grid(
 
     Raises:
         InputError: When a sub-network is not one of the model's, the sequence is too long for it,
-            the device is absent, the logits are not finite, or the folder holds rounds of another
-            measurement.
+            the device, the runtime or a package is absent, the logits are not finite, or the
+            folder holds rounds of another measurement.
         RuntimeError: When a dense copy has other counts than the closed form.
     """
+    protocol.deployment.require(protocol.device)
     shape = EncoderShape.from_config(model.config)
     full = SubnetConfig.full(shape)
-    wanted = tuple(dict.fromkeys((full, *configs)))
+    wanted = {config.key: config for config in (full, *configs)}
+    for config in wanted.values():
+        config.validate_for(shape)
     _check_length(shape, protocol)
-    networks = _dense_copies(model, shape, wanted, protocol)
-    conditions = Conditions(shape, protocol, Environment.capture(device=protocol.device))
-    log = RoundLog(folder / "rounds" / f"{protocol.slug}.jsonl", conditions, tuple(networks))
+    environment = Environment.capture(device=protocol.device, runtime=protocol.runtime)
+    conditions = Conditions(shape, protocol, environment)
+    log = RoundLog(folder / "rounds" / f"{protocol.slug}.jsonl", conditions, tuple(wanted))
     finished = log.read()
     if finished:
         logger.info("%d rounds were finished before and are kept", len(finished))
+    sizes = FootprintLog(folder / "rounds" / f"{protocol.slug}.sizes.jsonl", conditions)
+    footprints = sizes.read()
+    runs: dict[str, Run] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for key, config in wanted.items():
+            written = Path(scratch) / key
+            write_subnet(model, config, protocol.deployment, written, calibration=calibration)
+            if with_footprints and key not in footprints:
+                footprints[key] = measure_footprint(written, protocol)
+                sizes.append(footprints[key])
+            runs[key] = bound_run(
+                written,
+                protocol,
+                vocab_size=model.config.vocab_size,
+                padding_id=model.config.pad_token_id,
+            )
+            shutil.rmtree(written)
+            if deploying is not None:
+                deploying(len(runs), len(wanted))
     session = measure(
-        networks,
+        runs,
         protocol,
         sentinel=full.key,
         front={config.key for config in front},
@@ -86,7 +120,9 @@ def profile_grid(
         progress=progress,
         clock=clock,
     )
-    table = _table(shape, wanted, session)
+    table = _table(
+        shape, wanted, session, footprints=footprints, energies=_energies(runs, protocol)
+    )
     table.save(table_path(folder, protocol))
     return table
 
@@ -111,71 +147,54 @@ def count_grid(
     )
 
 
-def self_test(
-    network: PreTrainedModel | Run,
-    protocol: LatencyProtocol,
-    *,
-    progress: Callable[[Progress], None] | None = None,
-    clock: Clock | None = None,
-) -> Session:
-    """Measure one network under two names, "a" and "b": an A/A test.
-
-    `session["a"].ties_with(session["b"])` must hold, and the half-width of their ratio is the
-    machine's noise floor.
-    """
-    networks = {"sentinel": network, "a": network, "b": network}
-    return measure(networks, protocol, sentinel="sentinel", progress=progress, clock=clock)
-
-
-def _dense_copies(
-    model: PreTrainedModel,
-    shape: EncoderShape,
-    configs: tuple[SubnetConfig, ...],
-    protocol: LatencyProtocol,
-) -> dict[str, PreTrainedModel]:
-    """Extract and check; all copies use the first one's word embeddings, which saves memory."""
-    copies: dict[str, PreTrainedModel] = {}
-    embeddings = None
-    for profile in count_grid(shape, configs, seq_len=protocol.seq_len):
-        dense = extract(model, profile.config)
-        _check_counts(dense, profile)
-        embeddings = embeddings or dense.get_input_embeddings()
-        dense.set_input_embeddings(embeddings)
-        copies[profile.config.key] = dense.to(protocol.device)  # type: ignore[arg-type]
-    return copies
-
-
-def _check_counts(dense: PreTrainedModel, profile: Profile) -> None:
-    for name, counted, expected in (
-        ("parameters", dense.num_parameters(), profile.num_params),
-        (
-            "multiply-adds",
-            count_macs_by_fvcore(dense, seq_len=profile.seq_len),
-            profile.num_macs,
-        ),
-    ):
-        if counted != expected:
-            raise RuntimeError(
-                f"{profile.config.key}: the dense copy has {counted} {name}, "
-                f"the closed form {expected}"
-            )
-
-
 def _check_length(shape: EncoderShape, protocol: LatencyProtocol) -> None:
     offset = _POSITION_OFFSET if shape.family in _OFFSET_FAMILIES else 0
     longest = shape.num_positions - offset
-    if protocol.seq_len > longest:
+    asked = max(protocol.seq_len, *protocol.lengths, 1)
+    if asked > longest:
         raise InputError(
-            f"The sequence length {protocol.seq_len} is more than the model's {longest} positions."
+            f"The sequence length {asked} is more than the model's {longest} positions."
         )
 
 
+def _energies(runs: Mapping[str, Run], protocol: LatencyProtocol) -> dict[str, float]:
+    """Joules of one batch of each network; none where the machine has no counter."""
+    counter = energy_counter(protocol.device)
+    if counter is None:
+        return {}
+    num_batches = len(protocol.batch_lengths)
+    with quiet(protocol):
+        return {key: _energy_j(run, counter) / num_batches for key, run in runs.items()}
+
+
+def _energy_j(run: Run, counter: EnergyCounter) -> float:
+    start_s, start_j, num_runs = time.perf_counter(), counter.joules(), 0
+    while num_runs == 0 or time.perf_counter() - start_s < _ENERGY_S:
+        run()
+        num_runs += 1
+    return (counter.joules() - start_j) / num_runs
+
+
 def _table(
-    shape: EncoderShape, configs: tuple[SubnetConfig, ...], session: Session
+    shape: EncoderShape,
+    configs: Mapping[str, SubnetConfig],
+    session: Session,
+    *,
+    footprints: Mapping[str, Footprint],
+    energies: Mapping[str, float],
 ) -> LookupTable:
     protocol = session.protocol
-    profiles = tuple(
-        replace(profile, latency=LatencySummary.from_measurement(session[profile.config.key]))
-        for profile in count_grid(shape, configs, seq_len=protocol.seq_len)
-    )
-    return LookupTable(shape, protocol, session.environment, profiles, session.noise)
+    counts = count_grid(shape, configs.values(), seq_len=protocol.seq_len)
+    profiles = []
+    for key, profile in zip(configs, counts, strict=True):
+        footprint = footprints.get(key)
+        profiles.append(
+            replace(
+                profile,
+                latency=LatencySummary.from_measurement(session[key]),
+                size_bytes=None if footprint is None else footprint.size_bytes,
+                peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
+                energy_j=energies.get(key),
+            )
+        )
+    return LookupTable(shape, protocol, session.environment, tuple(profiles), session.noise)

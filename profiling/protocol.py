@@ -4,17 +4,12 @@ The protocol is a record, stored with each table and printed under each latency 
 latency without it means nothing. Tokenisation is excluded from all timings.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from ..errors import InputError
-
-RUNTIMES = ("eager",)
-"""Runtimes that can be measured."""
-
-PRECISIONS = ("fp32",)
-"""Number formats that can be measured."""
+from .runtimes.deployment import Deployment
 
 STOPPING = ("min_rounds", "half_width", "front_half_width", "time_budget_s", "seed")
 """Fields that decide when measuring ends and with which random numbers, not what is measured."""
@@ -26,10 +21,13 @@ class LatencyProtocol:
 
     Attributes:
         device: "cpu", "cuda" or "cuda:<index>".
-        runtime: One of `RUNTIMES`.
-        precision: One of `PRECISIONS`.
-        batch_size: Sequences of one run.
+        runtime: What runs the network: eager, compile, onnxruntime or openvino.
+        precision: Number format of weights and products: fp32, bf16 or int8.
+        batch_size: Sequences of one batch.
         seq_len: Tokens of each sequence, all of them attended to.
+        lengths: True lengths of the sequences where they differ, shortest first; a run is then
+            one pass over all of them in batches, padded to the longest of the batch, and
+            `seq_len` is their mean. Empty: every sequence has `seq_len` tokens.
         threads: Threads inside one operator on the CPU. One by default: the least noisy, and how
             several replicas share a server.
         warmup_group: Runs of one warm-up group; two successive groups are compared.
@@ -55,6 +53,7 @@ class LatencyProtocol:
     precision: str = "fp32"
     batch_size: int = 1
     seq_len: int = 128
+    lengths: tuple[int, ...] = ()
     threads: int = 1
     warmup_group: int = 5
     warmup_tolerance: float = 0.02
@@ -82,12 +81,14 @@ class LatencyProtocol:
         device_type, _, index = self.device.partition(":")
         if device_type not in ("cpu", "cuda") or (index and not index.isdecimal()):
             raise InputError(f"The device {self.device!r} is not cpu, cuda or cuda:<index>.")
-        for name, value, known in (
-            ("runtime", self.runtime, RUNTIMES),
-            ("precision", self.precision, PRECISIONS),
+        Deployment(self.runtime, self.precision)
+        if any(length < 1 for length in self.lengths) or list(self.lengths) != sorted(
+            self.lengths
         ):
-            if value not in known:
-                raise InputError(f"The {name} {value!r} is not supported; use {', '.join(known)}.")
+            raise InputError(
+                "The lengths must be positive and in order, not "
+                f"{', '.join(map(str, self.lengths))}."
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int:
@@ -113,7 +114,8 @@ class LatencyProtocol:
         'cpu-eager-fp32-1x128-1t'
         """
         device = self.device.replace(":", "")
-        size = f"{self.batch_size}x{self.seq_len}"
+        length = f"{self.seq_len}mean" if self.lengths else self.seq_len
+        size = f"{self.batch_size}x{length}"
         return f"{device}-{self.runtime}-{self.precision}-{size}-{self.threads}t"
 
     @property
@@ -124,9 +126,37 @@ class LatencyProtocol:
         'batch 1 x 128 tokens, cpu, 1 thread, eager fp32'
         """
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        tokens = f"{self.seq_len} tokens"
+        if self.lengths:
+            tokens = f"{self.lengths[0]} to {self.lengths[-1]} tokens (mean {self.seq_len})"
         return (
-            f"batch {self.batch_size} x {self.seq_len} tokens, {self.device}, {threads}, "
+            f"batch {self.batch_size} x {tokens}, {self.device}, {threads}, "
             f"{self.runtime} {self.precision}"
+        )
+
+    @property
+    def deployment(self) -> Deployment:
+        """The runtime and the precision."""
+        return Deployment(self.runtime, self.precision)
+
+    @property
+    def batch_lengths(self) -> tuple[tuple[int, ...], ...]:
+        """The true lengths of each batch of a run, neighbours in length together.
+
+        >>> LatencyProtocol(batch_size=2, seq_len=6, lengths=(3, 5, 10)).batch_lengths
+        ((3, 5), (10,))
+        """
+        if not self.lengths:
+            return ((self.seq_len,) * self.batch_size,)
+        return tuple(
+            self.lengths[start : start + self.batch_size]
+            for start in range(0, len(self.lengths), self.batch_size)
+        )
+
+    def with_lengths(self, lengths: Sequence[int]) -> Self:
+        """The same protocol for sequences of these lengths; `seq_len` becomes their mean."""
+        return replace(
+            self, lengths=tuple(sorted(lengths)), seq_len=round(sum(lengths) / len(lengths))
         )
 
     def differences(self, other: "LatencyProtocol") -> tuple[str, ...]:
@@ -136,9 +166,9 @@ class LatencyProtocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return asdict(self)
+        return asdict(self) | {"lengths": list(self.lengths)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(**record)
+        return cls(**{**record, "lengths": tuple(record.get("lengths", ()))})

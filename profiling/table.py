@@ -20,26 +20,29 @@ from .environment import Environment
 from .protocol import LatencyProtocol
 from .statistics import Estimate, Measurement, NoiseReport, paired_ratio
 
-SCHEMA = 1
-"""Version of the file's layout."""
+SCHEMA = 2
+"""Version of the file's layout: 2 has sizes, memory, energy and pinned threads."""
 
 _MS_PER_S = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """A measured latency in milliseconds per run, with 95 % intervals over rounds.
+    """A measured latency in milliseconds per batch, with 95 % intervals over rounds.
+
+    Where the sequences differ in length it is the mean over the protocol's batches.
 
     Attributes:
         median_ms: Median over rounds of the visit medians.
         low_ms: Lower end of its interval.
         high_ms: Upper end of its interval.
-        p90_ms: 90 % of the runs took at most so long; None below 44 runs.
+        p90_ms: 90 % of the runs took at most so long; None below 44 runs, and where a run is
+            several batches.
         ratio: Time relative to the full model of the same round.
         ratio_low: Lower end of its interval.
         ratio_high: Upper end of its interval.
         resolved: False when the time budget ended before the interval was narrow enough.
-        p99_ms: 99 % of the runs took at most so long; None below 459 runs.
+        p99_ms: 99 % of the runs took at most so long; None below 459 runs, likewise.
         num_runs: Timed runs that count.
         round_ratios: Time relative to the full model, one value per round.
     """
@@ -71,16 +74,19 @@ class LatencySummary:
     def from_measurement(cls, measurement: Measurement) -> Self:
         """Summarise the raw times."""
         time_s, ratio = measurement.time_s, measurement.ratio
+        num_batches = len(measurement.protocol.batch_lengths)
+        ms_per_s = _MS_PER_S / num_batches
+        tails = (measurement.p90_s, measurement.p99_s) if num_batches == 1 else (None, None)
         return cls(
-            median_ms=time_s.value * _MS_PER_S,
-            low_ms=time_s.low * _MS_PER_S,
-            high_ms=time_s.high * _MS_PER_S,
-            p90_ms=_milliseconds(measurement.p90_s),
+            median_ms=time_s.value * ms_per_s,
+            low_ms=time_s.low * ms_per_s,
+            high_ms=time_s.high * ms_per_s,
+            p90_ms=_milliseconds(tails[0]),
             ratio=ratio.value,
             ratio_low=ratio.low,
             ratio_high=ratio.high,
             resolved=measurement.resolved,
-            p99_ms=_milliseconds(measurement.p99_s),
+            p99_ms=_milliseconds(tails[1]),
             num_runs=len(measurement.times_s),
             round_ratios=measurement.round_ratios,
         )
@@ -129,6 +135,10 @@ class Profile:
         num_macs: Multiply-adds of one example of `seq_len` tokens.
         seq_len: Tokens that `num_macs` refers to.
         latency: Measured latency, None where only counts are known.
+        size_bytes: Bytes on disk of the network as deployed, None where it was not written.
+        peak_memory_bytes: Most memory in use while a fresh process loads and runs the network:
+            resident on a CPU, allocated on a GPU. None where it was not measured.
+        energy_j: Joules of one batch, None where the machine has no counter.
     """
 
     config: SubnetConfig
@@ -136,11 +146,17 @@ class Profile:
     num_macs: int
     seq_len: int
     latency: LatencySummary | None = None
+    size_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    energy_j: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the counts are positive."""
-        for name in ("num_params", "num_macs", "seq_len"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+        for name in ("num_params", "num_macs", "seq_len", "size_bytes", "peak_memory_bytes"):
+            value = getattr(self, name)
+            if name in ("size_bytes", "peak_memory_bytes") and value is None:
+                continue
+            if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer")
 
     @property
@@ -157,6 +173,9 @@ class Profile:
             "num_macs": self.num_macs,
             "seq_len": self.seq_len,
             "latency": None if self.latency is None else self.latency.to_dict(),
+            "size_bytes": self.size_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "energy_j": self.energy_j,
         }
 
     @classmethod
@@ -164,6 +183,9 @@ class Profile:
         """Read back what `to_dict` wrote."""
         latency = record["latency"]
         return cls(
+            size_bytes=record["size_bytes"],
+            peak_memory_bytes=record["peak_memory_bytes"],
+            energy_j=record["energy_j"],
             config=SubnetConfig.from_dict(record["config"]),
             num_params=record["num_params"],
             num_macs=record["num_macs"],
@@ -217,6 +239,20 @@ class LookupTable:
     def __len__(self) -> int:
         """The number of sub-networks."""
         return len(self.profiles)
+
+    def throughput(self, config: SubnetConfig) -> float | None:
+        """Sequences per second of a sub-network at the protocol's batch size, if measured."""
+        latency = self[config].latency
+        if latency is None:
+            return None
+        batches = self.protocol.batch_lengths
+        per_batch = sum(map(len, batches)) / len(batches)
+        return per_batch * _MS_PER_S / latency.median_ms
+
+    @property
+    def full(self) -> Profile:
+        """The profile of the full model, which every measured table has."""
+        return self[SubnetConfig.full(self.shape)]
 
     @property
     def conditions(self) -> Conditions:

@@ -1,6 +1,8 @@
 """The file of scored sub-networks, and the candidates it makes with a cost table (no torch).
 
-One JSON line per sub-network and split, with every example's outcome. Nothing in it is scored a
+One JSON line per sub-network, split and deployment, with every example's outcome. A score belongs
+to a network as deployed: each precision below fp32 has scores of its own on each runtime. All
+runtimes share those of fp32, where each is checked to give the same logits. Nothing is scored a
 second time, and a query needs nothing else but the cost table.
 """
 
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
+from ..profiling.runtimes.deployment import EAGER_FP32, Deployment
 from ..profiling.table import LookupTable
 from ..storage import append_record, read_records
 from ..tasks.metrics import Evaluation
@@ -17,8 +20,10 @@ SPLIT = "search"
 """The split that sub-networks are chosen on."""
 
 
-def read_evaluations(path: Path, *, split: str = SPLIT) -> dict[str, Evaluation]:
-    """Read the evaluations on one split, by the sub-network's key.
+def read_evaluations(
+    path: Path, *, split: str = SPLIT, deployment: Deployment = EAGER_FP32
+) -> dict[str, Evaluation]:
+    """Read the evaluations of one deployment on one split, by the sub-network's key.
 
     Raises:
         InputError: When the file is damaged; the message names the line.
@@ -27,18 +32,32 @@ def read_evaluations(path: Path, *, split: str = SPLIT) -> dict[str, Evaluation]
     for number, record in enumerate(read_records(path), start=1):
         try:
             evaluation = Evaluation.from_dict(record["evaluation"])
-            evaluations[record["key"], evaluation.split] = evaluation
+            scored = record.get("deployment", EAGER_FP32.slug)
+            evaluations[record["key"], evaluation.split, scored] = evaluation
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(
                 f"{path}, line {number}, is no evaluation of a sub-network: the file is damaged; "
                 "delete it to have sub-networks scored again."
             ) from None
-    return {key: entry for (key, on), entry in evaluations.items() if on == split}
+    wanted = (split, _scored_as(deployment))
+    return {key: entry for (key, *scored), entry in evaluations.items() if tuple(scored) == wanted}
 
 
-def append_evaluation(path: Path, config: SubnetConfig, evaluation: Evaluation) -> None:
+def append_evaluation(
+    path: Path,
+    config: SubnetConfig,
+    evaluation: Evaluation,
+    *,
+    deployment: Deployment = EAGER_FP32,
+) -> None:
     """Add one sub-network's evaluation to the file."""
-    append_record(path, {"key": config.key, "evaluation": evaluation.to_dict()})
+    scored = _scored_as(deployment)
+    record = {"key": config.key, "deployment": scored, "evaluation": evaluation.to_dict()}
+    append_record(path, record)
+
+
+def _scored_as(deployment: Deployment) -> str:
+    return deployment.slug if deployment.changes_numbers else EAGER_FP32.slug
 
 
 def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list[Candidate]:
@@ -46,13 +65,13 @@ def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list
 
     Args:
         path: The file of evaluations; one that does not exist has none.
-        table: Costs of all the scored sub-networks.
+        table: Costs of all the scored sub-networks; its deployment's scores are read.
         space: The space, whose order is kept; it gives the labels.
 
     Raises:
         InputError: When the file is damaged or the table lacks a sub-network.
     """
-    evaluations = read_evaluations(path)
+    evaluations = read_evaluations(path, deployment=table.protocol.deployment)
     candidates = []
     for config, (width, depth) in space.configs(table.shape).items():
         if config.key not in evaluations:

@@ -7,14 +7,16 @@ whether to take one of those is the user's choice. When nothing is feasible, the
 sub-network is the one whose missed limits sum to the smallest share.
 
 Limits are judged as `search.constraints` says. The answer's score on the report split and its
-second timing come later (`QueryResult.with_delivery`): the report split takes no part in choosing.
+second timing come later (`deliver`): the report split takes no part in choosing. An answer whose
+second timing breaks the latency limit by more than its interval is passed over for the next.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare
@@ -81,6 +83,8 @@ class QueryResult:
         nearest: The one that is nearest to the budget, when there is no answer.
         report: The answer's outcomes on the report split, once delivered.
         remeasured: The answer's latency measured again, once delivered.
+        passed_over: Sub-networks that would have been the answer, but broke the latency limit
+            when they were measured again; with the latency measured again.
     """
 
     constraints: tuple[Constraint, ...]
@@ -91,6 +95,7 @@ class QueryResult:
     nearest: Candidate | None = None
     report: Evaluation | None = None
     remeasured: LatencySummary | None = None
+    passed_over: tuple[Candidate, ...] = ()
 
     def with_delivery(
         self, *, report: Evaluation, latency: LatencySummary | None
@@ -140,7 +145,10 @@ class QueryResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as one JSON object: `answer` (or null), `runners_up`, `nearest` (or null)."""
+        """The result as one JSON object.
+
+        `answer` and `nearest` are objects or null, `passed_over` and `runners_up` lists.
+        """
         answer, nearest = self.delivered, self.nearest
         return {
             "answer": answer
@@ -168,6 +176,7 @@ class QueryResult:
                 **_record(nearest),
                 "missed": [miss.to_dict() for miss in self.misses(nearest)],
             },
+            "passed_over": [_record(entry) for entry in self.passed_over],
         }
 
     def sentences(self) -> list[str]:
@@ -193,10 +202,7 @@ class QueryResult:
             )
         again = " (measured again)" if self.remeasured is not None else ""
         lines.append(f"Costs: {_costs(answer)}{again}.")
-        if self.breaks_budget:
-            lines.append(
-                "Measured again, its latency is over the limit by more than its interval."
-            )
+        lines.extend(self._passed_over_lines())
         if self.constraints:
             lines.append(f"Headroom: {self._headroom_text(answer)}.")
         for place, entry in enumerate(self.runners_up[:SHOWN_RUNNERS_UP], start=2):
@@ -229,6 +235,14 @@ class QueryResult:
                 f"({miss.constraint.relative_violation(miss.value):.1%}){_judged_at(miss)}."
                 for miss in self.misses(nearest)
             ),
+            *self._passed_over_lines(),
+        ]
+
+    def _passed_over_lines(self) -> list[str]:
+        return [
+            f"Passed over: {entry.key}, which broke the latency limit when measured again: "
+            f"{_costs(entry)}."
+            for entry in self.passed_over
         ]
 
     def _field(self, metric: str) -> str:
@@ -291,6 +305,37 @@ def answer_query(
         if feasible
         else min(ranked, key=lambda entry: total_violation(constraints, entry.judged)),
     )
+
+
+def deliver(
+    candidates: Sequence[Candidate],
+    constraints: Sequence[Constraint],
+    *,
+    outcome: Callable[[SubnetConfig], tuple[Evaluation, LatencySummary | None]],
+) -> QueryResult:
+    """Answer a query with a sub-network that keeps the budget when it is measured again.
+
+    Args:
+        candidates: See `answer_query`.
+        constraints: See `answer_query`.
+        outcome: Gives a sub-network's outcomes on the report split and its second timing.
+
+    Raises:
+        InputError: See `answer_query`.
+    """
+    pool = {candidate.key: candidate for candidate in candidates}
+    passed_over: list[Candidate] = []
+    while True:
+        result = answer_query(tuple(pool.values()), constraints)
+        if result.answer is None or result.answer.config is None:
+            return replace(result, passed_over=tuple(passed_over))
+        report, latency = outcome(result.answer.config)
+        result = result.with_delivery(report=report, latency=latency)
+        if not result.breaks_budget:
+            return replace(result, passed_over=tuple(passed_over))
+        assert result.delivered is not None
+        passed_over.append(result.delivered)
+        pool[result.delivered.key] = result.delivered
 
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
+from ..profiling.runtimes.deployment import Deployment
 from ..profiling.table import LookupTable, Profile
 from ..tasks.metrics import Evaluation
 from .candidate import Candidate
@@ -83,7 +84,7 @@ def run_study(
     """
     pairs = Pairs(space, table.shape)
     _check_costs(table, pairs, options)
-    scores = _Scores(evaluations, evaluate)
+    scores = _Scores(evaluations, evaluate, table.protocol.deployment)
     with quiet_optuna():
         study = open_study(
             storage,
@@ -128,17 +129,23 @@ def run_study(
 class _Scores:
     """The outcome of each sub-network, from the file where it is known."""
 
-    def __init__(self, path: Path, evaluate: Callable[[SubnetConfig], Evaluation]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        evaluate: Callable[[SubnetConfig], Evaluation],
+        deployment: Deployment,
+    ) -> None:
         self._path = path
         self._evaluate = evaluate
-        self._known = read_evaluations(path)
+        self._deployment = deployment
+        self._known = read_evaluations(path, deployment=deployment)
 
     def __call__(self, config: SubnetConfig) -> Evaluation:
         if config.key not in self._known:
             evaluation = self._evaluate(config)
             if evaluation.split != SPLIT:
                 raise ValueError(f"{config.key} was scored on {evaluation.split!r}, not {SPLIT!r}")
-            append_evaluation(self._path, config, evaluation)
+            append_evaluation(self._path, config, evaluation, deployment=self._deployment)
             self._known[config.key] = evaluation
         return self._known[config.key]
 

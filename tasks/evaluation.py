@@ -3,16 +3,20 @@
 What is scored is a dense network: a stock model or an extracted sub-network, never a masked one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from .batches import EncodedSplit, evaluation_batches, padded
+from .batches import Batch, EncodedSplit, evaluation_batches, padded
 from .metrics import Evaluation, score_predictions
 from .task import Task
+
+Network = Callable[[Batch], Tensor]
+"""Maps a padded batch without its labels to logits [B, C]."""
 
 
 def evaluate(
@@ -39,12 +43,48 @@ def evaluate(
         InputError: When the model's number of labels is not the task's.
         ArithmeticError: When the model's outputs are not finite.
     """
-    if model.config.num_labels != task.num_labels:
+    logits = predict(model, encoded, batch_size=batch_size)
+    return _scored(logits, encoded, task=task, split=split)
+
+
+def evaluate_deployed(
+    network: Network, encoded: EncodedSplit, *, task: Task, split: str, batch_size: int = 32
+) -> Evaluation:
+    """Score a network as its runtime computes it; arguments and errors as for `evaluate`."""
+    logits = _predicted(network, encoded, batch_size=batch_size, device=torch.device("cpu"))
+    return _scored(logits, encoded, task=task, split=split)
+
+
+def predict(model: PreTrainedModel, encoded: EncodedSplit, *, batch_size: int = 32) -> Tensor:
+    """Return the logits of every example, float32 on the CPU: (examples, labels)."""
+    with _evaluating(model), torch.inference_mode():
+        return _predicted(
+            lambda batch: model(**batch).logits,
+            encoded,
+            batch_size=batch_size,
+            device=model.device,
+        )
+
+
+def _predicted(
+    network: Network, encoded: EncodedSplit, *, batch_size: int, device: torch.device
+) -> Tensor:
+    batches = evaluation_batches(encoded, batch_size=batch_size)
+    rows = []
+    for indices in batches:
+        batch = padded(encoded, indices, device=device)
+        del batch["labels"]
+        rows.append(network(batch).float())
+    order = torch.tensor([i for indices in batches for i in indices])
+    return torch.cat(rows).cpu()[order.argsort()]
+
+
+def _scored(logits: Tensor, encoded: EncodedSplit, *, task: Task, split: str) -> Evaluation:
+    if logits.shape[-1] != task.num_labels:
         raise InputError(
-            f"The model has {model.config.num_labels} outputs but the task {task.name} needs "
+            f"The model has {logits.shape[-1]} outputs but the task {task.name} needs "
             f"{task.num_labels}: give a model that was fine-tuned for it, or one without a head."
         )
-    logits = predict(model, encoded, batch_size=batch_size)
     if not bool(torch.isfinite(logits).all()):
         raise ArithmeticError(f"the model's outputs on the split {split!r} are not finite")
     outcomes = logits.squeeze(-1) if task.kind == "regression" else logits.argmax(-1)
@@ -55,21 +95,6 @@ def evaluate(
         labels=encoded.labels,
         predictions=tuple(outcomes.tolist()),
     )
-
-
-def predict(
-    model: PreTrainedModel, encoded: EncodedSplit, *, batch_size: int = 32
-) -> torch.Tensor:
-    """Return the logits of every example, float32 on the CPU: (examples, labels)."""
-    batches = evaluation_batches(encoded, batch_size=batch_size)
-    rows = []
-    with _evaluating(model), torch.inference_mode():
-        for indices in batches:
-            batch = padded(encoded, indices, device=model.device)
-            del batch["labels"]
-            rows.append(model(**batch).logits.float())
-    order = torch.tensor([i for indices in batches for i in indices])
-    return torch.cat(rows).cpu()[order.argsort()]
 
 
 @contextmanager

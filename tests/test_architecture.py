@@ -68,7 +68,11 @@ def test_only_the_packages_in_order_exist() -> None:
 def test_every_package_is_installed() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     installed = set(settings["tool"]["setuptools"]["packages"])
-    assert installed == {"paretobert", *(f"paretobert.{name}" for name in PACKAGES)}
+    folders = {
+        file.parent for package in PACKAGES for file in (ROOT / package).rglob("__init__.py")
+    }
+    names = (".".join(folder.relative_to(ROOT).parts) for folder in folders)
+    assert installed == {"paretobert", *(f"paretobert.{name}" for name in names)}
 
 
 def test_no_import_cycles() -> None:

@@ -46,7 +46,7 @@ def changed(asked: list[str], option: str, value: str) -> list[str]:
         ("--data", "{tmp}/none.csv", "none.csv"),
         ("--widths", "1,x", "'1,x'"),
         ("--widths", "0.5", "lack 1"),
-        ("--tokens", "0", "at least 1"),
+        ("--seq-len", "0", "at least 1"),
     ],
 )
 def test_a_refused_run_writes_nothing(
@@ -147,7 +147,7 @@ def test_an_unreadable_budget(finished: Path, refused: Callable) -> None:
 
 
 def test_a_device_without_latencies(finished: Path, refused: Callable) -> None:
-    assert "no latencies of the device 'cuda'" in refused("query", finished, "--device", "cuda")
+    assert "no latencies of eager fp32 on cuda" in refused("query", finished, "--device", "cuda")
 
 
 def test_refused_exports(finished: Path, tmp_path: Path, refused: Callable) -> None:

@@ -55,10 +55,44 @@ def test_profile_prints_the_table(finished: Path, capsys: pytest.CaptureFixture[
 def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["profile", str(finished), "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["profiles"]) == 4
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    assert table["protocol"]["seq_len"] == 8
+    assert len(table["profiles"]) == 4
+    for entry in table["profiles"]:
+        assert entry["size_bytes"] > 0
+        assert entry["peak_memory_bytes"] > 10**7
+        assert entry["throughput_per_s"] == pytest.approx(1000 / entry["latency"]["median_ms"])
     assert main(["search", str(finished), "--json"]) == 0
     front = json.loads(capsys.readouterr().out)["front"]
     assert set(front[0]) >= {"key", "params", "flops", "latency_ms", "speedup", "search"}
+
+
+def test_a_precision_has_scores_of_its_own(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "1"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "eager bf16" in printed
+    assert "score lost" in printed
+    lines = (run_copy / "evaluations.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    scored = {(entry["key"], entry["deployment"]) for entry in records}
+    assert {slug for _, slug in scored} == {"eager-fp32", "eager-bf16"}
+    status, found = answer(capsys, run_copy, "--params", "1M", "--precision", "bf16")
+    assert status == 0
+    assert found["answer"]["report"]["n"] > 0
+
+
+def test_the_self_test_reports_the_noise_floor(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["profile", str(run_copy), "--self-test", "--measure-s", "2", "--json"])
+    (found,) = json.loads(capsys.readouterr().out)["self_tests"]
+    assert status == (0 if found["passed"] else 1)
+    assert found["noise_floor"] >= 0
+    assert [step["layers"] for step in found["steps"]] == [2, 3, 4]
+    assert list(run_copy.glob("costs/*.selftest.json"))
 
 
 def test_query_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,17 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.errors import InputError
-from paretobert.profiling import profiler
+from paretobert.profiling import deployed, profiler
+from paretobert.profiling.footprint import Footprint
 from paretobert.profiling.latency import Progress
 from paretobert.profiling.profiler import count_grid, profile_grid, table_path
 from paretobert.profiling.protocol import LatencyProtocol
@@ -26,17 +29,19 @@ def configs(model: PreTrainedModel) -> list[SubnetConfig]:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
-    """A time that each forward pass moves on by a microsecond per encoder parameter."""
-    fake, extract = FakeTime(), profiler.extract
+    """A time that each run moves on by a microsecond per parameter of its network."""
+    fake = FakeTime()
 
-    def timed_extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
-        dense = extract(model, config)
-        shape = EncoderShape.from_config(model.config)
-        cost_ns = 1000 * profiler.count_parameters(shape, config)
-        dense.register_forward_pre_hook(lambda *_: setattr(fake, "ns", fake.ns + cost_ns))
-        return dense
+    def bound(
+        folder: Path, protocol: LatencyProtocol, *, vocab_size: int, padding_id: int | None
+    ) -> Callable[[], object]:
+        weights = load_file(folder / "model.safetensors").values()
+        return fake.network(1e-6 * sum(tensor.numel() for tensor in weights))
 
-    monkeypatch.setattr(profiler, "extract", timed_extract)
+    monkeypatch.setattr(profiler, "bound_run", bound)
+    monkeypatch.setattr(
+        profiler, "measure_footprint", lambda folder, protocol: Footprint(folder.name, 7, 11)
+    )
     return fake
 
 
@@ -148,7 +153,7 @@ def test_a_dense_copy_of_other_size_is_caught(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = tiny_model()
-    monkeypatch.setattr(profiler, "extract", lambda model, config: model)
+    monkeypatch.setattr(deployed, "extract", lambda model, config: model)
     with pytest.raises(RuntimeError, match=r"the dense copy has \d+ parameters, the closed form"):
         profile_grid(model, configs(model), PROTOCOL, folder=tmp_path)
 

@@ -4,9 +4,11 @@ import pytest
 
 from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
+from paretobert.profiling.table import LatencySummary
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint
-from paretobert.search.query import answer_query
+from paretobert.search.query import answer_query, deliver
+from paretobert.tasks.metrics import Evaluation
 
 from .conftest import NUM_EXAMPLES, SHAPE, SPACE, candidate, evaluation, latency, profile
 
@@ -106,7 +108,7 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
         report=evaluation(160, split="report"), latency=latency(4.0, width=0.1)
     )
     record = json.loads(json.dumps(delivered.to_dict()))
-    assert list(record) == ["answer", "runners_up", "nearest"]
+    assert list(record) == ["answer", "runners_up", "nearest", "passed_over"]
     answer = record["answer"]
     assert result.answer is not None
     assert answer["key"] == result.answer.key
@@ -119,13 +121,44 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
     assert record["nearest"] is None
 
 
-def test_a_second_timing_over_the_limit_is_said(candidates: list[Candidate]) -> None:
+def test_a_second_timing_over_the_limit_is_noticed(candidates: list[Candidate]) -> None:
     result = answer_query(candidates, [Constraint("latency_ms", 6.0)])
     report = evaluation(160, split="report")
-    slow = result.with_delivery(report=report, latency=latency(7.0))
-    assert slow.breaks_budget
-    assert any("over the limit by more than its interval" in line for line in slow.sentences())
+    assert result.with_delivery(report=report, latency=latency(7.0)).breaks_budget
     assert not result.with_delivery(report=report, latency=latency(6.05)).breaks_budget
+
+
+def test_an_answer_that_breaks_its_budget_is_passed_over(candidates: list[Candidate]) -> None:
+    limit = [Constraint("latency_ms", 6.0)]
+    first = answer_query(candidates, limit)
+    assert first.answer is not None
+    assert first.answer.config is not None
+    asked: list[SubnetConfig] = []
+
+    def outcome(config: SubnetConfig) -> tuple[Evaluation, LatencySummary | None]:
+        asked.append(config)
+        again = latency(7.0 if len(asked) == 1 else 5.0)
+        return evaluation(160, split="report"), again
+
+    result = deliver(candidates, limit, outcome=outcome)
+    assert asked[0] == first.answer.config
+    assert len(asked) == 2
+    assert result.answer is not None
+    assert result.answer.config == asked[1] != asked[0]
+    assert [entry.key for entry in result.passed_over] == [asked[0].key]
+    assert result.to_dict()["passed_over"][0]["latency_ms"]["median"] == 7.0
+    assert any(line.startswith(f"Passed over: {asked[0].key}") for line in result.sentences())
+
+
+def test_when_every_answer_breaks_its_budget_none_is_given(candidates: list[Candidate]) -> None:
+    limit = [Constraint("latency_ms", 6.0)]
+    report = evaluation(160, split="report")
+    num_feasible = answer_query(candidates, limit).num_feasible
+    result = deliver(candidates, limit, outcome=lambda config: (report, latency(50.0)))
+    assert result.answer is None
+    assert len(result.passed_over) == num_feasible
+    assert result.nearest is not None
+    assert "Passed over" in result.sentences()[-1]
 
 
 def test_a_limit_on_what_was_not_measured_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""What runs a deployed network: eager torch, compiled torch, ONNX Runtime and OpenVINO."""

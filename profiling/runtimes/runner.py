@@ -1,0 +1,31 @@
+"""What every runtime gives: a loaded network that can be bound to inputs and asked for logits."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inputs import Batch
+
+
+class Runner(Protocol):
+    """A network as its runtime has loaded it."""
+
+    def bind(self, batch: Batch) -> Callable[[], object]:
+        """Prepare the inputs; the call that is returned runs the network and nothing else.
+
+        Args:
+            batch: int64 [B, T] each; an absent `token_type_ids` stands for zeros.
+        """
+        ...
+
+    def logits(self, batch: Batch) -> NDArray[np.float32]:
+        """The logits [B, C] of a batch, as for `bind`."""
+        ...
+
+
+def completed(batch: Batch, names: list[str]) -> dict[str, NDArray[np.int64]]:
+    """The entries that a graph takes, in its order, with zeros where the batch has none."""
+    zeros = np.zeros_like(batch["input_ids"])
+    return {name: np.ascontiguousarray(batch.get(name, zeros)) for name in names}

@@ -1,0 +1,120 @@
+"""Whether this machine can be measured on at all: two questions whose answers are known.
+
+A/A: one network under two names must tie; what is left of their difference is the noise floor.
+Monotonicity: of two networks that differ in depth alone, the deeper one is never faster outside
+the interval.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from .latency import Clock, Progress, Run, measure
+from .protocol import LatencyProtocol
+from .statistics import Estimate, NoiseReport
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What the self-test found.
+
+    Attributes:
+        same: Time of a network relative to itself under another name.
+        steps: For each depth but the smallest, the number of layers and the time relative to the
+            next smaller depth.
+        noise: What the noise guards did.
+        protocol: How it was measured.
+    """
+
+    same: Estimate
+    steps: tuple[tuple[int, Estimate], ...]
+    noise: NoiseReport
+    protocol: LatencyProtocol
+
+    @property
+    def noise_floor(self) -> float:
+        """The largest relative difference that the interval of the A/A ratio allows for."""
+        return max(self.same.high - 1, 1 - self.same.low)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the network ties with itself."""
+        return not self.same.excludes_one
+
+    @property
+    def faster_though_deeper(self) -> tuple[int, ...]:
+        """Depths, in layers, that were measured faster than the next smaller one."""
+        return tuple(layers for layers, ratio in self.steps if ratio.high < 1)
+
+    @property
+    def passed(self) -> bool:
+        """Whether both answers are the known ones."""
+        return self.tied and not self.faster_though_deeper
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as JSON types."""
+        return {
+            "passed": self.passed,
+            "noise_floor": self.noise_floor,
+            "same": asdict(self.same),
+            "steps": [{"layers": layers, **asdict(ratio)} for layers, ratio in self.steps],
+            "noise": self.noise.to_dict(),
+            "protocol": self.protocol.to_dict(),
+        }
+
+    def sentences(self) -> list[str]:
+        """The findings for a reader, one sentence per line."""
+        verdict = "ties" if self.tied else "does NOT tie"
+        lines = [
+            f"A/A: the full model {verdict} with itself: ratio {self.same.value:.4f} "
+            f"[{self.same.low:.4f}, {self.same.high:.4f}].",
+            f"Noise floor: {self.noise_floor:.2%} ({self.protocol.title}).",
+        ]
+        for layers, ratio in self.steps:
+            verdict = "FASTER" if ratio.high < 1 else "a tie" if ratio.low <= 1 else "slower"
+            lines.append(
+                f"{layers} layers against the next smaller depth: {ratio.value:.4f} "
+                f"[{ratio.low:.4f}, {ratio.high:.4f}], {verdict}."
+            )
+        discarded = f"{self.noise.num_discarded_visits} of its visits were discarded"
+        lines.append(f"{self.noise.num_rounds} rounds; {discarded}.")
+        return lines
+
+
+def self_test(
+    full: Run,
+    by_depth: Mapping[int, Run],
+    protocol: LatencyProtocol,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    clock: Clock | None = None,
+) -> SelfTest:
+    """Measure the full model twice, and networks that differ in depth alone.
+
+    Args:
+        full: Runs the full model.
+        by_depth: Runs of its sub-networks of full width, by their number of layers.
+        protocol: How to measure.
+        progress: Is told after every visit how far measuring has come.
+        clock: Times the runs; by default the device's own.
+    """
+    depths: Sequence[int] = sorted(by_depth)
+    runs = {"sentinel": full, "a": full, "b": full}
+    runs |= {_name(layers): by_depth[layers] for layers in depths}
+    session = measure(
+        runs, protocol, sentinel="sentinel", front=tuple(runs), progress=progress, clock=clock
+    )
+    return SelfTest(
+        same=session["a"].ratio_to(session["b"]),
+        steps=tuple(
+            (deeper, session[_name(deeper)].ratio_to(session[_name(shallower)]))
+            for shallower, deeper in pairwise(depths)
+        ),
+        noise=session.noise,
+        protocol=protocol,
+    )
+
+
+def _name(layers: int) -> str:
+    return f"{layers} layers"
