@@ -22,6 +22,10 @@ $ paretobert profile runs/docs
 
 $ paretobert profile runs/docs --runtime eager,onnxruntime --precision fp32,int8
 
+$ paretobert profile runs/docs --build-predictor
+
+$ paretobert profile runs/docs --predict L0.1.3-H12.3.6-F1536.512.768
+
 $ paretobert profile runs/docs --lengths task --batch-size 32 --threads 1,2
 """
 
@@ -47,6 +51,13 @@ def command(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Test whether this machine can be measured on.")
     ] = False,
+    build_predictor: Annotated[
+        bool,
+        typer.Option("--build-predictor", help="Learn to predict the latency of any sub-network."),
+    ] = False,
+    predict: Annotated[
+        str | None, typer.Option(help="Predict the latency of the sub-network of this key.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count parameters and FLOPs, measure size, memory and latency, and print the table.
@@ -70,6 +81,12 @@ def command(
         protocol.deployment.require(protocol.device)
     if self_test:
         steps.self_test(run, protocols, json=json)
+        return
+    if build_predictor:
+        steps.build_predictors(run, protocols, json=json)
+        return
+    if predict is not None:
+        steps.predict(run, protocols, predict, json=json)
         return
     tables = [steps.profile(run, protocol) for protocol in protocols]
     if json:

@@ -1,6 +1,7 @@
 """The steps of a run, each with its progress and its closing line."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import typer
 
@@ -10,9 +11,11 @@ from ..profiling.table import LookupTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from .display import meter, say, show, show_json
+from .tables import validation_table
 
 NOTHING_FITS = 1
 SELF_TEST_FAILED = 1
+NOT_USABLE = 1
 
 
 def train(run: Run) -> None:
@@ -53,6 +56,55 @@ def self_test(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> 
     if not all(entry.passed for entry in found):
         say("self-test: this machine is too unsteady now; close other programs and try again")
         raise typer.Exit(SELF_TEST_FAILED)
+
+
+def build_predictors(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> None:
+    """Build a predictor for each protocol; end with 1 when one may not be used."""
+    found = []
+    for protocol in protocols:
+        with meter() as progress:
+            predictor = run.build_predictor(
+                protocol, deploying=progress.deploying, progress=progress.latency
+            )
+        found.append(predictor)
+    if json:
+        show_json(
+            {
+                "predictors": [
+                    {
+                        "protocol": entry.conditions.protocol.to_dict(),
+                        "models": [validation.to_dict() for validation in entry.validations],
+                    }
+                    for entry in found
+                ]
+            }
+        )
+    else:
+        for entry in found:
+            show(validation_table(entry))
+    if not all(entry.validation.usable for entry in found):
+        say("predictor: it errs too much to be used; close other programs and build it again")
+        raise typer.Exit(NOT_USABLE)
+
+
+def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json: bool) -> None:
+    """Predict a sub-network's latency by each protocol."""
+    found = [(protocol, run.predict(subnet, protocol)) for protocol in protocols]
+    if json:
+        show_json(
+            {
+                "predictions": [
+                    {"protocol": protocol.to_dict(), "key": subnet, **asdict(latency)}
+                    for protocol, latency in found
+                ]
+            }
+        )
+        return
+    for protocol, latency in found:
+        show(
+            f"{subnet}: {latency.median_ms:.4g} ms, {latency.ratio:.4f} of the full model, "
+            f"predicted within {latency.error:.1%} on average ({protocol.title})"
+        )
 
 
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:

@@ -1,7 +1,7 @@
 """Results as tables and sentences for a terminal."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +11,9 @@ from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
 from ..tasks.metrics import PairedComparison
+
+if TYPE_CHECKING:
+    from ..profiling.predictor import Predictor
 
 
 def cost_table(table: LookupTable) -> Table:
@@ -63,6 +66,33 @@ def deployment_table(
             _megabytes(full.size_bytes),
             _megabytes(full.peak_memory_bytes),
             *_loss_cells(table, loss),
+        )
+    return drawing
+
+
+def validation_table(predictor: "Predictor") -> Table:
+    """How well each model predicts held-out networks, the chosen one first."""
+    protocol = predictor.conditions.protocol
+    drawing = Table(
+        title=escape(
+            f"Latency of {len(predictor.held_out)} held-out networks, predicted from "
+            f"{len(predictor.fitted)} measured ones"
+        ),
+        caption=escape(protocol.title),
+        box=None,
+    )
+    drawing.add_column("model", justify="left")
+    for heading in ("error in folds", "MAPE", "worst", "Kendall tau", "noise floor", "usable"):
+        drawing.add_column(heading, justify="right")
+    for validation in predictor.validations:
+        drawing.add_row(
+            validation.model,
+            f"{validation.fold_error:.2%}",
+            f"{validation.mape:.2%}",
+            f"{validation.worst:.2%}",
+            f"{validation.kendall_tau:.3f}",
+            f"{validation.noise_floor:.2%}",
+            "yes" if validation.usable else "no",
         )
     return drawing
 

@@ -4,6 +4,7 @@
     teacher/ supernet/  checkpoints; a killed training keeps its own beside them
     costs/*.jsonl       one table of parameters, FLOPs, latency, sizes for each measuring protocol
     costs/*.selftest.json   what the measuring self-test found
+    costs/predictors/   latency predictors and the measurements behind them
     study.journal       the search
     evaluations.jsonl   per-example outcomes of each sub-network on the search and report splits
     deliveries.jsonl    the answers of queries: latency measured again
@@ -59,6 +60,15 @@ class RunFolder:
     def self_test(self, slug: str) -> Path:
         """What the self-test found, by the protocol's slug."""
         return self.costs / f"{slug}.selftest.json"
+
+    @property
+    def predictors(self) -> Path:
+        """The folder of latency predictors and of the measurements behind them."""
+        return self.costs / "predictors"
+
+    def predictor(self, slug: str) -> Path:
+        """A latency predictor, by the protocol's slug."""
+        return self.predictors / f"{slug}.json"
 
     @property
     def study(self) -> Path:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..dynabert.export import ExportResult
     from ..dynabert.training import Progress as TrainingProgress
     from ..profiling.latency import Progress as LatencyProgress
+    from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
     from .exporting import Format
@@ -258,6 +259,75 @@ class Run:
         found = run_self_test(self._scorer, protocol or self.request.protocol, progress=progress)
         write_json(self.folder.self_test(found.protocol.slug), found.to_dict())
         return found
+
+    def build_predictor(
+        self,
+        protocol: LatencyProtocol | None = None,
+        *,
+        deploying: Callable[[int, int], None] | None = None,
+        progress: "Callable[[LatencyProgress], None] | None" = None,
+    ) -> "Predictor":
+        """Measure a few sub-networks whose layers differ, and learn to predict any other.
+
+        The measurements go on where they were interrupted.
+
+        Args:
+            protocol: How to measure; None for the run's own.
+            deploying: Is called with the number of deployed sub-networks and of all.
+            progress: Is called after every visit to a network.
+
+        Returns:
+            The predictor with its figures on held-out networks, already written, however good.
+
+        Raises:
+            InputError: When there is no supernet yet, or the device or the runtime is absent.
+        """
+        self._require_supernet()
+        from ..dynabert.shape import EncoderShape
+        from ..profiling.design import design, held_out
+        from ..profiling.predictor import Predictor
+        from ..profiling.profiler import profile_grid
+
+        wanted = protocol or self.request.protocol
+        model = self._scorer.model
+        shape = EncoderShape.from_config(model.config)
+        fitted = design(shape, seed=wanted.seed)
+        judged = held_out(shape, seed=wanted.seed, without=fitted)
+        with self._timed("predictor"):
+            table = profile_grid(
+                model,
+                (*fitted, *judged),
+                wanted,
+                folder=self.folder.predictors,
+                calibration=self._scorer.calibration if wanted.precision == "int8" else (),
+                with_footprints=False,
+                deploying=deploying,
+                progress=progress,
+            )
+            predictor = Predictor.of_table(table, held_out=judged)
+            predictor.save(self.folder.predictor(wanted.slug))
+        return predictor
+
+    def predict(self, subnet: str, protocol: LatencyProtocol | None = None) -> "PredictedLatency":
+        """Predict the latency of any sub-network of the model, whatever its layers.
+
+        Args:
+            subnet: Its key.
+            protocol: The conditions; None for the run's own.
+
+        Raises:
+            InputError: When there is no predictor, it is not good enough, or the key is no
+                sub-network of the model.
+        """
+        from ..profiling.predictor import Predictor
+
+        path = self.folder.predictor((protocol or self.request.protocol).slug)
+        if not path.exists():
+            raise InputError(
+                f"{self.folder.root} has no latency predictor for this protocol: "
+                f"{self._command('profile')} --build-predictor."
+            )
+        return Predictor.load(path).predict(SubnetConfig.from_key(subnet))
 
     def search(
         self,

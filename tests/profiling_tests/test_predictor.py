@@ -1,0 +1,193 @@
+"""The predictor in worlds whose latencies are known."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.errors import InputError
+from paretobert.profiling.conditions import Conditions
+from paretobert.profiling.design import NEURON_STEP, design, held_out
+from paretobert.profiling.environment import Environment
+from paretobert.profiling.predictor import MODELS, Predictor
+from paretobert.profiling.profiler import count_grid
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.table import LatencySummary, LookupTable
+
+SHAPE = EncoderShape(
+    family="bert",
+    num_layers=12,
+    num_heads=12,
+    head_size=64,
+    hidden_size=768,
+    ffn_size=3072,
+    embedding_size=768,
+    vocab_size=30522,
+    num_positions=512,
+    num_token_types=2,
+    num_labels=2,
+)
+FITTED = design(SHAPE)
+HELD_OUT = held_out(SHAPE, without=FITTED)
+
+World = Callable[[SubnetConfig], float]
+
+
+def additive_ms(config: SubnetConfig) -> float:
+    """A world of the block model: a step at every fourth head, as of a tiled kernel."""
+    steps = sum(0.2 * heads + 0.3 * (heads // 4) for heads in config.heads)
+    return 1.0 + 0.1 * config.num_layers + steps + sum(config.neurons) / 1000
+
+
+def random_ms(config: SubnetConfig) -> float:
+    """A world in which no sub-network says anything about another."""
+    return 1.0 + abs(hash(config.key)) % 1000
+
+
+def table(world: World, *, noise: float = 0.0, seed: int = 0) -> LookupTable:
+    generator = np.random.default_rng(seed)
+    full_ms = world(SubnetConfig.full(SHAPE))
+    profiles = []
+    for profile in count_grid(SHAPE, (*FITTED, *HELD_OUT), seq_len=128):
+        rounds = world(profile.config) / full_ms * (1 + noise * generator.standard_normal(7))
+        ratio = float(np.median(rounds))
+        latency = LatencySummary(
+            median_ms=ratio * full_ms,
+            low_ms=float(min(rounds)) * full_ms,
+            high_ms=float(max(rounds)) * full_ms,
+            p90_ms=None,
+            ratio=ratio,
+            ratio_low=float(min(rounds)),
+            ratio_high=float(max(rounds)),
+            resolved=True,
+            round_ratios=tuple(rounds.tolist()),
+        )
+        profiles.append(replace(profile, latency=latency))
+    environment = Environment.capture()
+    return LookupTable(SHAPE, LatencyProtocol(), environment, tuple(profiles))
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.of_table(table(additive_ms, noise=0.01), held_out=HELD_OUT)
+
+
+def test_the_design_is_small_and_varied() -> None:
+    assert len(FITTED) == 40
+    assert FITTED[0] == SubnetConfig.full(SHAPE)
+    assert len(HELD_OUT) == 20
+    assert not set(FITTED) & set(HELD_OUT)
+    assert {heads for config in FITTED for heads in config.heads} == set(range(1, 13))
+    for config in (*FITTED, *HELD_OUT):
+        config.validate_for(SHAPE)
+        assert all(neurons % NEURON_STEP == 0 for neurons in config.neurons)
+    pairs = [c for c in FITTED if len(set(c.heads)) == len(set(c.neurons)) == 1]
+    for config in pairs[:8]:
+        depths = {c.num_layers for c in pairs if c.heads[0] == config.heads[0]}
+        assert depths >= {6, 12}
+
+
+def test_the_design_depends_on_the_seed_alone() -> None:
+    assert design(SHAPE) == FITTED
+    assert design(SHAPE, seed=1) != FITTED
+    assert held_out(SHAPE, seed=1) != HELD_OUT
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 6])
+def test_small_models_have_a_design(num_layers: int) -> None:
+    small = replace(SHAPE, num_layers=num_layers, num_heads=2, head_size=8, hidden_size=16)
+    small = replace(small, ffn_size=24)
+    fitted = design(small, max_networks=12)
+    assert len(fitted) <= 12
+    for config in (*fitted, *held_out(small, num_networks=2)):
+        config.validate_for(small)
+
+
+def test_an_exact_world_is_recovered() -> None:
+    found = Predictor.of_table(table(additive_ms), held_out=HELD_OUT)
+    blocks = next(entry for entry in found.validations if entry.model == "blocks")
+    assert blocks.mape < 0.005
+    assert blocks.kendall_tau > 0.98
+    assert blocks.noise_floor == 0
+
+
+def test_the_best_in_cross_validation_is_chosen_and_noise_is_stated(predictor: Predictor) -> None:
+    assert {entry.model for entry in predictor.validations} == set(MODELS)
+    errors = [entry.fold_error for entry in predictor.validations]
+    assert errors == sorted(errors)
+    found = predictor.validation
+    assert found.usable
+    assert found.mape < 0.02
+    assert found.worst >= found.mape
+    assert found.kendall_tau > 0.95
+    assert 0.002 < found.noise_floor < 0.02
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_larger_networks_are_never_predicted_faster(data: st.DataObject) -> None:
+    found = Predictor.of_table(table(additive_ms, noise=0.03), held_out=HELD_OUT)
+    fit = MODELS["blocks"]
+    ratios = np.array([p.latency.ratio for p in found.fitted if p.latency])
+    model = fit([p.config for p in found.fitted], ratios, found.conditions)
+    small = data.draw(st.sampled_from(HELD_OUT))
+    layer = data.draw(st.integers(0, small.num_layers - 1))
+    heads, neurons = list(small.heads), list(small.neurons)
+    heads[layer] = data.draw(st.integers(heads[layer], 12))
+    neurons[layer] = data.draw(st.integers(neurons[layer], 3072))
+    large = SubnetConfig(small.layers, tuple(heads), tuple(neurons))
+    shallow = SubnetConfig(small.layers[:-1], small.heads[:-1], small.neurons[:-1])
+    slow, fast, faster = model([large, small, shallow])
+    assert slow >= fast >= faster > 0
+
+
+def test_a_predictor_survives_its_file(predictor: Predictor, tmp_path: Path) -> None:
+    predictor.save(tmp_path / "p.json")
+    loaded = Predictor.load(tmp_path / "p.json")
+    assert loaded.validations == predictor.validations
+    for config in HELD_OUT:
+        assert loaded.predict(config) == predictor.predict(config)
+    full = predictor.predict(SubnetConfig.full(SHAPE))
+    assert full.ratio == pytest.approx(1, abs=0.05)
+    assert full.error == predictor.validation.mape
+
+
+def test_a_bad_predictor_is_refused() -> None:
+    found = Predictor.of_table(table(random_ms), held_out=HELD_OUT)
+    assert not found.validation.usable
+    with pytest.raises(InputError, match=r"errs by .*% on held-out networks, more than twice"):
+        found.predict(HELD_OUT[0])
+
+
+def test_a_larger_network_than_the_model_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(InputError, match="has heads 13"):
+        predictor.predict(SubnetConfig((0,), (13,), (16,)))
+
+
+def test_damaged_and_foreign_files_are_refused(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    with pytest.raises(InputError, match="does not exist: build the predictor first"):
+        Predictor.load(path)
+    predictor.save(path)
+    record = json.loads(path.read_text())
+    for change, message in (
+        ({"schema": 99}, "is no latency predictor of this version"),
+        ({"fitted": [{}]}, "damaged in 'fitted'"),
+        ({"protocol": {"threads": 0}}, "damaged in 'protocol'"),
+        ({"validations": [{"model": "blocks"}]}, "damaged in 'validations'"),
+    ):
+        path.write_text(json.dumps(record | change))
+        with pytest.raises(InputError, match=message):
+            Predictor.load(path)
+
+
+def test_conditions_say_what_differs(predictor: Predictor) -> None:
+    other = Conditions(SHAPE, LatencyProtocol(threads=2), predictor.conditions.environment)
+    assert predictor.conditions.difference(other) == "protocol.threads: 1 and 2"
