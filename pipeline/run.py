@@ -321,13 +321,16 @@ class Run:
         """
         from ..profiling.predictor import Predictor
 
-        path = self.folder.predictor((protocol or self.request.protocol).slug)
+        wanted = protocol or self.request.protocol
+        path = self.folder.predictor(wanted.slug)
         if not path.exists():
             raise InputError(
                 f"{self.folder.root} has no latency predictor for this protocol: "
                 f"{self._command('profile')} --build-predictor."
             )
-        return Predictor.load(path).predict(SubnetConfig.from_key(subnet))
+        predictor = Predictor.load(path)
+        predictor.refuse_elsewhere(wanted)
+        return predictor.predict(SubnetConfig.from_key(subnet))
 
     def search(
         self,

@@ -35,6 +35,8 @@ from ..errors import InputError
 from ..storage import read_json, write_json
 from .conditions import Conditions, parsed
 from .counts import count_encoder_parameters, count_macs
+from .environment import Environment
+from .protocol import LatencyProtocol
 from .table import LatencySummary, LookupTable, Profile
 
 SCHEMA = 1
@@ -224,6 +226,20 @@ class Predictor:
             )
         (ratio,) = self._model([config])
         return PredictedLatency(float(ratio) * self._full_ms, float(ratio), found.mape)
+
+    def refuse_elsewhere(self, protocol: LatencyProtocol) -> None:
+        """Check that predictions hold here and for a protocol.
+
+        Raises:
+            InputError: When the machine or the protocol is another one; the message names the
+                field that differs.
+        """
+        here = Environment.capture(device=protocol.device, runtime=protocol.runtime)
+        difference = self.conditions.difference(Conditions(self.conditions.shape, protocol, here))
+        if difference is not None:
+            raise InputError(
+                f"The latency predictor was built elsewhere, {difference}: build it again."
+            )
 
     def save(self, path: Path) -> None:
         """Write the measurements and the figures, atomically."""

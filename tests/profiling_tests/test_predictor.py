@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
-from paretobert.profiling.conditions import Conditions
 from paretobert.profiling.design import NEURON_STEP, design, held_out
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import MODELS, Predictor
@@ -188,6 +187,7 @@ def test_damaged_and_foreign_files_are_refused(predictor: Predictor, tmp_path: P
             Predictor.load(path)
 
 
-def test_conditions_say_what_differs(predictor: Predictor) -> None:
-    other = Conditions(SHAPE, LatencyProtocol(threads=2), predictor.conditions.environment)
-    assert predictor.conditions.difference(other) == "protocol.threads: 1 and 2"
+def test_a_foreign_predictor_is_refused(predictor: Predictor) -> None:
+    predictor.refuse_elsewhere(LatencyProtocol(seed=7))
+    with pytest.raises(InputError, match="built elsewhere, protocol.threads: 1 and 2: build it"):
+        predictor.refuse_elsewhere(LatencyProtocol(threads=2))
