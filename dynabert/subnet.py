@@ -2,17 +2,19 @@
 
 Multipliers are how one asks, integers are what is: `SubnetConfig.from_multipliers` is the only
 place that rounds. DynaBERT (Hou et al. 2020) sections 2.1 (width) and 2.2 (depth). A sub-network
-is the first k heads and neurons of each kept layer of the rewired model.
+is the first k heads and neurons of each kept layer of the rewired model; with a retention
+configuration, fewer and fewer word-vectors go through its layers (PoWER-BERT, Goyal et al. 2020).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Self
 
 from ..errors import InputError
+from .retention import Retention
 from .shape import EncoderShape
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
@@ -20,6 +22,9 @@ WIDTHS = (1.0, 0.75, 0.5, 0.25)
 
 DEPTHS = (1.0, 0.75, 0.5)
 """Depth multipliers of the paper, deepest first."""
+
+TOKENS = (1.0,)
+"""Token multipliers of the paper, which keeps every word-vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,20 @@ class SubnetConfig:
         layers: Kept layers of the full model, counted from 0, increasing.
         heads: Attention heads of each kept layer.
         neurons: Feed-forward neurons of each kept layer.
+        tokens: Word-vectors that leave each kept layer; None where all of them do.
     """
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
+    tokens: Retention | None = None
 
     def __post_init__(self) -> None:
-        """Check the tuples against one another."""
+        """Check the tuples against one another; a retention that keeps all becomes None.
+
+        Raises:
+            InputError: When the retention configuration is for another number of layers.
+        """
         if not self.layers:
             raise ValueError("a sub-network keeps at least one layer")
         if not len(self.layers) == len(self.heads) == len(self.neurons):
@@ -49,6 +60,15 @@ class SubnetConfig:
             raise ValueError(f"kept layers must increase from 0 on, not {self.layers}")
         if min(self.heads) < 1 or min(self.neurons) < 1:
             raise ValueError("every kept layer has at least one head and one neuron")
+        if self.tokens is not None:
+            if len(self.tokens.amounts) != len(self.layers):
+                raise InputError(
+                    f"The retention configuration {self.tokens.key} is for "
+                    f"{len(self.tokens.amounts)} layers, but the sub-network keeps "
+                    f"{len(self.layers)}: give one amount for each."
+                )
+            if self.tokens.keeps_all:
+                object.__setattr__(self, "tokens", None)
 
     @property
     def num_layers(self) -> int:
@@ -61,9 +81,12 @@ class SubnetConfig:
 
         >>> SubnetConfig((1, 3, 5), (9, 9, 9), (1152, 768, 384)).key
         'L1.3.5-H9-F1152.768.384'
+        >>> SubnetConfig((1, 3), (9, 9), (8, 8), Retention((60, 1), "percent")).key
+        'L1.3-H9-F8-P60.1'
         """
         heads, neurons = _collapsed(self.heads), _collapsed(self.neurons)
-        return f"L{_dotted(self.layers)}-H{_dotted(heads)}-F{_dotted(neurons)}"
+        tokens = "" if self.tokens is None else f"-{self.tokens.key}"
+        return f"L{_dotted(self.layers)}-H{_dotted(heads)}-F{_dotted(neurons)}{tokens}"
 
     @classmethod
     def from_key(cls, key: str) -> Self:
@@ -72,17 +95,18 @@ class SubnetConfig:
         Raises:
             InputError: When `key` is not the key of a sub-network.
         """
-        match = re.fullmatch(r"L([\d.]+)-H([\d.]+)-F([\d.]+)", key.strip())
+        match = re.fullmatch(r"L([\d.]+)-H([\d.]+)-F([\d.]+)(?:-([TP][\d.]+))?", key.strip())
         try:
             if match is None:
                 raise ValueError("it is not of the form L0.1.2-H12-F1536")
             layers, heads, neurons = (
-                tuple(int(part) for part in group.split(".")) for group in match.groups()
+                tuple(int(part) for part in group.split(".")) for group in match.groups()[:3]
             )
             return cls(
                 layers=layers,
                 heads=heads * len(layers) if len(heads) == 1 else heads,
                 neurons=neurons * len(layers) if len(neurons) == 1 else neurons,
+                tokens=None if match[4] is None else Retention.from_key(match[4]),
             )
         except ValueError as error:
             raise InputError(f"{key!r} is not the key of a sub-network: {error}.") from None
@@ -97,8 +121,10 @@ class SubnetConfig:
         )
 
     @classmethod
-    def from_multipliers(cls, shape: EncoderShape, width: float, depth: float) -> Self:
-        """The sub-network at a width and a depth multiplier, the same width in every layer.
+    def from_multipliers(
+        cls, shape: EncoderShape, width: float, depth: float, tokens: float = 1.0
+    ) -> Self:
+        """The sub-network at a width, a depth and a tokens multiplier, alike in every layer.
 
         Heads are max(1, round(A * width)); neurons are the same share of F that the heads are of
         A. Layers are those of `kept_layers`. Rounded sizes and layers counted from 1:
@@ -112,6 +138,8 @@ class SubnetConfig:
         |                | 0.5   | 6     | 768     | 0.5   | 2 4 6                     |
         |                | 0.25  | 3     | 384     |       |                           |
 
+        Tokens below 1 are those of `Retention.geometric`; at 1 nothing is eliminated.
+
         Raises:
             InputError: When a multiplier is not in (0, 1].
         """
@@ -119,18 +147,21 @@ class SubnetConfig:
         share = _fraction(width, "width")
         heads = max(1, round(shape.num_heads * share))
         neurons = max(1, round(Fraction(shape.ffn_size * heads, shape.num_heads)))
-        return cls(layers, (heads,) * len(layers), (neurons,) * len(layers))
+        retention = None if tokens == 1 else Retention.geometric(len(layers), tokens)
+        return cls(layers, (heads,) * len(layers), (neurons,) * len(layers), retention)
 
     def validate_for(self, shape: EncoderShape) -> None:
         """Check that this is a sub-network of a model of that shape.
 
         Raises:
-            InputError: When a layer, head count or neuron count exceeds the model's.
+            InputError: When a layer or a number of heads, neurons or tokens exceeds the model's.
         """
+        counts = self.tokens is not None and self.tokens.unit == "tokens"
         for name, largest, limit in (
             ("layer", self.layers[-1], shape.num_layers - 1),
             ("heads", max(self.heads), shape.num_heads),
             ("neurons", max(self.neurons), shape.ffn_size),
+            ("tokens", self.tokens.amounts[0] if counts else 1, shape.num_positions),
         ):
             if largest > limit:
                 raise InputError(
@@ -139,12 +170,13 @@ class SubnetConfig:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return {
+        """Return the fields as JSON types, without `tokens` where there is no elimination."""
+        record: dict[str, Any] = {
             "layers": list(self.layers),
             "heads": list(self.heads),
             "neurons": list(self.neurons),
         }
+        return record if self.tokens is None else record | {"tokens": self.tokens.to_dict()}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -153,6 +185,7 @@ class SubnetConfig:
             layers=tuple(record["layers"]),
             heads=tuple(record["heads"]),
             neurons=tuple(record["neurons"]),
+            tokens=Retention.from_dict(record["tokens"]) if "tokens" in record else None,
         )
 
 
@@ -182,17 +215,17 @@ def grid(
     *,
     widths: Sequence[float] = WIDTHS,
     depths: Sequence[float] = DEPTHS,
-) -> dict[SubnetConfig, tuple[float, float]]:
-    """Every width-depth pair's sub-network with the pair that first asked for it.
+    tokens: Sequence[float] = TOKENS,
+) -> dict[SubnetConfig, tuple[float, float, float]]:
+    """Every sub-network with the width, depth and tokens multipliers that first asked for it.
 
-    Pairs that round to the same network appear once. Deeper first, then wider first, when the
-    multipliers are given so.
+    Triples that round to the same network appear once. Deeper first, then wider first, then more
+    tokens first, when the multipliers are given so.
     """
-    configs: dict[SubnetConfig, tuple[float, float]] = {}
-    for depth in depths:
-        for width in widths:
-            config = SubnetConfig.from_multipliers(shape, width, depth)
-            configs.setdefault(config, (width, depth))
+    configs: dict[SubnetConfig, tuple[float, float, float]] = {}
+    for depth, width, share in product(depths, widths, tokens):
+        config = SubnetConfig.from_multipliers(shape, width, depth, share)
+        configs.setdefault(config, (width, depth, share))
     return configs
 
 
@@ -203,23 +236,30 @@ class ElasticSpace:
     Attributes:
         widths: Width multipliers, widest first.
         depths: Depth multipliers, deepest first.
+        tokens: Tokens multipliers, most first.
     """
 
     widths: tuple[float, ...] = WIDTHS
     depths: tuple[float, ...] = DEPTHS
+    tokens: tuple[float, ...] = TOKENS
 
-    def configs(self, shape: EncoderShape) -> dict[SubnetConfig, tuple[float, float]]:
+    def configs(self, shape: EncoderShape) -> dict[SubnetConfig, tuple[float, float, float]]:
         """Every sub-network of the space, as `grid` gives them."""
-        return grid(shape, widths=self.widths, depths=self.depths)
+        return grid(shape, widths=self.widths, depths=self.depths, tokens=self.tokens)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return {"widths": list(self.widths), "depths": list(self.depths)}
+        """Return the fields as JSON types, without `tokens` where there is no elimination."""
+        record = {"widths": list(self.widths), "depths": list(self.depths)}
+        return record if self.tokens == TOKENS else record | {"tokens": list(self.tokens)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(widths=tuple(record["widths"]), depths=tuple(record["depths"]))
+        return cls(
+            widths=tuple(record["widths"]),
+            depths=tuple(record["depths"]),
+            tokens=tuple(record.get("tokens", TOKENS)),
+        )
 
 
 def _fraction(multiplier: float, name: str) -> Fraction:

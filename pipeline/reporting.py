@@ -6,13 +6,22 @@ from typing import Any
 
 from ..baselines.published import published_candidates
 from ..dynabert.subnet import SubnetConfig
+from ..profiling.predictor import Predictor
+from ..profiling.statistics import Round
 from ..profiling.table import LookupTable
+from ..reports.measurements import (
+    Figure,
+    deployment_figure,
+    distribution_figure,
+    heat_map_figure,
+    prediction_figure,
+)
 from ..reports.page import ReportContent
 from ..search.candidate import Candidate
 from ..search.front import Hypervolume, ParetoFront, reference_beyond
 from ..search.quantities import QUANTITIES
 from ..tasks.glue import GLUE_TASKS
-from ..tasks.metrics import Evaluation
+from ..tasks.metrics import Evaluation, PairedComparison
 from .request import RunRequest
 
 
@@ -23,6 +32,7 @@ def report_content(
     reported: Mapping[str, Evaluation],
     table: LookupTable,
     manifest: Mapping[str, Any],
+    measurements: Sequence[Figure],
 ) -> ReportContent:
     """Gather a report.
 
@@ -32,6 +42,7 @@ def report_content(
         reported: Their outcomes on the report split by key.
         table: Their costs.
         manifest: The run's manifest: the task's summary and the versions.
+        measurements: Further figures, of what was measured.
     """
     task = manifest["task"]
     model = Path(request.model).name
@@ -53,7 +64,54 @@ def report_content(
             "search": _listed(request.search.to_dict()),
             "versions": _listed(manifest["versions"]),
         },
+        measurements=tuple(measurements),
     )
+
+
+def measurement_figures(
+    table: LookupTable,
+    *,
+    rounds: Sequence[Round],
+    candidates: Sequence[Candidate],
+    configs: Mapping[SubnetConfig, tuple[float, float]],
+    predictor: Predictor | None,
+    deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
+) -> list[Figure]:
+    """Gather the figures of what a run measured; what was not measured has none.
+
+    Args:
+        table: The run's own cost table.
+        rounds: The rounds behind it.
+        candidates: The scored sub-networks, for their labels.
+        configs: The space, with each sub-network's width and depth.
+        predictor: The latency predictor for the same protocol, None where there is none.
+        deployments: Tables that differ from the run's own in runtime and precision alone, itself
+            among them, each with what it costs in score.
+    """
+    conditions = f"{table.protocol.title}; {table.environment.title}"
+    figures: list[Figure] = []
+    if len(configs) > 1:
+        figures.append(heat_map_figure(table, configs))
+    if rounds:
+        labels = {candidate.key: candidate.label for candidate in candidates}
+        figures.append(
+            distribution_figure(
+                rounds,
+                sentinel=table.full.config.key,
+                labels=labels,
+                drift_tolerance=table.protocol.drift_tolerance,
+                conditions=conditions,
+            )
+        )
+    if predictor is not None:
+        figures.append(
+            prediction_figure(
+                predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
+            )
+        )
+    if len(deployments) > 1:
+        figures.append(deployment_figure(deployments))
+    return figures
 
 
 def _published(request: RunRequest, *, metric: str, seq_len: int) -> tuple[Candidate, ...]:

@@ -19,7 +19,9 @@ from ..dynabert.options import TrainingOptions
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
+from ..profiling.rounds import RoundLog
 from ..profiling.runtimes.deployment import Deployment
+from ..profiling.statistics import Round
 from ..profiling.table import LatencySummary, LookupTable
 from ..search.budget import BudgetWord, parse_budget
 from ..search.candidate import Candidate
@@ -448,7 +450,7 @@ class Run:
             InputError: When the run is not searched yet.
         """
         from ..reports.page import write_report
-        from .reporting import report_content
+        from .reporting import measurement_figures, report_content
 
         table = self.table()
         candidates = self.candidates(table)
@@ -463,6 +465,14 @@ class Run:
                 reported=reported,
                 table=table,
                 manifest=self.manifest,
+                measurements=measurement_figures(
+                    table,
+                    rounds=self._rounds(table),
+                    candidates=candidates,
+                    configs=self.space.configs(table.shape),
+                    predictor=self._predictor(table.protocol),
+                    deployments=self._deployments(table),
+                ),
             )
             return write_report(self.folder.report, content)
 
@@ -569,6 +579,30 @@ class Run:
             protocol=table.protocol,
         )
         return export_subnet(self.folder.supernet, card=card, to=Path(to), format=format)
+
+    def _rounds(self, table: LookupTable) -> tuple[Round, ...]:
+        """The rounds behind a table; none where they were deleted."""
+        path = self.folder.costs / "rounds" / f"{table.protocol.slug}.jsonl"
+        networks = tuple(profile.config.key for profile in table)
+        return RoundLog(path, table.conditions, networks).read()
+
+    def _predictor(self, protocol: LatencyProtocol) -> "Predictor | None":
+        from ..profiling.predictor import Predictor
+
+        path = self.folder.predictor(protocol.slug)
+        return Predictor.load(path) if path.exists() else None
+
+    def _deployments(
+        self, table: LookupTable
+    ) -> list[tuple[LookupTable, PairedComparison | None]]:
+        """The tables that differ from one in runtime and precision alone, itself first."""
+        others = (
+            other
+            for other in read_tables(self.folder.costs)
+            if set(table.protocol.differences(other.protocol)) <= {"runtime", "precision"}
+            and other.protocol.deployment != table.protocol.deployment
+        )
+        return [(entry, self.accuracy_loss(entry)) for entry in (table, *others)]
 
     def _delivered(
         self, config: SubnetConfig, table: LookupTable

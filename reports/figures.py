@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from itertools import pairwise
 from typing import Any, cast
 
@@ -26,6 +25,7 @@ from ..search.quantities import QUANTITIES
 from ..tasks.metrics import Evaluation
 from . import shared
 from .palette import DOMINATED, FRONT, FULL, GRID, INK, MARKS
+from .shared import plotly_lines, plotly_text
 
 LOG_FROM = 5.0
 """Costs that span more than this factor get a logarithmic axis."""
@@ -237,7 +237,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
             },
             hovertext=[_hover(p, figure) for p in points],
             hoverinfo="text",
-            name=_text(name),
+            name=plotly_text(name),
             showlegend=bool(points),
             legendrank=2000,
         )
@@ -275,7 +275,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         showlegend=False,
     )
     axis = {"gridcolor": GRID, "linecolor": INK, "ticks": "outside", "zeroline": False}
-    x_axis = {**axis, "title": {"text": _lines(figure.x_title)}}
+    x_axis = {**axis, "title": {"text": plotly_lines(figure.x_title)}}
     if figure.log_x:
         ticks = log_ticks(figure)
         x_axis |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
@@ -283,7 +283,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         x_axis |= {"rangemode": "tozero"}
     drawing.update_layout(
         xaxis=x_axis,
-        yaxis={**axis, "title": {"text": _lines(figure.y_title)}, "automargin": True},
+        yaxis={**axis, "title": {"text": plotly_lines(figure.y_title)}, "automargin": True},
         font={"color": INK, "size": 13},
         paper_bgcolor="white",
         plot_bgcolor="white",
@@ -369,10 +369,10 @@ def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
 def _hover(point: FigurePoint, figure: FrontFigure) -> str:
     number = "" if point.number is None else f"{point.number}: "
     lines = [
-        f"<b>{number}{_text(point.label)}</b>",
+        f"<b>{number}{plotly_text(point.label)}</b>",
         f"{figure.name}: {_with_interval(point.x, point.x_low, point.x_high)}",
         f"score: {_with_interval(point.y, point.y_low, point.y_high)}",
-        _text(point.source),
+        plotly_text(point.source),
     ]
     return "<br>".join(line for line in lines if line)
 
@@ -391,12 +391,3 @@ def _error_bars(values: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
         "thickness": 1,
         "width": 3,
     }
-
-
-def _lines(text: str) -> str:
-    return _text(text).replace("\n", "<br>")
-
-
-def _text(text: str) -> str:
-    """Text as plotly shows it literally: it reads a small HTML, and TeX between dollar signs."""
-    return escape(text, quote=False).replace("$", "&#36;")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from .. import storage
@@ -30,6 +31,7 @@ from ..tasks.metrics import Evaluation
 from . import shared
 from .figures import FrontFigure, front_figure, plotly_figure
 from .headlines import headlines, main_cost
+from .measurements import Figure, drawn
 from .static import png_bytes, svg_bytes
 from .tables import (
     SORT_KEYS,
@@ -103,6 +105,7 @@ class ReportContent:
         environment: Where they were measured; None when none were.
         hypervolumes: Of the fronts on the search split, by a name such as "accuracy and latency".
         provenance: Whatever tells how to make this again: command, seeds, versions.
+        measurements: Further figures, of what was measured.
     """
 
     title: str
@@ -117,6 +120,7 @@ class ReportContent:
     environment: Environment | None
     hypervolumes: Mapping[str, Hypervolume]
     provenance: Mapping[str, str]
+    measurements: tuple[Figure, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that there is something to show and that it is of one task, split and metric."""
@@ -159,7 +163,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     results = results_frame(content.candidates, content.reported)
     published = published_frame(content.published)
     with storage.folder(folder) as new:
-        for figure in figures:
+        for figure in (*figures, *content.measurements):
             storage.write_bytes(new / "figures" / f"{figure.name}.png", png_bytes(figure))
             storage.write_bytes(new / "figures" / f"{figure.name}.svg", svg_bytes(figure))
         storage.write_text(new / "tables" / "results.csv", csv_text(results))
@@ -203,8 +207,16 @@ def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
     scripts = (get_plotlyjs(), (assets / "page.js").read_text(encoding="utf-8"))
     sections = [
         _headline_section(content),
-        *(_figure_section(figure, content) for figure in figures),
+        *(
+            _figure_section(
+                figure,
+                plotly_figure(figure),
+                conditions=_conditions(content) if figure.quantity == "latency_ms" else "",
+            )
+            for figure in figures
+        ),
         _table_section(content),
+        *(_figure_section(figure, drawn(figure)) for figure in content.measurements),
         _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
         _definitions("What the numbers mean", dict(EXPLANATIONS)),
         _definitions(
@@ -276,13 +288,14 @@ def _headline_section(content: ReportContent) -> str:
     )
 
 
-def _figure_section(figure: FrontFigure, content: ReportContent) -> str:
-    drawing = plotly_figure(figure).to_json().replace("<", "\\u003c")
-    conditions = _conditions(content) if figure.quantity == "latency_ms" else ""
+def _figure_section(
+    figure: FrontFigure | Figure, drawing: go.Figure, *, conditions: str = ""
+) -> str:
+    data = drawing.to_json().replace("<", "\\u003c")
     return (
         f"<h2>{escape(figure.title)}</h2>\n<figure>\n"
         f'<div class="figure" id="{figure.name}" data-source="{figure.name}-data"></div>\n'
-        f'<script type="application/json" id="{figure.name}-data">{drawing}</script>\n'
+        f'<script type="application/json" id="{figure.name}-data">{data}</script>\n'
         f"<figcaption>{escape(figure.caption)}{conditions}</figcaption>\n</figure>"
     )
 

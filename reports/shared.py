@@ -1,6 +1,7 @@
 """What figures, tables and sentences share: readers' words, sub-networks' numbers (no torch)."""
 
 from collections.abc import Sequence
+from html import escape
 
 from ..search.candidate import Candidate
 
@@ -26,3 +27,13 @@ def sub_networks(candidates: Sequence[Candidate]) -> list[Candidate]:
 def numbers(candidates: Sequence[Candidate]) -> dict[str, int]:
     """Each sub-network's number, the same in the table, the figures and the text, by its key."""
     return {candidate.key: i for i, candidate in enumerate(sub_networks(candidates), start=1)}
+
+
+def plotly_text(text: str) -> str:
+    """Text as plotly shows it literally: it reads a small HTML, and TeX between dollar signs."""
+    return escape(text, quote=False).replace("$", "&#36;")
+
+
+def plotly_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return plotly_text(text).replace("\n", "<br>")

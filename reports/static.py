@@ -9,17 +9,26 @@ Left out: anything interactive; the page has it.
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from .figures import FigurePoint, FrontFigure, log_ticks
+from .measurements import (
+    DeploymentFigure,
+    DistributionFigure,
+    Figure,
+    HeatMapFigure,
+    PredictionFigure,
+    identity_ends,
+    losses,
+)
 from .palette import DOMINATED, FRONT, FULL, GRID, INK, MARKS
 
 STYLE: dict[Any, Any] = {
@@ -34,19 +43,19 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def png_bytes(figure: FrontFigure) -> bytes:
+def png_bytes(figure: FrontFigure | Figure) -> bytes:
     """Draw a figure as PNG, 1500 pixels wide."""
     with matplotlib.rc_context(STYLE):
-        return _saved(_draw(figure), "png")
+        return _saved(_DRAWERS[type(figure)](figure), "png")
 
 
-def svg_bytes(figure: FrontFigure) -> bytes:
+def svg_bytes(figure: FrontFigure | Figure) -> bytes:
     """Draw a figure as SVG, its text as outlines so that it looks the same everywhere."""
     with matplotlib.rc_context(STYLE):
-        return _saved(_draw(figure), "svg")
+        return _saved(_DRAWERS[type(figure)](figure), "svg")
 
 
-def _saved(drawing: Figure, kind: str) -> bytes:
+def _saved(drawing: Canvas, kind: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {}
     with warnings.catch_warnings():
@@ -55,13 +64,22 @@ def _saved(drawing: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(figure: FrontFigure) -> Figure:
-    drawing = Figure(figsize=(7.5, 5.2), layout="constrained")
+def _canvas() -> Canvas:
+    drawing = Canvas(figsize=(7.5, 5.2), layout="constrained")
     FigureCanvasAgg(drawing)
-    axes = drawing.add_subplot()
+    return drawing
+
+
+def _plain(axes: Axes) -> Axes:
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _draw_front(figure: FrontFigure) -> Canvas:
+    drawing = _canvas()
+    axes = _plain(drawing.add_subplot())
     for mark, name in zip(MARKS, figure.series, strict=False):
         points = [p for p in figure.points if p.series == name]
         axes.plot(
@@ -142,3 +160,111 @@ def _axes(axes: Axes, figure: FrontFigure) -> None:
     axes.set_title(figure.title, loc="left", fontweight="bold", parse_math=False)
     axes.set_xlabel(figure.x_title, parse_math=False)
     axes.set_ylabel(figure.y_title, parse_math=False)
+
+
+def _draw_distribution(figure: DistributionFigure) -> Canvas:
+    drawing = _canvas()
+    left, right = map(_plain, drawing.subplots(1, 2, width_ratios=(2, 1)))
+    places = range(len(figure.networks))
+    left.boxplot(
+        [entry.times_ms for entry in figure.networks],
+        positions=list(places),
+        orientation="horizontal",
+        flierprops={"marker": ".", "markersize": 2, "markeredgecolor": FRONT},
+        medianprops={"color": FRONT},
+        tick_labels=[entry.label for entry in figure.networks],
+    )
+    for place, entry in zip(places, figure.networks, strict=True):
+        discarded = entry.discarded_ms
+        left.plot(discarded, [place] * len(discarded), "x", color=FULL, markersize=3)
+    left.set_xscale("log")
+    left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    left.xaxis.set_minor_formatter(NullFormatter())
+    left.set_xlabel(figure.x_title, parse_math=False, fontsize=8)
+    left.tick_params(axis="y", labelsize=7)
+    right.plot(
+        [index for index, _ in figure.drift],
+        [100 * change for _, change in figure.drift],
+        "o",
+        color=FRONT,
+        markersize=4,
+    )
+    right.set_xlabel("round")
+    right.set_ylabel("full model, % from its median")
+    left.set_title(figure.title, loc="left", fontweight="bold")
+    return drawing
+
+
+def _draw_heat_map(figure: HeatMapFigure) -> Canvas:
+    drawing = _canvas()
+    axes = drawing.add_subplot()
+    values = [[value or 0.0 for value in row] for row in figure.speedups]
+    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    most = max(map(max, values))
+    for i, row in enumerate(figure.texts):
+        for j, text in enumerate(row):
+            colour = "white" if values[i][j] > 0.6 * most else INK
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(figure.widths)), [f"{width:g}" for width in figure.widths])
+    axes.set_yticks(range(len(figure.depths)), [f"{depth:g}" for depth in figure.depths])
+    axes.set_xlabel("width multiplier")
+    axes.set_ylabel("depth multiplier")
+    axes.set_title(figure.title, loc="left", fontweight="bold")
+    return drawing
+
+
+def _draw_prediction(figure: PredictionFigure) -> Canvas:
+    drawing = _canvas()
+    axes = _plain(drawing.add_subplot())
+    ends = identity_ends(figure)
+    low, high = ([end * (1 + sign * figure.noise_floor) for end in ends] for sign in (-1, 1))
+    axes.fill_between(ends, low, high, color=DOMINATED, alpha=0.3, label="noise floor")
+    axes.plot(ends, ends, color=DOMINATED, linewidth=1)
+    axes.errorbar(
+        figure.measured_ms,
+        figure.predicted_ms,
+        xerr=_lengths(list(zip(figure.measured_ms, figure.low_ms, figure.high_ms, strict=True))),
+        fmt="o",
+        color=FRONT,
+        markersize=5,
+        elinewidth=0.9,
+    )
+    axes.set_xlabel(f"measured, {figure.axis_title}", parse_math=False)
+    axes.set_ylabel("predicted, ms per batch")
+    axes.set_title(figure.title, loc="left", fontweight="bold")
+    axes.legend(frameon=False)
+    return drawing
+
+
+def _draw_deployments(figure: DeploymentFigure) -> Canvas:
+    drawing = _canvas()
+    left, right = drawing.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    bars, places = figure.bars, list(range(len(figure.bars)))
+    times = [(bar.latency_ms, bar.low_ms, bar.high_ms) for bar in bars]
+    _plain(left).barh(places, [bar.latency_ms for bar in bars], xerr=_lengths(times), color=FRONT)
+    left.set_yticks(places, [bar.label for bar in bars])
+    left.invert_yaxis()
+    left.set_xlabel(figure.x_title, parse_math=False, fontsize=8)
+    values, lows, highs = losses(figure)
+    scored = [place for place, bar in zip(places, bars, strict=True) if bar.loss is not None]
+    _plain(right).errorbar(
+        values,
+        scored,
+        xerr=_lengths(list(zip(values, lows, highs, strict=True))),
+        fmt="o",
+        color=FULL,
+        elinewidth=0.9,
+    )
+    right.axvline(0, color=DOMINATED, linewidth=1)
+    right.set_xlabel("score lost against fp32")
+    left.set_title(figure.title, loc="left", fontweight="bold")
+    return drawing
+
+
+_DRAWERS: dict[type, Callable[[Any], Canvas]] = {
+    FrontFigure: _draw_front,
+    DistributionFigure: _draw_distribution,
+    HeatMapFigure: _draw_heat_map,
+    PredictionFigure: _draw_prediction,
+    DeploymentFigure: _draw_deployments,
+}
