@@ -62,6 +62,10 @@ class Family:
         ffn_size_attribute: Name of the feed-forward size in the config. The number of layers, of
             heads and the hidden size have the same names (or aliases) in every family.
         head: Maps a model and its last hidden states [B, T, E] to logits [B, C].
+        attend: Runs the first half of a layer on hidden states [B, T, E] and the mask: attention,
+            residual and LayerNorm. Also returns the attention's second result.
+        feed_forward: Runs the second half of a layer: the feed-forward network, residual and
+            LayerNorm.
     """
 
     model_type: str
@@ -76,6 +80,8 @@ class Family:
     embedding_inputs: tuple[str, ...]
     ffn_size_attribute: str
     head: Callable[[nn.Module, Tensor], Tensor]
+    attend: Callable[[nn.Module, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    feed_forward: Callable[[nn.Module, Tensor], Tensor]
 
     def layer_list(self, model: nn.Module) -> nn.ModuleList:
         """Return the transformer layers of a classification model, first to last."""
@@ -171,6 +177,27 @@ def _distilbert_head(model: nn.Module, hidden: Tensor) -> Tensor:
     return cast(Tensor, model.get_submodule("classifier")(dropped))
 
 
+def _attend(layer: nn.Module, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    return cast(tuple[Tensor, Tensor], layer.get_submodule("attention")(hidden, mask))
+
+
+def _feed_forward(layer: nn.Module, hidden: Tensor) -> Tensor:
+    between = layer.get_submodule("intermediate")(hidden)
+    return cast(Tensor, layer.get_submodule("output")(between, hidden))
+
+
+def _distilbert_attend(
+    layer: nn.Module, hidden: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    attended, second = layer.get_submodule("attention")(hidden, attention_mask=mask)
+    return cast(Tensor, layer.get_submodule("sa_layer_norm")(attended + hidden)), second
+
+
+def _distilbert_feed_forward(layer: nn.Module, hidden: Tensor) -> Tensor:
+    output = layer.get_submodule("ffn")(hidden)
+    return cast(Tensor, layer.get_submodule("output_layer_norm")(output + hidden))
+
+
 def _bert_like(
     model_type: str, *, backbone: str, head: Callable[[nn.Module, Tensor], Tensor]
 ) -> Family:
@@ -187,6 +214,8 @@ def _bert_like(
         embedding_inputs=("input_ids", "token_type_ids"),
         ffn_size_attribute="intermediate_size",
         head=head,
+        attend=_attend,
+        feed_forward=_feed_forward,
     )
 
 
@@ -203,6 +232,8 @@ _DISTILBERT = Family(
     embedding_inputs=("input_ids",),
     ffn_size_attribute="hidden_dim",
     head=_distilbert_head,
+    attend=_distilbert_attend,
+    feed_forward=_distilbert_feed_forward,
 )
 
 FAMILIES: dict[str, Family] = {
