@@ -369,9 +369,10 @@ model = AutoModelForSequenceClassification.from_pretrained("THIS_FOLDER", trust_
 logits = model(**tokenizer("some text", return_tensors="pt")).logits
 ```
 
-Layers of different widths are no stock model: `trust_remote_code=True` lets transformers run
-`modeling_subnet.py` and `families.py` of this folder. It is not needed after
-`import paretobert.dynabert.extraction`, where paretobert is installed."""
+Layers of different widths, and layers that word-vectors leave, are no stock model:
+`trust_remote_code=True` lets transformers run `modeling_subnet.py`, `elimination.py` and
+`families.py` of this folder. It is not needed after `import paretobert.dynabert.extraction`, where
+paretobert is installed."""
 
 _ONNX_USAGE = """\
 ```python

@@ -2,8 +2,9 @@
 
 DynaBERT section 2.1: after rewiring, a narrower layer is the leading rows and columns of the full
 one, and a shallower network some of its layers. The dense copy is what is scored, timed, counted
-and exported. Where only layers are dropped it is a stock transformers model, else one of the
-classes of `modeling_subnet`, which importing this module registers with transformers.
+and exported; with a retention configuration it eliminates word-vectors by itself. Where only
+layers are dropped it is a stock transformers model, else one of the classes of `modeling_subnet`,
+which importing this module registers with transformers.
 """
 
 import copy
@@ -25,7 +26,7 @@ def extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
 
     Args:
         model: A stock sequence-classification model, or a supernet's; it stays as it is.
-        config: Which layers, heads and neurons to keep.
+        config: Which layers, heads and neurons to keep, and how many word-vectors.
 
     Returns:
         A model in evaluation mode that shares no memory with `model`, of its dtype, on its device,
@@ -39,7 +40,7 @@ def extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
     shape = EncoderShape.from_config(model.config)
     config.validate_for(shape)
     full_width = set(config.heads) == {shape.num_heads} and set(config.neurons) == {shape.ffn_size}
-    if full_width:
+    if full_width and config.tokens is None:
         model_class, dense_config = type(model), copy.deepcopy(model.config)
     else:
         config_class, model_class = SUBNET_CLASSES[family.model_type]
@@ -73,6 +74,11 @@ def _narrow_config(
         "subnet_heads": list(config.heads),
         "subnet_neurons": list(config.neurons),
     }
+    if config.tokens is not None:
+        settings |= {
+            "subnet_tokens": list(config.tokens.amounts),
+            "subnet_tokens_unit": config.tokens.unit,
+        }
     return config_class.from_dict(settings)
 
 

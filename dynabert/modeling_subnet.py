@@ -1,15 +1,16 @@
-"""Sub-networks narrower than stock, as transformers configs and models.
+"""Sub-networks that are no stock models, as transformers configs and models.
 
 DynaBERT section 2.1 keeps the leading heads and neurons of each layer. A stock config has one
 number of heads, which must fill the hidden size, and one feed-forward size, so each family gets a
 config with the kept numbers per layer, and a classification model that builds the stock layers
-and narrows their linear ones. Networks that only drop layers need nothing from here: they are
-stock models.
+and narrows their linear ones; with a retention configuration it also eliminates word-vectors
+(`elimination`). Networks that only drop layers need nothing from here: they are stock models.
 
 `register` makes the classes known to `AutoConfig` and `AutoModelForSequenceClassification`.
 Importing `paretobert.dynabert.extraction` does so. It also marks them so that `save_pretrained`
-puts this file and `families.py` beside the weights; for that they import only torch and
-transformers. Such a folder loads with `trust_remote_code=True` where paretobert is not installed.
+puts this file, `elimination.py` and `families.py` beside the weights; for that they import only
+torch and transformers. Such a folder loads with `trust_remote_code=True` where paretobert is not
+installed.
 """
 
 from torch import nn
@@ -32,6 +33,7 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
+from .elimination import eliminate
 from .families import FAMILIES
 
 PREFIX = "paretobert-"
@@ -46,11 +48,17 @@ class SubnetBertConfig(BertConfig):
     Attributes:
         subnet_heads: Heads of each kept layer; None stands for all of them in every layer.
         subnet_neurons: Feed-forward neurons of each kept layer; None likewise.
+        subnet_tokens: Word-vectors that leave each kept layer; None where all of them do.
+        subnet_tokens_unit: What these count: "tokens", or "percent" of the input's own length.
+        subnet_diagonal: Whether attention to itself counts for a word-vector's score.
     """
 
     model_type = f"{PREFIX}bert"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetRobertaConfig(RobertaConfig):
@@ -59,6 +67,9 @@ class SubnetRobertaConfig(RobertaConfig):
     model_type = f"{PREFIX}roberta"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetXLMRobertaConfig(XLMRobertaConfig):
@@ -67,6 +78,9 @@ class SubnetXLMRobertaConfig(XLMRobertaConfig):
     model_type = f"{PREFIX}xlm-roberta"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetCamembertConfig(CamembertConfig):
@@ -75,6 +89,9 @@ class SubnetCamembertConfig(CamembertConfig):
     model_type = f"{PREFIX}camembert"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetElectraConfig(ElectraConfig):
@@ -83,6 +100,9 @@ class SubnetElectraConfig(ElectraConfig):
     model_type = f"{PREFIX}electra"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetDistilBertConfig(DistilBertConfig):
@@ -91,6 +111,9 @@ class SubnetDistilBertConfig(DistilBertConfig):
     model_type = f"{PREFIX}distilbert"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
+    subnet_tokens: list[int] | None = None
+    subnet_tokens_unit: str = "percent"
+    subnet_diagonal: bool = False
 
 
 class SubnetBertForSequenceClassification(BertForSequenceClassification):
@@ -99,9 +122,9 @@ class SubnetBertForSequenceClassification(BertForSequenceClassification):
     config_class = SubnetBertConfig
 
     def __init__(self, config: SubnetBertConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 class SubnetRobertaForSequenceClassification(RobertaForSequenceClassification):
@@ -110,9 +133,9 @@ class SubnetRobertaForSequenceClassification(RobertaForSequenceClassification):
     config_class = SubnetRobertaConfig
 
     def __init__(self, config: SubnetRobertaConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 class SubnetXLMRobertaForSequenceClassification(XLMRobertaForSequenceClassification):
@@ -121,9 +144,9 @@ class SubnetXLMRobertaForSequenceClassification(XLMRobertaForSequenceClassificat
     config_class = SubnetXLMRobertaConfig
 
     def __init__(self, config: SubnetXLMRobertaConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 class SubnetCamembertForSequenceClassification(CamembertForSequenceClassification):
@@ -132,9 +155,9 @@ class SubnetCamembertForSequenceClassification(CamembertForSequenceClassificatio
     config_class = SubnetCamembertConfig
 
     def __init__(self, config: SubnetCamembertConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 class SubnetElectraForSequenceClassification(ElectraForSequenceClassification):
@@ -143,9 +166,9 @@ class SubnetElectraForSequenceClassification(ElectraForSequenceClassification):
     config_class = SubnetElectraConfig
 
     def __init__(self, config: SubnetElectraConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 class SubnetDistilBertForSequenceClassification(DistilBertForSequenceClassification):
@@ -154,9 +177,9 @@ class SubnetDistilBertForSequenceClassification(DistilBertForSequenceClassificat
     config_class = SubnetDistilBertConfig
 
     def __init__(self, config: SubnetDistilBertConfig) -> None:
-        """Build the stock model and narrow its layers."""
+        """Build the stock model and cut it down."""
         super().__init__(config)
-        narrow(self)
+        cut_down(self)
 
 
 SUBNET_CLASSES: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
@@ -176,6 +199,24 @@ def register() -> None:
         AutoModelForSequenceClassification.register(config_class, model_class, exist_ok=True)
         config_class.register_for_auto_class()
         model_class.register_for_auto_class("AutoModelForSequenceClassification")
+
+
+def cut_down(model: PreTrainedModel) -> None:
+    """Narrow a freshly built stock model's layers and let it eliminate word-vectors, in place.
+
+    Raises:
+        ValueError: When the config has not one size per layer, or one larger than the layer.
+    """
+    narrow(model)
+    config = model.config
+    if config.subnet_tokens is not None:
+        eliminate(
+            model,
+            FAMILIES[config.model_type.removeprefix(PREFIX)],
+            amounts=list(config.subnet_tokens),
+            unit=config.subnet_tokens_unit,
+            diagonal=config.subnet_diagonal,
+        )
 
 
 def narrow(model: PreTrainedModel) -> None:

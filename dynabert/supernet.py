@@ -1,7 +1,8 @@
 """The supernet: one transformers model that can be run as any of its sub-networks.
 
 DynaBERT sections 2.1 and 2.2. The linear layers of attention and feed-forward networks are
-elastic, dropped layers are passed over; embeddings, LayerNorms and head are shared by all. The
+elastic, dropped layers are passed over, and with a retention configuration word-vectors are
+eliminated on the way (`elimination`); embeddings, LayerNorms and head are shared by all. The
 state dict keeps its stock keys, so a saved supernet is an ordinary checkpoint of the full model
 plus `supernet.json`. For scoring, timing and export a sub-network is first extracted.
 
@@ -21,6 +22,7 @@ from ..errors import InputError
 from ..storage import read_json, write_json
 from .dropout import PackedDropout
 from .elastic import ElasticLinear
+from .elimination import Kept, chooser, run_layers, significance_in
 from .families import Projections, family_of
 from .shape import EncoderShape
 from .subnet import ElasticSpace, SubnetConfig
@@ -34,11 +36,14 @@ class EncoderOutput:
 
     Attributes:
         logits: [B, C].
-        hidden: The output [B, T, E] of each kept layer, by the layer's index in the full model.
+        hidden: The output of each kept layer by the layer's index in the full model: [B, T, E],
+            or [B, K, E] where K word-vectors are kept.
+        kept: Which these are, by the layer's index; empty where none is eliminated.
     """
 
     logits: Tensor
     hidden: dict[int, Tensor]
+    kept: dict[int, Kept]
 
 
 class Supernet:
@@ -100,7 +105,11 @@ class Supernet:
         previous = self.active_config
         self._activate(config)
         try:
-            yield
+            if config.tokens is None:
+                yield
+            else:
+                with significance_in(self.model, diagonal=False):
+                    yield
         finally:
             self._activate(previous)
 
@@ -115,14 +124,23 @@ class Supernet:
             embeddings: What `embed` returned.
             batch: Its `attention_mask` [B, T] is used.
         """
-        mask = self._family.mask(self.model, embeddings, batch)
         layers = self._family.layer_list(self.model)
-        hidden = {}
+        config = self.active_config
+        hidden, kept = {}, {}
         state = embeddings
-        for index in self.active_config.layers:
-            state = layers[index](state, mask)
-            hidden[index] = state
-        return EncoderOutput(self._family.classify(self.model, state), hidden)
+        if config.tokens is None:
+            mask = self._family.mask(self.model, embeddings, batch)
+            for index in config.layers:
+                state = layers[index](state, mask)
+                hidden[index] = state
+        else:
+            present = batch["attention_mask"]
+            choose = chooser(list(config.tokens.amounts), config.tokens.unit, present)
+            run = [layers[index] for index in config.layers]
+            steps = run_layers(self._family, run, embeddings, present, choose)
+            for index, (state, chosen) in zip(config.layers, steps, strict=True):
+                hidden[index], kept[index] = state, chosen
+        return EncoderOutput(self._family.classify(self.model, state), hidden, kept)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the active sub-network's logits [B, C]."""

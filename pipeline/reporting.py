@@ -73,7 +73,7 @@ def measurement_figures(
     *,
     rounds: Sequence[Round],
     candidates: Sequence[Candidate],
-    configs: Mapping[SubnetConfig, tuple[float, float]],
+    configs: Mapping[SubnetConfig, tuple[float, float, float]],
     predictor: Predictor | None,
     deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
 ) -> list[Figure]:
@@ -83,7 +83,7 @@ def measurement_figures(
         table: The run's own cost table.
         rounds: The rounds behind it.
         candidates: The scored sub-networks, for their labels.
-        configs: The space, with each sub-network's width and depth.
+        configs: The space, with each sub-network's width, depth and tokens multipliers.
         predictor: The latency predictor for the same protocol, None where there is none.
         deployments: Tables that differ from the run's own in runtime and precision alone, itself
             among them, each with what it costs in score.

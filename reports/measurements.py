@@ -222,17 +222,20 @@ def distribution_figure(
 
 
 def heat_map_figure(
-    table: LookupTable, configs: Mapping[SubnetConfig, tuple[float, float]]
+    table: LookupTable, configs: Mapping[SubnetConfig, tuple[float, float, float]]
 ) -> HeatMapFigure:
-    """Gather the speed-ups of a space of widths and depths.
+    """Gather the speed-ups of a space of widths and depths, without elimination of tokens.
 
     Args:
         table: The costs.
-        configs: The sub-networks with their width and depth.
+        configs: The sub-networks with their width, depth and tokens multipliers.
     """
-    widths = tuple(sorted({width for width, _ in configs.values()}, reverse=True))
-    depths = tuple(sorted({depth for _, depth in configs.values()}, reverse=True))
-    by_pair = {pair: table[config].latency for config, pair in configs.items() if config in table}
+    pairs = {
+        config: (width, depth) for config, (width, depth, tokens) in configs.items() if tokens == 1
+    }
+    widths = tuple(sorted({width for width, _ in pairs.values()}, reverse=True))
+    depths = tuple(sorted({depth for _, depth in pairs.values()}, reverse=True))
+    by_pair = {pair: table[config].latency for config, pair in pairs.items() if config in table}
     rows = [[by_pair.get((width, depth)) for width in widths] for depth in depths]
     return HeatMapFigure(
         name="speedups",

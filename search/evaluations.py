@@ -73,7 +73,7 @@ def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list
     """
     evaluations = read_evaluations(path, deployment=table.protocol.deployment)
     candidates = []
-    for config, (width, depth) in space.configs(table.shape).items():
+    for config, (width, depth, tokens) in space.configs(table.shape).items():
         if config.key not in evaluations:
             continue
         if config not in table:
@@ -81,6 +81,8 @@ def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list
                 f"The cost table lacks the sub-network {config.key}: profile the whole space."
             )
         label = f"width {width:g}, depth {depth:g}"
+        if tokens != 1:
+            label += f", tokens {tokens:g}"
         candidates.append(
             Candidate.from_profile(table[config], evaluations[config.key], label=label)
         )

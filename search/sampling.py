@@ -1,8 +1,8 @@
 """How trials choose their sub-networks (Optuna, no torch).
 
-Optuna sees the space as two parameters, a width and a depth. `grid` visits every sub-network once,
-in the order of the space; `nsga2` (Deb et al. 2002) and `tpe` (Bergstra et al. 2011) are Optuna's
-own, for spaces too large for that.
+Optuna sees the space as parameters: a width, a depth and, where tokens are elastic, their share.
+`grid` visits every sub-network once, in the order of the space; `nsga2` (Deb et al. 2002) and
+`tpe` (Bergstra et al. 2011) are Optuna's own, for spaces too large for that.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ POPULATION = 10
 """Sub-networks of one NSGA-II generation, and random trials before TPE begins."""
 
 
-class Pairs:
+class Choices:
     """A space as Optuna sees it.
 
     Attributes:
-        configs: Each sub-network with the width and depth that first give it.
-        distributions: Optuna's two parameters.
+        configs: Each sub-network with the multipliers that first give it.
+        distributions: Optuna's parameters: width and depth, and tokens where there is a choice.
     """
 
     def __init__(self, space: ElasticSpace, shape: EncoderShape) -> None:
@@ -39,11 +39,17 @@ class Pairs:
             "width": CategoricalDistribution(tuple(dict.fromkeys(space.widths))),
             "depth": CategoricalDistribution(tuple(dict.fromkeys(space.depths))),
         }
+        if len(set(space.tokens)) > 1:
+            tokens = CategoricalDistribution(tuple(dict.fromkeys(space.tokens)))
+            self.distributions["tokens"] = tokens
+        self._tokens = space.tokens[0]
         self._shape = shape
 
     def config(self, params: Mapping[str, Any]) -> SubnetConfig:
-        """The sub-network of a trial's parameters; several pairs may round to the same one."""
-        return SubnetConfig.from_multipliers(self._shape, params["width"], params["depth"])
+        """The sub-network of a trial's parameters; several may round to the same one."""
+        return SubnetConfig.from_multipliers(
+            self._shape, params["width"], params["depth"], params.get("tokens", self._tokens)
+        )
 
     def tried(self, study: Study, *states: TrialState) -> dict[SubnetConfig, TrialState]:
         """The sub-networks of a study's trials in some states, with their latest state."""
@@ -61,25 +67,26 @@ class InOrder(BaseSampler):
     One whose trial is still running comes last: another process may be at it, or was killed.
     """
 
-    def __init__(self, pairs: Pairs) -> None:
-        """Take the order of `pairs.configs`."""
-        self._pairs = pairs
+    def __init__(self, choices: Choices) -> None:
+        """Take the order of `choices.configs`."""
+        self._choices = choices
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Name both parameters: they are suggested together."""
-        return self._pairs.distributions
+        """Name all parameters: they are suggested together."""
+        return self._choices.distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Suggest the first sub-network that is not finished and, if there is one, not running."""
-        finished = self._pairs.tried(study, *FINISHED)
-        running = self._pairs.tried(study, TrialState.RUNNING)
-        missing = [config for config in self._pairs.configs if config not in finished]
-        width, depth = self._pairs.configs[min(missing, key=running.__contains__)]
-        return {"width": width, "depth": depth}
+        finished = self._choices.tried(study, *FINISHED)
+        running = self._choices.tried(study, TrialState.RUNNING)
+        missing = [config for config in self._choices.configs if config not in finished]
+        width, depth, tokens = self._choices.configs[min(missing, key=running.__contains__)]
+        asked = {"width": width, "depth": depth, "tokens": tokens}
+        return {name: asked[name] for name in self._choices.distributions}
 
     def sample_independent(
         self,
@@ -88,11 +95,11 @@ class InOrder(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Suggest the same sub-network's width or depth alone."""
+        """Suggest one of the same sub-network's parameters alone."""
         return self.sample_relative(study, trial, {})[param_name]
 
 
-def sampler_for(options: SearchOptions, pairs: Pairs, *, num_finished: int) -> BaseSampler:
+def sampler_for(options: SearchOptions, choices: Choices, *, num_finished: int) -> BaseSampler:
     """The sampler of the next trial.
 
     It is made afresh for each trial from the seed and the trials finished so far, because a
@@ -103,4 +110,4 @@ def sampler_for(options: SearchOptions, pairs: Pairs, *, num_finished: int) -> B
         return NSGAIISampler(population_size=POPULATION, seed=seed)
     if options.sampler == "tpe":
         return TPESampler(n_startup_trials=POPULATION, seed=seed)
-    return InOrder(pairs)
+    return InOrder(choices)

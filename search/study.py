@@ -1,6 +1,6 @@
-"""The search: an Optuna study over a space of width-depth pairs (Optuna, no torch).
+"""The search: an Optuna study over a space of sub-networks (Optuna, no torch).
 
-A trial suggests a width and a depth; its costs are looked up before anything runs. A sub-network
+A trial suggests multipliers; its costs are looked up before anything runs. A sub-network
 over a cost limit is never scored: its trial is *pruned*, with its violations recorded, because
 Optuna would need invented objective values to call it complete. Every other one is scored once on
 the search split, and its trial is complete with the objectives' values; one below a limit on the
@@ -35,7 +35,7 @@ from .front import ParetoFront
 from .journal import open_study, quiet_optuna
 from .options import SearchOptions
 from .quantities import QUANTITIES
-from .sampling import FINISHED, Pairs, sampler_for
+from .sampling import FINISHED, Choices, sampler_for
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def run_study(
     """Search a space, or go on where an earlier call stopped.
 
     Args:
-        space: The width-depth pairs to choose from.
+        space: The sub-networks to choose from.
         table: The costs of every sub-network of the space.
         options: What the search is asked.
         evaluate: Scores a sub-network on the search split.
@@ -82,8 +82,8 @@ def run_study(
         InputError: When the storage or the file is damaged or holds another search, or the table
             lacks a sub-network or a latency.
     """
-    pairs = Pairs(space, table.shape)
-    _check_costs(table, pairs, options)
+    choices = Choices(space, table.shape)
+    _check_costs(table, choices, options)
     scores = _Scores(evaluations, evaluate, table.protocol.deployment)
     with quiet_optuna():
         study = open_study(
@@ -93,10 +93,10 @@ def run_study(
             directions=[QUANTITIES[objective].direction for objective in options.objectives],
         )
         while True:
-            tried = pairs.tried(study, *FINISHED)
+            tried = choices.tried(study, *FINISHED)
             num_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
             done, wanted = (
-                (len(tried), len(pairs.configs))
+                (len(tried), len(choices.configs))
                 if options.sampler == "grid"
                 else (num_finished, options.num_trials)
             )
@@ -104,8 +104,8 @@ def run_study(
                 on_progress(done, wanted)
             if done >= wanted:
                 break
-            study.sampler = sampler_for(options, pairs, num_finished=num_finished)
-            _run_trial(study, pairs, table=table, scores=scores, options=options)
+            study.sampler = sampler_for(options, choices, num_finished=num_finished)
+            _run_trial(study, choices, table=table, scores=scores, options=options)
     for config, state in tried.items():
         if state == TrialState.COMPLETE:
             scores(config)
@@ -151,11 +151,11 @@ class _Scores:
 
 
 def _run_trial(
-    study: Study, pairs: Pairs, *, table: LookupTable, scores: _Scores, options: SearchOptions
+    study: Study, choices: Choices, *, table: LookupTable, scores: _Scores, options: SearchOptions
 ) -> None:
-    trial = study.ask(fixed_distributions=pairs.distributions)
+    trial = study.ask(fixed_distributions=choices.distributions)
     try:
-        profile = table[pairs.config(trial.params)]
+        profile = table[choices.config(trial.params)]
         trial.set_user_attr("key", profile.config.key)
         costs = judged_values(
             num_params=profile.num_params, num_flops=profile.flops, latency=profile.latency
@@ -181,9 +181,9 @@ def _run_trial(
         raise
 
 
-def _check_costs(table: LookupTable, pairs: Pairs, options: SearchOptions) -> None:
+def _check_costs(table: LookupTable, choices: Choices, options: SearchOptions) -> None:
     used = {*options.objectives, *(entry.quantity for entry in options.constraints)}
-    for config in pairs.configs:
+    for config in choices.configs:
         if config not in table:
             raise InputError(
                 f"The cost table lacks the sub-network {config.key}: profile the whole space."

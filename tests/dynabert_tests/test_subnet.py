@@ -87,12 +87,12 @@ def test_the_grid_holds_the_twelve_pairs_of_the_paper_full_model_first():
     configs = grid(shape())
     assert len(configs) == 12
     assert next(iter(configs)) == SubnetConfig.full(shape())
-    assert list(configs.values())[:2] == [(1.0, 1.0), (0.75, 1.0)]
+    assert list(configs.values())[:2] == [(1.0, 1.0, 1.0), (0.75, 1.0, 1.0)]
 
 
 def test_pairs_that_round_to_one_network_appear_once():
     configs = grid(shape(num_layers=1, num_heads=2, ffn_size=8), widths=(1.0, 0.5, 0.45))
-    assert list(configs.values()) == [(1.0, 1.0), (0.5, 1.0)]
+    assert list(configs.values()) == [(1.0, 1.0, 1.0), (0.5, 1.0, 1.0)]
 
 
 @pytest.mark.parametrize(
