@@ -1,18 +1,32 @@
-"""Energy, where the machine counts it: the RAPL counters of processors, as Linux shows them.
+"""Energy, where the machine counts it: RAPL of processors, NVML of NVIDIA GPUs.
 
-RAPL's package domains count microjoules up to a maximum and then begin again. Virtual machines
-seldom expose it; what is not exposed is left out, never estimated.
+RAPL's package domains, as Linux shows them, count microjoules up to a maximum and then begin
+again. NVML, the driver's library, counts millijoules of the whole board since the driver was
+loaded, on GPUs from Volta on. Virtual machines seldom expose either; what is not exposed is left
+out, never estimated.
 """
 
+import ctypes
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 POWERCAP = Path("/sys/class/powercap")
+NVML = "libnvidia-ml.so.1"
 _J_PER_UJ = 1e-6
+_J_PER_MJ = 1e-3
+
+
+class EnergyCounter(Protocol):
+    """Counts the energy that a device has used."""
+
+    def joules(self) -> float:
+        """Joules since some fixed moment, of everything that was asked of the device before."""
+        ...
 
 
 @dataclass(slots=True)
-class EnergyCounter:
+class RaplCounter:
     """The summed energy of all processor packages since the counter was made.
 
     Attributes:
@@ -37,25 +51,80 @@ class EnergyCounter:
         return self._total_uj * _J_PER_UJ
 
 
+@dataclass(frozen=True, slots=True)
+class NvmlCounter:
+    """The energy of one GPU's board.
+
+    Attributes:
+        library: NVML, initialised.
+        handle: NVML's handle of the GPU.
+        device: Its name in torch.
+    """
+
+    library: Any
+    handle: ctypes.c_void_p
+    device: str
+
+    def joules(self) -> float:
+        """Joules so far, after the GPU has done what it was asked.
+
+        Raises:
+            OSError: When the GPU does not count its energy.
+        """
+        import torch
+
+        torch.cuda.synchronize(self.device)
+        energy_mj = ctypes.c_ulonglong()
+        status = self.library.nvmlDeviceGetTotalEnergyConsumption(
+            self.handle, ctypes.byref(energy_mj)
+        )
+        if status:
+            raise OSError(f"NVML's error {status}: no energy counter")
+        return energy_mj.value * _J_PER_MJ
+
+
 def energy_counter(device: str, *, powercap: Path = POWERCAP) -> EnergyCounter | None:
     """A counter of the energy that a device uses, None where it is not exposed.
 
     Args:
-        device: "cpu"; other devices have no counter here.
+        device: "cpu", "cuda" or "cuda:<index>".
         powercap: Where Linux shows RAPL's domains.
     """
-    if device != "cpu":
+    return _rapl_counter(powercap) if device == "cpu" else _nvml_counter(device)
+
+
+def _rapl_counter(powercap: Path) -> RaplCounter | None:
+    packages = (path for path in powercap.glob("intel-rapl:*") if path.name.count(":") == 1)
+    domains = tuple(domain for domain in sorted(packages) if _is_readable(domain))
+    return RaplCounter(domains) if domains else None
+
+
+def _nvml_counter(device: str) -> NvmlCounter | None:
+    import torch
+
+    if not torch.cuda.is_available():
         return None
-    domains = []
-    for domain in sorted(powercap.glob("intel-rapl:*")):
-        is_package = domain.name.count(":") == 1
-        try:
-            _read(domain / "energy_uj"), _read(domain / "max_energy_range_uj")
-        except (OSError, ValueError):
-            continue
-        if is_package:
-            domains.append(domain)
-    return EnergyCounter(tuple(domains)) if domains else None
+    # The number of a GPU is torch's own, which may see only some of them; the UUID is anyone's.
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
+    handle = ctypes.c_void_p()
+    try:
+        library = ctypes.CDLL(NVML)
+        if library.nvmlInit_v2() or library.nvmlDeviceGetHandleByUUID(uuid, ctypes.byref(handle)):
+            return None
+        counter = NvmlCounter(library, handle, device)
+        counter.joules()
+    except OSError:
+        return None
+    return counter
+
+
+def _is_readable(domain: Path) -> bool:
+    try:
+        for name in ("energy_uj", "max_energy_range_uj"):
+            _read(domain / name)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _read(path: Path) -> int:

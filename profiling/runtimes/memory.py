@@ -22,6 +22,8 @@ def peak_memory_bytes(
 ) -> int:
     """Peak memory of a fresh process that loads a network and runs it.
 
+    A compiled network is compiled by that process, so its compiler counts.
+
     Args:
         folder: What `artefact.write` wrote.
         threads: Threads of one operator.
@@ -52,12 +54,10 @@ def peak_memory_bytes(
 def _peak_bytes(job: dict[str, object]) -> int:
     device, threads = str(job["device"]), int(str(job["threads"]))
     runner = load(Path(str(job["folder"])), threads=threads, device=device)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
     ones = np.ones((int(str(job["batch_size"])), int(str(job["seq_len"]))), dtype=np.int64)
     for _ in range(NUM_RUNS):
         runner.logits({"input_ids": ones, "attention_mask": ones})
+    torch = sys.modules.get("torch")
     if torch is not None and device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
     return _peak_resident_bytes()

@@ -2,7 +2,10 @@
 
 int8 is ONNX Runtime's own dynamic quantisation: 8-bit weights with one scale per column,
 activations quantised as they come. It needs no calibration, and what stays between the matrix
-products is float32. The module imports neither torch nor transformers.
+products is float32. Static quantisation, calibrated with 256 examples, was worse both ways: on a
+MiniLM of 6 layers (SST-2) the mean error of a logit is 0.15 (1.3 when all operators are quantised)
+against 0.043, and a run takes 1.25 times as long. The module imports neither torch nor
+transformers.
 """
 
 import importlib
@@ -31,6 +34,8 @@ class OnnxRuntimeRunner:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+        # Threads that wait actively after a run would slow down the next network of a round.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._names = [entry.name for entry in self._session.get_inputs()]
 

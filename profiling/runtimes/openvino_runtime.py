@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, in float32, bfloat16 or statically quantised int8.
 
 On processors with bfloat16 units OpenVINO takes that format by itself; here fp32 means float32.
+For bf16 the weights lie on disk in 16 bits, as float16, and are turned into bfloat16 on loading.
 int8 is the post-training quantisation of NNCF, OpenVINO's own tool, calibrated with real text;
 what stays between the quantised products is float32. The module imports neither torch nor
 transformers, but NNCF, which only quantising needs, does.
@@ -49,10 +50,13 @@ class OpenVinoRunner:
         self._names = [entry.get_any_name() for entry in self._compiled.inputs]
 
     def bind(self, batch: Batch) -> Callable[[], object]:
-        """Give a request the inputs without copying them."""
+        """Copy the inputs into tensors of a request's own; running it copies nothing.
+
+        A tensor that shared the array's memory would not keep it alive.
+        """
         request = self._compiled.create_infer_request()
         for name, entry in completed(batch, self._names).items():
-            request.set_tensor(name, self._openvino.Tensor(entry, shared_memory=True))
+            request.set_tensor(name, self._openvino.Tensor(entry))
         return request.infer  # type: ignore[no-any-return]
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
@@ -61,10 +65,16 @@ class OpenVinoRunner:
         return np.array(found, dtype=np.float32)
 
 
-def convert(exact: Path, path: Path) -> None:
-    """Write a float32 ONNX file in OpenVINO's own format."""
+def convert(exact: Path, path: Path, *, half_size: bool) -> None:
+    """Write a float32 ONNX file in OpenVINO's own format.
+
+    Args:
+        exact: The ONNX file.
+        path: The `.xml` file; the weights go into a `.bin` beside it.
+        half_size: Keep weights as float16, the only 16-bit format that OpenVINO writes.
+    """
     openvino = importlib.import_module("openvino")
-    openvino.save_model(openvino.convert_model(exact), path, compress_to_fp16=False)
+    openvino.save_model(openvino.convert_model(exact), path, compress_to_fp16=half_size)
 
 
 def quantise(exact: Path, path: Path, *, calibration: Sequence[Batch]) -> None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from ..inputs import Batch
 
+FP32_TOLERANCE = 1e-4
+"""Largest difference of a logit in float32, times the largest logit where that exceeds 1."""
+
 
 class Runner(Protocol):
     """A network as its runtime has loaded it."""
@@ -29,3 +32,8 @@ def completed(batch: Batch, names: list[str]) -> dict[str, NDArray[np.int64]]:
     """The entries that a graph takes, in its order, with zeros where the batch has none."""
     zeros = np.zeros_like(batch["input_ids"])
     return {name: np.ascontiguousarray(batch.get(name, zeros)) for name in names}
+
+
+def allowed_difference(expected: NDArray[np.float32]) -> float:
+    """How far float32 logits may be from the expected ones."""
+    return FP32_TOLERANCE * max(1.0, float(np.abs(expected).max()))

@@ -1,9 +1,14 @@
 """Torch as a runtime: eager or compiled, in float32, bfloat16 or dynamically quantised int8.
 
-bfloat16 holds weights and activations in that format. int8 is torch's own dynamic quantisation of
-the linear layers: weights of 8 bits with one scale per matrix, activations quantised as they come.
-Its weights are kept as plain int8 tensors, since nothing is pickled here. Compiling is done at the
-first run of each input size.
+bfloat16 holds weights and activations in that format. int8 runs the linear layers by torch's own
+dynamic quantisation: 8-bit weights with one scale per output, activations quantised as they come;
+everything else stays float32. The int8 weights are kept as plain tensors, so that nothing is
+pickled and the size on disk is that of what runs. Compiling is done when inputs are bound, for
+their size alone.
+
+One scale per output and, where the processor allows it, the full range of activations: on a
+MiniLM of 6 layers (SST-2) the mean error of a logit is 0.044 so, 0.082 with torch's default range
+and 0.141 with its default of one scale per matrix; the speed is the same.
 """
 
 import copy
@@ -11,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +29,33 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from ...dynabert.modeling_subnet import register
 from ..inputs import Batch
+from .runner import allowed_difference
 
 register()
 
 WEIGHTS = "model.safetensors"
-_INT8, _SCALE = ".weight_int8", ".weight_scale"
+_INT8, _SCALES = ".weight_int8", ".weight_scales"
+_LARGEST_INT8 = 127
+_MOST_SIZES = 100_000
+"""No limit on compiled sizes: torch would run what exceeds its own limit uncompiled."""
 
 
 class TorchRunner:
-    """A torch model, compiled or not."""
+    """A torch model as it is."""
 
-    def __init__(self, model: Callable[..., Any], device: str) -> None:
+    def __init__(self, model: nn.Module, *, device: str, threads: int) -> None:
         """Keep a model that lies on the device and is in evaluation mode."""
-        self._model = model
+        self._model: Callable[..., Any] = model
         self._device = torch.device(device)
+        self._threads = threads
 
     def bind(self, batch: Batch) -> Callable[[], object]:
-        """Prepare the inputs on the device."""
+        """Prepare the inputs on the device; the caller sets threads and inference mode."""
         return partial(self._model, **self._tensors(batch))
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
         """The logits [B, C] of a batch."""
-        with torch.inference_mode():
+        with _threads(self._threads), torch.inference_mode():
             logits: Tensor = self._model(**self._tensors(batch)).logits
         return logits.float().cpu().numpy()
 
@@ -53,59 +64,90 @@ class TorchRunner:
 
 
 class CompiledRunner(TorchRunner):
-    """A torch model that is compiled for each input size; binding compiles."""
+    """A torch model that is compiled for each input size, when it is bound or asked."""
 
-    def __init__(self, model: nn.Module, device: str) -> None:
-        """Prepare compilation, which happens later."""
-        with _quiet_compiler():
-            super().__init__(torch.compile(model, dynamic=False), device)
+    def __init__(self, model: nn.Module, *, device: str, threads: int) -> None:
+        """Prepare compilation, apart from that of all other models."""
+        super().__init__(model, device=device, threads=threads)
+        self._eager = TorchRunner(model, device=device, threads=threads)
+        self._is_exact = next(model.parameters()).dtype == torch.float32
+        with _compiling():
+            self._model = torch.compile(  # type: ignore[call-overload]  # its types lack two
+                model, dynamic=False, recompile_limit=_MOST_SIZES, isolate_recompiles=True
+            )
 
     def bind(self, batch: Batch) -> Callable[[], object]:
-        """Prepare the inputs on the device and compile for their size."""
-        run = super().bind(batch)
-        with _quiet_compiler(), torch.inference_mode():
-            run()
-        return run
+        """Prepare the inputs on the device, compile for their size and compare the logits.
+
+        Raises:
+            RuntimeError: When the float32 logits are not those of the eager model.
+        """
+        found, expected = self.logits(batch), self._eager.logits(batch)
+        difference = float(np.abs(found - expected).max())
+        if self._is_exact and difference > allowed_difference(expected):
+            raise RuntimeError(f"the compiled network's logits differ by {difference:.2g}")
+        return super().bind(batch)
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
         """The logits [B, C] of a batch; compiles for a new size."""
-        with _quiet_compiler():
+        with _compiling():
             return super().logits(batch)
+
+
+class Int8Linear(nn.Module):
+    """A linear layer with 8-bit weights, whose inputs are quantised as they come."""
+
+    def __init__(self, weight: Tensor, *, scales: Tensor, bias: Tensor) -> None:
+        """Pack the weights as the processor's kernel wants them.
+
+        Args:
+            weight: int8 [outputs, inputs].
+            scales: What one step of each row is worth, float32 [outputs].
+            bias: float32 [outputs].
+        """
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
+            quantised = torch._make_per_channel_quantized_tensor(
+                weight, scales, torch.zeros(len(scales), dtype=torch.int64), 0
+            )
+        self._packed = torch.ops.quantized.linear_prepack(quantised, bias)
+        self._has_full_range = _accumulates_32_bits()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map [..., inputs] to [..., outputs], both float32."""
+        outputs: Tensor = torch.ops.quantized.linear_dynamic(
+            inputs, self._packed, reduce_range=not self._has_full_range
+        )
+        return outputs
 
 
 def write(model: PreTrainedModel, precision: str, folder: Path) -> None:
     """Write a network's config and weights in the precision's format into an existing folder."""
-    if precision == "fp32":
+    if precision == "int8":
+        model.config.save_pretrained(folder)
+        save_file(_int8_tensors(model), folder / WEIGHTS)
+    elif precision == "bf16":
+        copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
+    else:
         model.save_pretrained(folder)
-        return
-    duplicate = copy.deepcopy(model)
-    if precision == "bf16":
-        duplicate.to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
-        return
-    duplicate.config.save_pretrained(folder)
-    quantised = _quantised(duplicate)
-    tensors = {name: parameter.detach() for name, parameter in quantised.named_parameters()}
-    for name, linear in _quantised_linears(quantised):
-        weight = linear.weight()
-        tensors[f"{name}{_INT8}"] = weight.int_repr()
-        tensors[f"{name}{_SCALE}"] = torch.tensor(weight.q_scale(), dtype=torch.float64)
-        tensors[f"{name}.bias"] = linear.bias().detach()
-    save_file({name: t.contiguous() for name, t in tensors.items()}, folder / WEIGHTS)
 
 
-def load_eager(folder: Path, *, precision: str, device: str) -> TorchRunner:
+def load_eager(folder: Path, *, precision: str, device: str, threads: int) -> TorchRunner:
     """Load what `write` wrote."""
-    return TorchRunner(_model(folder, precision=precision, device=device), device)
+    model = _model(folder, precision=precision, device=device)
+    return TorchRunner(model, device=device, threads=threads)
 
 
-def load_compiled(folder: Path, *, precision: str, device: str) -> "CompiledRunner":
+def load_compiled(folder: Path, *, precision: str, device: str, threads: int) -> CompiledRunner:
     """Load what `write` wrote, to be compiled for each input size."""
-    return CompiledRunner(_model(folder, precision=precision, device=device), device)
+    model = _model(folder, precision=precision, device=device)
+    return CompiledRunner(model, device=device, threads=threads)
 
 
 def _model(folder: Path, *, precision: str, device: str) -> PreTrainedModel:
     if precision == "int8":
-        return _load_int8(folder)
+        return _int8_model(folder)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=dtype
@@ -114,53 +156,65 @@ def _model(folder: Path, *, precision: str, device: str) -> PreTrainedModel:
     return model
 
 
-def _load_int8(folder: Path) -> PreTrainedModel:
-    tensors = load_file(folder / WEIGHTS)
+def _int8_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Every tensor of a model by name, the linear layers' weights as int8 with their scales."""
+    tensors = dict(chain(model.named_parameters(), model.named_buffers()))
+    for name, _ in _linears(model):
+        weight = tensors.pop(f"{name}.weight").detach().float()
+        smallest = torch.finfo(torch.float32).eps
+        scales = (weight.abs().amax(dim=1) / _LARGEST_INT8).clamp_min(smallest)
+        tensors[f"{name}{_INT8}"] = (weight / scales[:, None]).round().to(torch.int8)
+        tensors[f"{name}{_SCALES}"] = scales
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _int8_model(folder: Path) -> PreTrainedModel:
+    """Build the network from its int8 tensors, without ever holding the float32 weights."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    model = _quantised(AutoModelForSequenceClassification.from_config(config).eval())
-    for name, linear in _quantised_linears(model):
-        with _quiet_quantisation():
-            weight = torch._make_per_tensor_quantized_tensor(
-                tensors.pop(f"{name}{_INT8}"), tensors.pop(f"{name}{_SCALE}").item(), 0
-            )
-            linear.set_weight_bias(weight, tensors.pop(f"{name}.bias"))
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            parameters[name].copy_(tensor)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    tensors = load_file(folder / WEIGHTS)
+    for name, _ in list(_linears(model)):
+        weight, scales, bias = (tensors.pop(f"{name}{part}") for part in (_INT8, _SCALES, ".bias"))
+        model.set_submodule(name, Int8Linear(weight, scales=scales, bias=bias))
+    for name, tensor in tensors.items():
+        owner, _, attribute = name.rpartition(".")
+        module = model.get_submodule(owner)
+        is_parameter = attribute in dict(module.named_parameters(recurse=False))
+        value = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
+        setattr(module, attribute, value)
+    model.eval()
     return model
 
 
-def _quantised(model: PreTrainedModel) -> PreTrainedModel:
-    with _quiet_quantisation():
-        quantised: PreTrainedModel = torch.ao.quantization.quantize_dynamic(
-            model, {nn.Linear}, dtype=torch.qint8
-        )
-    return quantised
-
-
-def _quantised_linears(
-    model: nn.Module,
-) -> Iterator[tuple[str, "torch.ao.nn.quantized.dynamic.Linear"]]:
+def _linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
     for name, module in model.named_modules():
-        if isinstance(module, torch.ao.nn.quantized.dynamic.Linear):
+        if isinstance(module, nn.Linear):
             yield name, module
 
 
+def _accumulates_32_bits() -> bool:
+    """Whether products of 8-bit numbers are summed without the overflow that 16 bits risk."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+
+
 @contextmanager
-def _quiet_compiler() -> Iterator[None]:
-    """Hold back what the compiler says about torch's own use of deprecated parts."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
         yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
-def _quiet_quantisation() -> Iterator[None]:
-    """Hold back that torch will move its quantisation to another package."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "torch.ao.quantization is deprecated", DeprecationWarning
-        )
-        warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
+def _compiling() -> Iterator[None]:
+    """Compile as often as asked, and hold back torch's warnings of its own deprecated parts."""
+    with (
+        warnings.catch_warnings(),
+        torch._dynamo.config.patch(accumulated_recompile_limit=_MOST_SIZES),
+    ):
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
         yield

@@ -1,16 +1,22 @@
 """Every deployment of every family computes what the dense network computes."""
 
 import json
+import resource
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from transformers import PreTrainedModel
 
-from paretobert.dynabert.export import ExportError
+from paretobert.dynabert import export
+from paretobert.dynabert.export import ExportError, write_onnx
 from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
@@ -18,7 +24,7 @@ from paretobert.errors import InputError
 from paretobert.profiling.deployed import bound_run
 from paretobert.profiling.inputs import Batch
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.runtimes import artefact, deployment
+from paretobert.profiling.runtimes import artefact, deployment, runner, torch_runtime
 from paretobert.profiling.runtimes.deployment import SUPPORTED, Deployment
 from paretobert.profiling.runtimes.memory import peak_memory_bytes
 
@@ -36,7 +42,8 @@ PACKAGES = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino
 def batch(num_sequences: int = 3, seq_len: int = 9) -> Batch:
     generator = np.random.default_rng(0)
     ids = generator.integers(5, 50, size=(num_sequences, seq_len), dtype=np.int64)
-    mask = (np.arange(seq_len) < np.array([[seq_len], [4], [7]])[:num_sequences]).astype(np.int64)
+    lengths = np.array([[seq_len], [4], [7]])[:num_sequences]
+    mask = (np.arange(seq_len) < lengths).astype(np.int64)
     return {"input_ids": np.where(mask, ids, 0), "attention_mask": mask}
 
 
@@ -55,44 +62,128 @@ def needs(wanted: Deployment) -> None:
             pytest.skip("this processor has no bfloat16 units")
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Deployment], Path]:
+    """Writes the narrow network once for each deployment, by one ONNX export."""
+    root = tmp_path_factory.mktemp("deployed")
+    exact = root / "exact.onnx"
+
+    def export_once(model: PreTrainedModel, example: export.Batch, path: Path) -> None:
+        if not exact.exists():
+            write_onnx(model, example, exact)
+        shutil.copy(exact, path)
+
+    def write(wanted: Deployment) -> Path:
+        needs(wanted)
+        folder = root / wanted.slug
+        if not folder.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(export, "write_onnx", export_once)
+                artefact.write(narrow(), wanted, folder, calibration=[batch()])
+        return folder
+
+    return write
+
+
+Written = Callable[[Deployment], Path]
+
+
+@pytest.fixture
+def compile_only_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the generation of code, which takes seconds for each network."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
 @pytest.mark.parametrize("wanted", ON_CPU, ids=lambda entry: entry.slug)
-def test_logits_are_the_networks(wanted: Deployment, tmp_path: Path) -> None:
-    needs(wanted)
-    model, inputs = narrow(), batch()
-    artefact.write(model, wanted, tmp_path / "net", calibration=[inputs])
-    runner = artefact.load(tmp_path / "net", threads=1)
+def test_logits_are_the_networks(wanted: Deployment, written: Written) -> None:
+    inputs = batch()
+    folder = written(wanted)
+    loaded = artefact.load(folder, threads=1)
     with torch.inference_mode():
-        expected = model(**{name: torch.from_numpy(entry) for name, entry in inputs.items()})
+        expected = narrow()(**{name: torch.from_numpy(entry) for name, entry in inputs.items()})
     tolerance = {"fp32": 1e-4, "bf16": 0.02, "int8": 0.2}[wanted.precision]
-    found = runner.logits(inputs)
+    found = loaded.logits(inputs)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected.logits.numpy(), atol=tolerance)
-    runner.bind(inputs)()
-    record = json.loads((tmp_path / "net" / "deployment.json").read_text())
+    loaded.bind(inputs)()
+    record = json.loads((folder / "deployment.json").read_text())
     assert (record["runtime"], record["precision"]) == (wanted.runtime, wanted.precision)
     assert record["logit_difference"] < tolerance
 
 
-@pytest.mark.parametrize("runtime", ["eager", "onnxruntime"])
-def test_every_family_deploys(runtime: str, family: str, tmp_path: Path) -> None:
-    wanted = Deployment(runtime, "int8")
-    needs(wanted)
-    artefact.write(narrow(family), wanted, tmp_path / "net")
-    logits = artefact.load(tmp_path / "net", threads=1).logits(batch())
-    assert logits.shape == (3, 3)
-    assert np.isfinite(logits).all()
+def test_every_family_is_quantised(family: str, tmp_path: Path) -> None:
+    inputs, model = batch(), narrow(family)
+    artefact.write(model, Deployment("eager", "int8"), tmp_path / "net")
+    found = artefact.load(tmp_path / "net", threads=1).logits(inputs)
+    with torch.inference_mode():
+        expected = model(**{name: torch.from_numpy(entry) for name, entry in inputs.items()})
+    np.testing.assert_allclose(found, expected.logits.numpy(), atol=0.02)
 
 
-def test_token_types_count(tmp_path: Path) -> None:
-    needs(Deployment("onnxruntime"))
-    artefact.write(narrow(), Deployment("onnxruntime"), tmp_path / "net")
-    runner = artefact.load(tmp_path / "net", threads=1)
+def test_int8_products_are_close() -> None:
+    torch.manual_seed(0)
+    rows, weight, bias = torch.randn(5, 64), torch.randn(7, 64), torch.randn(7)
+    scales = weight.abs().amax(dim=1) / 127
+    layer = torch_runtime.Int8Linear(
+        (weight / scales[:, None]).round().to(torch.int8), scales=scales, bias=bias
+    )
+    torch.testing.assert_close(layer(rows), rows @ weight.T + bias, atol=0.3, rtol=0)
+
+
+def test_token_types_count(written: Written) -> None:
+    loaded = artefact.load(written(Deployment("onnxruntime")), threads=1)
     plain = batch()
     zeros = np.zeros_like(plain["input_ids"])
     np.testing.assert_array_equal(
-        runner.logits(plain), runner.logits({**plain, "token_type_ids": zeros})
+        loaded.logits(plain), loaded.logits({**plain, "token_type_ids": zeros})
     )
-    assert (runner.logits(plain) != runner.logits({**plain, "token_type_ids": zeros + 1})).any()
+    assert (loaded.logits(plain) != loaded.logits({**plain, "token_type_ids": zeros + 1})).any()
+
+
+def test_bound_inputs_outlive_the_callers(written: Written) -> None:
+    loaded = artefact.load(written(Deployment("openvino")), threads=1)
+    inputs = {name: entry.copy() for name, entry in batch().items()}
+    expected = loaded.logits(inputs)
+    run = loaded.bind(inputs)
+    for entry in inputs.values():
+        entry[:] = 1
+    np.testing.assert_array_equal(run()["logits"], expected)
+
+
+@pytest.mark.usefixtures("compile_only_traces")
+def test_no_compiled_network_falls_back_to_eager() -> None:
+    """Torch limits all networks together, and would leave what comes later uncompiled."""
+    before = counters["stats"]["unique_graphs"]
+    with torch._dynamo.config.patch(recompile_limit=1, accumulated_recompile_limit=2):
+        for neurons in (8, 16, 24):
+            model = tiny_model(num_hidden_layers=1, intermediate_size=neurons)
+            loaded = torch_runtime.CompiledRunner(model, device="cpu", threads=1)
+            for seq_len in (9, 10):
+                loaded.bind(batch(1, seq_len))
+    assert counters["stats"]["unique_graphs"] - before == 6
+
+
+@pytest.mark.usefixtures("compile_only_traces")
+def test_a_miscompiled_network_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = torch_runtime.CompiledRunner(tiny_model(), device="cpu", threads=1)
+    monkeypatch.setattr(torch_runtime, "allowed_difference", lambda expected: -1.0)
+    with pytest.raises(RuntimeError, match="the compiled network's logits differ by"):
+        loaded.bind(batch())
+
+
+def test_bf16_overflow_is_noticed(tmp_path: Path) -> None:
+    model = narrow()
+    torch.nn.init.constant_(model.classifier.bias, 3.4e38)
+    with pytest.raises(ExportError, match="eager bf16 computes logits that differ by inf"):
+        artefact.write(model, Deployment("eager", "bf16"), tmp_path / "net")
+
+
+def test_bf16_needs_a_processor(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(Deployment("openvino", "bf16"))
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *names: ["FP32", "INT8"])
+    with pytest.raises(InputError, match="needs a processor with bfloat16 units"):
+        artefact.load(folder, threads=1)
 
 
 def test_int8_is_a_quarter_of_fp32(tmp_path: Path) -> None:
@@ -104,6 +195,15 @@ def test_int8_is_a_quarter_of_fp32(tmp_path: Path) -> None:
     )
     assert 0.49 * fp32 < bf16 < 0.55 * fp32
     assert 0.24 * fp32 < int8 < 0.35 * fp32
+
+
+def test_openvino_keeps_fewer_bits(written: Written) -> None:
+    fp32, bf16, int8 = (
+        (written(Deployment("openvino", precision)) / "model.bin").stat().st_size
+        for precision in ("fp32", "bf16", "int8")
+    )
+    assert bf16 < 0.6 * fp32
+    assert int8 < bf16
 
 
 def test_a_run_covers_all_batches(tmp_path: Path) -> None:
@@ -124,20 +224,19 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_logits_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artefact, "FP32_TOLERANCE", -1.0)
+    monkeypatch.setattr(runner, "FP32_TOLERANCE", -1.0)
     with pytest.raises(ExportError, match=r"eager fp32 computes logits that differ by .* torch's"):
         artefact.write(narrow(), Deployment(), tmp_path / "net")
     assert not (tmp_path / "net").exists()
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_loading_needs_no_torch(runtime: str, tmp_path: Path) -> None:
-    needs(Deployment(runtime))
-    artefact.write(narrow(), Deployment(runtime), tmp_path / "net")
+def test_loading_needs_no_torch(runtime: str, written: Written) -> None:
+    folder = written(Deployment(runtime))
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
         "from paretobert.profiling.runtimes.artefact import load\n"
-        f"runner = load(Path({str(tmp_path / 'net')!r}), threads=1)\n"
+        f"runner = load(Path({str(folder)!r}), threads=1)\n"
         "ones = np.ones((1, 4), dtype=np.int64)\n"
         "runner.bind({'input_ids': ones, 'attention_mask': ones})()\n"
         "sys.exit(str({'torch', 'transformers'} & set(sys.modules) or ''))\n"
@@ -146,16 +245,16 @@ def test_loading_needs_no_torch(runtime: str, tmp_path: Path) -> None:
     assert done.stderr.strip() == ""
 
 
-def test_memory_of_a_fresh_process(tmp_path: Path) -> None:
-    """The child's peak is its own: a large array here does not count."""
-    artefact.write(narrow(), Deployment(), tmp_path / "net")
-    ballast = np.ones(300_000_000, dtype=np.uint8)
+def test_memory_of_a_fresh_process(written: Written) -> None:
+    """The child's peak is its own: what this process has loaded does not count."""
+    folder = written(Deployment("onnxruntime"))
     small, large = (
-        peak_memory_bytes(tmp_path / "net", threads=1, device="cpu", batch_size=size, seq_len=30)
-        for size in (1, 4000)
+        peak_memory_bytes(folder, threads=1, device="cpu", batch_size=size, seq_len=30)
+        for size in (1, 2000)
     )
-    assert 10**8 < small < large
-    assert ballast[-1] == 1
+    assert 10**7 < small < large
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert small < ours / 2
 
 
 def test_a_failing_process_is_reported(tmp_path: Path) -> None:
