@@ -67,7 +67,10 @@ def naive_gradients(
         distillation.distillation_loss(
             logits=(output.logits, target.logits),
             embeddings=(embeddings, target_embeddings),
-            hidden=[(state, target.hidden[i]) for i, state in output.hidden.items()],
+            hidden=[
+                (state, target.hidden[i], batch["attention_mask"])
+                for i, state in output.hidden.items()
+            ],
             mask=batch["attention_mask"],
             weights=weights,
         ).backward()

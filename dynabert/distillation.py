@@ -67,7 +67,7 @@ def distillation_loss(
     *,
     logits: tuple[Tensor, Tensor],
     embeddings: tuple[Tensor, Tensor],
-    hidden: Sequence[tuple[Tensor, Tensor]],
+    hidden: Sequence[tuple[Tensor, Tensor, Tensor]],
     mask: Tensor,
     weights: LossWeights,
 ) -> Tensor:
@@ -76,9 +76,10 @@ def distillation_loss(
     Args:
         logits: Two of [B, C].
         embeddings: Two of [B, T, E].
-        hidden: For each layer that the student keeps, two of [B, T, E].
+        hidden: For each layer that the student keeps, two of [B, K, E] and their mask [B, K]:
+            the word-vectors that the student keeps there.
         mask: [B, T], 1 at tokens and 0 at padding.
         weights: (l1, l2).
     """
-    states = sum((hidden_loss(*pair, mask) for pair in hidden), hidden_loss(*embeddings, mask))
+    states = sum((hidden_loss(*entry) for entry in hidden), hidden_loss(*embeddings, mask))
     return weights.logits * logit_loss(*logits) + weights.hidden * states

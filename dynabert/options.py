@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from ..errors import InputError
-from .subnet import DEPTHS, WIDTHS
+from .subnet import DEPTHS, TOKENS, WIDTHS
 
 Recipe = Literal["paper", "sandwich"]
 RECIPES: tuple[Recipe, ...] = ("paper", "sandwich")
@@ -27,10 +27,13 @@ class TrainingOptions:
         sandwich_random: Random sub-networks per step of the sandwich recipe.
         widths: Width multipliers.
         depths: Depth multipliers.
+        tokens: Token multipliers; below 1 word-vectors are eliminated on the way through the
+            layers, down to that share of the text.
         teacher_epochs: Stage 0, fine-tuning of the full model; 0 when the checkpoint given is
             already fine-tuned and serves as the teacher.
         width_epochs: Stage 1, adaptive width.
         depth_epochs: Stage 2, adaptive width and depth.
+        token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         learning_rate: Peak learning rate of every stage, decayed linearly to 0.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
@@ -47,9 +50,11 @@ class TrainingOptions:
     sandwich_random: int = 2
     widths: tuple[float, ...] = WIDTHS
     depths: tuple[float, ...] = DEPTHS
+    tokens: tuple[float, ...] = TOKENS
     teacher_epochs: int = 3
     width_epochs: int = 3
     depth_epochs: int = 3
+    token_epochs: int = 0
     final_epochs: int = 0
     learning_rate: float = 2e-5
     teacher_learning_rate: float | None = None
@@ -73,12 +78,17 @@ class TrainingOptions:
             raise InputError(
                 f"The precision {self.precision!r} is not one of {', '.join(PRECISIONS)}."
             )
-        for name in ("widths", "depths"):
+        for name in ("widths", "depths", "tokens"):
             multipliers = getattr(self, name)
             if not multipliers or not all(0 < multiplier <= 1 for multiplier in multipliers):
                 raise InputError(f"The {name} {multipliers} must be multipliers in (0, 1].")
             if 1.0 not in multipliers:
                 raise InputError(f"The {name} {multipliers} lack 1, the full model.")
+        if (self.token_epochs > 0) != (min(self.tokens) < 1):
+            raise InputError(
+                f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "
+                "multipliers below 1 and epochs, or neither."
+            )
         for name in ("batch_size", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
@@ -87,6 +97,7 @@ class TrainingOptions:
             "teacher_epochs",
             "width_epochs",
             "depth_epochs",
+            "token_epochs",
             "final_epochs",
             "weight_decay",
         ):
@@ -101,10 +112,12 @@ class TrainingOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return asdict(self) | {"widths": list(self.widths), "depths": list(self.depths)}
+        lists = {name: list(getattr(self, name)) for name in ("widths", "depths", "tokens")}
+        return asdict(self) | lists
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote."""
-        tuples = {name: tuple(record[name]) for name in ("widths", "depths")}
-        return cls(**(dict(record) | tuples))
+        """Read back what `to_dict` wrote; before tokens were elastic there were none."""
+        known: dict[str, Any] = {"tokens": TOKENS, "token_epochs": 0, **record}
+        tuples = {name: tuple(known[name]) for name in ("widths", "depths", "tokens")}
+        return cls(**(known | tuples))

@@ -1,11 +1,12 @@
 """The training stages, from a checkpoint to a trained supernet (DynaBERT section 2, figure 2).
 
-    checkpoint -0-> teacher -> rewired copy -1-> DynaBERT_W -2-> DynaBERT [-3-> fine-tuned]
+    checkpoint -0-> teacher -> rewired copy -1-> DynaBERT_W -2-> DynaBERT [-> tokens] [-3-> final]
 
 Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) trains every width at full depth against
 the teacher. Stage 2 (Algorithm 3) trains every width and depth against the fixed DynaBERT_W of
-the same width. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step
-the gradients of the step's sub-networks add up, are clipped once and followed by one update.
+the same width. An optional stage, not in the paper, then makes word-vectors the third elastic
+dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
+gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
 The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
 of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
@@ -21,7 +22,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -57,11 +59,12 @@ from .distillation import (
 from .importance import importance
 from .options import TrainingOptions
 from .precision import autocast, matmul_dtype
+from .retention import Retention
 from .rewiring import rewire
 from .shape import EncoderShape
 from .state import restore_state, save_state
 from .subnet import ElasticSpace, SubnetConfig
-from .supernet import Supernet
+from .supernet import EncoderOutput, Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -72,7 +75,7 @@ class Progress:
     """Where a stage is.
 
     Attributes:
-        stage: "teacher", "width", "depth" or "final".
+        stage: "teacher", "width", "depth", "tokens" or "final".
         step: Steps done.
         total_steps: Steps of the whole stage.
         loss: Loss of the last step, averaged over its sub-networks.
@@ -118,11 +121,15 @@ def train_supernet(
     teacher = _made(folder / "teacher", lambda: training.teacher(model))
     rewired = _made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = _made(checkpoints / "width", lambda: training.width(rewired, teacher))
+    stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
+    if options.token_epochs:
+        stages.append(("tokens", training.tokens))
     if options.final_epochs:
-        depth = _made(checkpoints / "depth", lambda: training.depth(width))
-        _made(supernet, lambda: training.final(depth))
-    else:
-        _made(supernet, lambda: training.depth(width))
+        stages.append(("final", training.final))
+    made = width
+    for name, stage in stages[:-1]:
+        made = _made(checkpoints / name, partial(stage, made))
+    _made(supernet, partial(stages[-1][1], made))
     shutil.rmtree(checkpoints)
 
 
@@ -181,7 +188,8 @@ def distillation_gradients(
 ) -> float:
     """Add the gradients of the distillation loss, for each of the sub-networks.
 
-    The output of each kept layer is matched with the teacher's output of the same layer.
+    The output of each kept layer is matched with the teacher's output of the same layer, at the
+    word-vectors that the student has left there.
 
     Args:
         supernet: The student.
@@ -215,13 +223,53 @@ def distillation_gradients(
                 loss = distillation_loss(
                     logits=(output.logits, target.logits),
                     embeddings=(embeddings, target_embeddings),
-                    hidden=[(state, target.hidden[i]) for i, state in output.hidden.items()],
+                    hidden=_hidden_pairs(output, target, batch["attention_mask"]),
                     mask=batch["attention_mask"],
                     weights=weights,
                 )
                 loss.backward()
                 total += loss.item()
     return total / len(teacher_configs)
+
+
+def token_step_configs(
+    space: ElasticSpace, shape: EncoderShape, *, options: TrainingOptions, step: int
+) -> dict[SubnetConfig, SubnetConfig]:
+    """Choose the sub-networks that learn in a step of the token stage, with their teachers.
+
+    The sandwich rule over all three dimensions: the full model, the smallest sub-network, and
+    random widths and depths with random retention configurations, so that any configuration works
+    later (after the Length-Adaptive Transformer, Kim & Cho 2021). A teacher is the sub-network of
+    the same width and depth that keeps every word-vector.
+
+    Args:
+        space: What the supernet is trained for.
+        shape: The full model's sizes.
+        options: Number of random sub-networks, seed.
+        step: The step's number; the draw depends on the seed and it alone.
+    """
+    pairs = list(ElasticSpace(space.widths, space.depths).configs(shape))
+    generator = Random(f"{options.seed}/tokens/{step}")
+    least = min(space.tokens)
+    smallest = replace(pairs[-1], tokens=Retention.geometric(pairs[-1].num_layers, least))
+    teachers = {pairs[0]: pairs[0], smallest: pairs[-1]}
+    for _ in range(options.sandwich_random):
+        pair = generator.choice(pairs)
+        retention = random_retention(pair.num_layers, least=least, generator=generator)
+        teachers[replace(pair, tokens=retention)] = pair
+    return teachers
+
+
+def random_retention(num_layers: int, *, least: float, generator: Random) -> Retention:
+    """Draw a retention configuration in percent; the last layer keeps what the head reads.
+
+    Args:
+        num_layers: Kept layers.
+        least: The smallest share that a layer but the last may keep.
+        generator: Of the draw.
+    """
+    shares = sorted((generator.uniform(least, 1) for _ in range(num_layers - 1)), reverse=True)
+    return Retention((*(max(1, round(100 * share)) for share in shares), 1), "percent")
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
@@ -301,7 +349,7 @@ class _Training:
         self.log = folder / LOG_FILE
         self.options = options
         self.progress = progress
-        self.space = ElasticSpace(options.widths, options.depths)
+        self.space = ElasticSpace(options.widths, options.depths, options.tokens)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = matmul_dtype(options.precision, self.device)
 
@@ -348,14 +396,33 @@ class _Training:
             "depth",
             width,
             fixed,
-            self.space,
+            ElasticSpace(self.options.widths, self.options.depths),
             lambda config: same_width_teacher(config, fixed.shape),
         )
 
-    def final(self, depth: Path) -> Result:
-        """Stage 3: fine-tune every sub-network on the labels."""
+    def tokens(self, depth: Path) -> Result:
+        """The token stage: eliminate word-vectors at every width and depth."""
+        fixed = self._loaded(depth)
         supernet = self._loaded(depth)
         tokenizer = AutoTokenizer.from_pretrained(depth)
+
+        def gradients(batch: Batch, step: int) -> float:
+            return distillation_gradients(
+                supernet,
+                fixed,
+                batch,
+                token_step_configs(self.space, fixed.shape, options=self.options, step=step),
+                weights=DEPTH_STAGE,
+                dtype=self.dtype,
+            )
+
+        self._run("tokens", supernet, tokenizer, gradients, epochs=self.options.token_epochs)
+        return supernet, tokenizer
+
+    def final(self, trained: Path) -> Result:
+        """Stage 3: fine-tune every sub-network on the labels."""
+        supernet = self._loaded(trained)
+        tokenizer = AutoTokenizer.from_pretrained(trained)
         configs = list(self.space.configs(supernet.shape))
 
         def gradients(batch: Batch, step: int) -> float:
@@ -453,6 +520,20 @@ class _Training:
                 "dtype": str(self.dtype).removeprefix("torch."),
             },
         )
+
+
+def _hidden_pairs(
+    student: EncoderOutput, teacher: EncoderOutput, mask: Tensor
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """The states of each layer that the student keeps, the teacher's beside them, their mask."""
+    pairs = []
+    for index, state in student.hidden.items():
+        target, present = teacher.hidden[index], mask
+        if index in student.kept:
+            kept = student.kept[index]
+            target, present = kept.of(target), kept.mask
+        pairs.append((state, target, present))
+    return pairs
 
 
 def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:

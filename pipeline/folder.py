@@ -17,7 +17,7 @@ request it is refused, naming what differs.
 """
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -118,20 +118,27 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     return manifest
 
 
-def claim(folder: RunFolder, request: Mapping[str, Any], *, task: Mapping[str, Any]) -> None:
+def claim(
+    folder: RunFolder,
+    request: Mapping[str, Any],
+    *,
+    task: Mapping[str, Any],
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> None:
     """Make the folder a run's own: write its manifest, or find the same request already there.
 
     Args:
         folder: The run folder, which may not exist yet.
         request: Everything that was asked, as JSON types.
         task: The summary of the loaded task.
+        upgrade: Gives a request of an earlier version the settings that it did not have.
 
     Raises:
         InputError: When the folder holds another run or other files.
     """
     if folder.manifest.exists():
         manifest = read_manifest(folder)
-        refuse_difference(folder, manifest["request"], request)
+        refuse_difference(folder, upgrade(manifest["request"]), request)
         refuse_difference(folder, {"task": manifest["task"]}, {"task": task})
         return
     if folder.root.exists() and (not folder.root.is_dir() or any(folder.root.iterdir())):

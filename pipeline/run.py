@@ -105,7 +105,12 @@ class Run:
             search=search or SearchOptions(),
         )
         run = cls(RunFolder(Path(folder)), request)
-        claim(run.folder, request.to_dict(), task=loaded.summary())
+        claim(
+            run.folder,
+            request.to_dict(),
+            task=loaded.summary(),
+            upgrade=lambda known: RunRequest.from_dict(known).to_dict(),
+        )
         run.task = loaded
         return run
 
@@ -138,7 +143,8 @@ class Run:
     @property
     def space(self) -> ElasticSpace:
         """The sub-networks that the supernet is trained for."""
-        return ElasticSpace(self.request.training.widths, self.request.training.depths)
+        training = self.request.training
+        return ElasticSpace(training.widths, training.depths, training.tokens)
 
     @property
     def trained(self) -> bool:

@@ -4,7 +4,8 @@ Convention: one multiply-add (MAC) is one multiplication with its addition, and 
 Counted are the matrix products of one example of T tokens: the linear layers, the two products of
 attention (queries with keys, weights with values), the embedding projection where there is one,
 the pooler and the classifier, which see one token. Left out, as in DynaBERT's efficiency figures:
-biases, softmax, activations, LayerNorm, residual sums and embedding look-ups.
+biases, softmax, activations, LayerNorm, residual sums and embedding look-ups. Where word-vectors
+are eliminated, so are the scores and their sorting.
 
 The six supported families differ in names, not in arithmetic: each has embeddings with a
 LayerNorm, the same encoder layer, and a head of one E x E layer and one E x labels layer. What
@@ -45,9 +46,13 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
         seq_len: Tokens of the example, T, special tokens included.
     """
     hidden = shape.hidden_size
+    left = (seq_len,) * config.num_layers if config.tokens is None else config.tokens.kept(seq_len)
+    given = (seq_len, *left[:-1])
     layers = sum(
-        _layer_macs(shape, heads, neurons, seq_len=seq_len)
-        for heads, neurons in zip(config.heads, config.neurons, strict=True)
+        _layer_macs(shape, heads, neurons, attending=attending, fed=fed)
+        for heads, neurons, attending, fed in zip(
+            config.heads, config.neurons, given, left, strict=True
+        )
     )
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
     head = hidden * hidden + hidden * shape.num_labels
@@ -61,11 +66,20 @@ def _layer_parameters(shape: EncoderShape, heads: int, neurons: int) -> int:
     return attention + feed_forward + 2 * _layer_norm(hidden)
 
 
-def _layer_macs(shape: EncoderShape, heads: int, neurons: int, *, seq_len: int) -> int:
+def _layer_macs(shape: EncoderShape, heads: int, neurons: int, *, attending: int, fed: int) -> int:
+    """PoWER-BERT's 4 H^2 l_{j-1} + 2 H l_{j-1}^2 + 2 H I l_j, for any heads and neurons.
+
+    Args:
+        shape: The full model's sizes.
+        heads: Heads of the layer.
+        neurons: Its neurons, I.
+        attending: Tokens that its attention sees, l_{j-1}.
+        fed: Tokens that its feed-forward network sees, l_j.
+    """
     hidden, attended = shape.hidden_size, heads * shape.head_size
-    projections = 4 * seq_len * hidden * attended
-    attention = 2 * seq_len * seq_len * attended
-    feed_forward = 2 * seq_len * hidden * neurons
+    projections = 4 * attending * hidden * attended
+    attention = 2 * attending * attending * attended
+    feed_forward = 2 * fed * hidden * neurons
     return projections + attention + feed_forward
 
 

@@ -38,8 +38,8 @@ def test_the_whole_loss_by_hand():
         logits=(torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[0.0, 0.0]])),
         embeddings=(torch.tensor([[[1.0, 1.0]]]), torch.zeros(1, 1, 2)),
         hidden=[
-            (torch.tensor([[[2.0, 0.0]]]), torch.zeros(1, 1, 2)),
-            (torch.tensor([[[0.0, 4.0]]]), torch.zeros(1, 1, 2)),
+            (torch.tensor([[[2.0, 0.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1)),
+            (torch.tensor([[[0.0, 4.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1)),
         ],
         mask=torch.ones(1, 1),
         weights=LossWeights(logits=2.0, hidden=0.1),

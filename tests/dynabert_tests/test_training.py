@@ -104,7 +104,11 @@ def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batc
             logits=(ours.logits, theirs.logits),
             embeddings=(ours.hidden_states[0], theirs.hidden_states[0]),
             hidden=[
-                (ours.hidden_states[place + 1], theirs.hidden_states[layer + 1])
+                (
+                    ours.hidden_states[place + 1],
+                    theirs.hidden_states[layer + 1],
+                    batch["attention_mask"],
+                )
                 for place, layer in enumerate(config.layers)
             ],
             mask=batch["attention_mask"],
