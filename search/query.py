@@ -369,6 +369,7 @@ def _record(candidate: Candidate) -> dict[str, Any]:
     return {
         "key": config.key,
         "layers": [{"index": i, "heads": heads, "neurons": n} for i, heads, n in layers],
+        "tokens": config.tokens and config.tokens.to_dict(),
         "params": candidate.num_params,
         "flops": candidate.num_flops,
         "latency_ms": latency
