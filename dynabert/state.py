@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from transformers import PreTrainedModel
+from torch import nn
 
 from .. import storage
 from ..errors import InputError
@@ -19,7 +19,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 def save_state(
     path: Path,
-    model: PreTrainedModel,
+    model: nn.Module,
     optimizer: torch.optim.AdamW,
     *,
     step: int,
@@ -37,9 +37,7 @@ def save_state(
 
 
 @torch.no_grad()
-def restore_state(
-    path: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW
-) -> tuple[int, float]:
+def restore_state(path: Path, model: nn.Module, optimizer: torch.optim.AdamW) -> tuple[int, float]:
     """Load the state that `save_state` wrote into a model and its new optimizer.
 
     Returns:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -118,18 +118,18 @@ def train_supernet(
         return
     checkpoints = folder / CHECKPOINTS
     training = _Training(task, folder, options, progress)
-    teacher = _made(folder / "teacher", lambda: training.teacher(model))
-    rewired = _made(checkpoints / "rewired", lambda: training.rewired(teacher))
-    width = _made(checkpoints / "width", lambda: training.width(rewired, teacher))
+    teacher = made(folder / "teacher", lambda: training.teacher(model))
+    rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
+    width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
     if options.token_epochs:
         stages.append(("tokens", training.tokens))
     if options.final_epochs:
         stages.append(("final", training.final))
-    made = width
+    latest = width
     for name, stage in stages[:-1]:
-        made = _made(checkpoints / name, partial(stage, made))
-    _made(supernet, partial(stages[-1][1], made))
+        latest = made(checkpoints / name, partial(stage, latest))
+    made(supernet, partial(stages[-1][1], latest))
     shutil.rmtree(checkpoints)
 
 
@@ -480,46 +480,142 @@ class _Training:
         learning_rate: float | None = None,
     ) -> None:
         options = self.options
-        encoded = encode(self.task.train, tokenizer, max_length=self.task.max_length)
-        state_file = self.checkpoints / f"{stage}.safetensors"
-        optimizer = _optimizer(supernet.model, weight_decay=options.weight_decay)
-        torch.manual_seed(options.seed)
-        first, earlier_s = restore_state(state_file, supernet.model, optimizer)
-        supernet.model.train()
-        started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
-        for step, total, indices in _steps(encoded, epochs=epochs, options=options, first=first):
-            batch = padded(encoded, indices, device=self.device)
-            optimizer.zero_grad(set_to_none=False)
-            loss = gradients(batch, step)
-            if not math.isfinite(loss):
-                raise InputError(
-                    f"The loss of stage {stage} is {loss} at step {step + 1}: "
-                    "give a lower learning rate."
-                )
-            torch.nn.utils.clip_grad_norm_(supernet.model.parameters(), options.clip_norm)
-            rate = linear_decay(step, total, warmup_share=options.warmup_share)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * (learning_rate or options.learning_rate)
-            optimizer.step()
-            seen += len(indices)
-            elapsed_s = time.perf_counter() - started
-            if (step + 1) % options.checkpoint_steps == 0 and step + 1 < total:
-                seconds = earlier_s + elapsed_s
-                save_state(state_file, supernet.model, optimizer, step=step + 1, seconds=seconds)
-            self.progress(Progress(stage, step + 1, total, loss, seen / elapsed_s))
-        storage.append_record(
-            self.log,
-            {
-                "stage": stage,
-                "epochs": epochs,
-                "examples": epochs * len(encoded),
-                "seconds": round(earlier_s + elapsed_s, 1),
-                "last_loss": loss,
-                "device": str(self.device),
-                "threads": torch.get_num_threads(),
-                "dtype": str(self.dtype).removeprefix("torch."),
-            },
+        rate = learning_rate or options.learning_rate
+        run_stage(
+            stage,
+            supernet.model,
+            encode(self.task.train, tokenizer, max_length=self.task.max_length),
+            gradients,
+            groups=weight_groups(
+                supernet.model, learning_rate=rate, weight_decay=options.weight_decay
+            ),
+            epochs=epochs,
+            pace=options,
+            device=self.device,
+            dtype=self.dtype,
+            state_file=self.checkpoints / f"{stage}.safetensors",
+            log=self.log,
+            progress=self.progress,
         )
+
+
+class Pace(Protocol):
+    """The settings that every stage has; the options records have them."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples per step."""
+        ...
+
+    @property
+    def warmup_share(self) -> float:
+        """Share of the steps over which the learning rates rise from 0."""
+        ...
+
+    @property
+    def clip_norm(self) -> float:
+        """Largest norm of a step's gradient."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of batch order and dropout."""
+        ...
+
+    @property
+    def checkpoint_steps(self) -> int:
+        """Steps between two checkpoints."""
+        ...
+
+
+def run_stage(
+    stage: str,
+    model: nn.Module,
+    encoded: EncodedSplit,
+    gradients: Callable[[Batch, int], float],
+    *,
+    groups: list[dict[str, Any]],
+    epochs: int,
+    pace: Pace,
+    device: torch.device,
+    dtype: torch.dtype,
+    state_file: Path,
+    log: Path,
+    progress: Callable[[Progress], None],
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Train through some epochs, or go on where an earlier call was stopped.
+
+    Args:
+        stage: Its name, for the log and for messages.
+        model: What learns, on the device.
+        encoded: The training examples.
+        gradients: Adds the gradients of a batch at a step, and returns the loss.
+        groups: AdamW's parameter groups with their peak learning rates as `lr`.
+        epochs: Passes over the examples.
+        pace: The settings that every stage has.
+        device: Where the batches go.
+        dtype: Of matrix products, for the log.
+        state_file: What a killed stage continues from.
+        log: The file that gets a line when the stage ends.
+        progress: Called after every step.
+        after_step: Called after every update, before the state is kept.
+
+    Raises:
+        InputError: When the loss stops being finite.
+    """
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    torch.manual_seed(pace.seed)
+    first, earlier_s = restore_state(state_file, model, optimizer)
+    model.train()
+    started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
+    for step, total, indices in _steps(encoded, epochs=epochs, pace=pace, first=first):
+        batch = padded(encoded, indices, device=device)
+        optimizer.zero_grad(set_to_none=False)
+        loss = gradients(batch, step)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss of stage {stage} is {loss} at step {step + 1}: "
+                "give a lower learning rate."
+            )
+        torch.nn.utils.clip_grad_norm_(model.parameters(), pace.clip_norm)
+        rate = linear_decay(step, total, warmup_share=pace.warmup_share)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = rate * peak
+        optimizer.step()
+        after_step()
+        seen += len(indices)
+        elapsed_s = time.perf_counter() - started
+        if (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total:
+            seconds = earlier_s + elapsed_s
+            save_state(state_file, model, optimizer, step=step + 1, seconds=seconds)
+        progress(Progress(stage, step + 1, total, loss, seen / elapsed_s))
+    storage.append_record(
+        log,
+        {
+            "stage": stage,
+            "epochs": epochs,
+            "examples": epochs * len(encoded),
+            "seconds": round(earlier_s + elapsed_s, 1),
+            "last_loss": loss,
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "dtype": str(dtype).removeprefix("torch."),
+        },
+    )
+
+
+def weight_groups(
+    model: nn.Module, *, learning_rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """AdamW's groups as for BERT: no decay of biases and LayerNorms."""
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    return [
+        {"params": matrices, "weight_decay": weight_decay, "lr": learning_rate},
+        {"params": vectors, "weight_decay": 0.0, "lr": learning_rate},
+    ]
 
 
 def _hidden_pairs(
@@ -560,31 +656,20 @@ def _shared_embeddings(
 
 
 def _steps(
-    encoded: EncodedSplit, *, epochs: int, options: TrainingOptions, first: int
+    encoded: EncodedSplit, *, epochs: int, pace: Pace, first: int
 ) -> Iterator[tuple[int, int, list[int]]]:
-    per_epoch = math.ceil(len(encoded) / options.batch_size)
+    per_epoch = math.ceil(len(encoded) / pace.batch_size)
     total = epochs * per_epoch
     for epoch in range(first // per_epoch, epochs):
         batches = training_batches(
-            encoded, batch_size=options.batch_size, seed=options.seed, epoch=epoch
+            encoded, batch_size=pace.batch_size, seed=pace.seed, epoch=epoch
         )
         for step, indices in enumerate(batches, start=epoch * per_epoch):
             if step >= first:
                 yield step, total, indices
 
 
-def _optimizer(model: PreTrainedModel, *, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW as for BERT: no decay of biases and LayerNorms."""
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
-
-
-def _made(folder: Path, make: Callable[[], Result]) -> Path:
+def made(folder: Path, make: Callable[[], Result]) -> Path:
     """Return `folder`, made first unless an earlier call has made it."""
     if not folder.is_dir():
         model, tokenizer = make()
