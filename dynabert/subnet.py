@@ -156,12 +156,13 @@ class SubnetConfig:
         Raises:
             InputError: When a layer or a number of heads, neurons or tokens exceeds the model's.
         """
-        counts = self.tokens is not None and self.tokens.unit == "tokens"
+        tokens = self.tokens
+        counts = tokens.amounts if tokens is not None and tokens.unit == "tokens" else (1,)
         for name, largest, limit in (
             ("layer", self.layers[-1], shape.num_layers - 1),
             ("heads", max(self.heads), shape.num_heads),
             ("neurons", max(self.neurons), shape.ffn_size),
-            ("tokens", self.tokens.amounts[0] if counts else 1, shape.num_positions),
+            ("tokens", max(counts), shape.num_positions),
         ):
             if largest > limit:
                 raise InputError(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self, cast
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
@@ -22,7 +23,7 @@ from ..errors import InputError
 from ..storage import read_json, write_json
 from .dropout import PackedDropout
 from .elastic import ElasticLinear
-from .elimination import Kept, chooser, run_layers, significance_in
+from .elimination import Kept, chooser, right_padded, run_layers, significance_in
 from .families import Projections, family_of
 from .shape import EncoderShape
 from .subnet import ElasticSpace, SubnetConfig
@@ -134,7 +135,9 @@ class Supernet:
                 state = layers[index](state, mask)
                 hidden[index] = state
         else:
-            present = batch["attention_mask"]
+            present = batch.get("attention_mask")
+            if present is None:
+                present = embeddings.new_ones(embeddings.shape[:2], dtype=torch.long)
             choose = chooser(list(config.tokens.amounts), config.tokens.unit, present)
             run = [layers[index] for index in config.layers]
             steps = run_layers(self._family, run, embeddings, present, choose)
@@ -143,7 +146,9 @@ class Supernet:
         return EncoderOutput(self._family.classify(self.model, state), hidden, kept)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the active sub-network's logits [B, C]."""
+        """Return the active sub-network's logits [B, C]; see `right_padded` on left padding."""
+        if self.active_config.tokens is not None:
+            batch = right_padded(batch)
         return self.encode(self.embed(batch), batch).logits
 
     def _activate(self, config: SubnetConfig) -> None:
