@@ -21,12 +21,16 @@ from .subnet import SubnetConfig
 register()
 
 
-def extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
+def extract(
+    model: PreTrainedModel, config: SubnetConfig, *, diagonal: bool = False
+) -> PreTrainedModel:
     """Return a dense copy of the sub-network `config` of a full classification model.
 
     Args:
         model: A stock sequence-classification model, or a supernet's; it stays as it is.
         config: Which layers, heads and neurons to keep, and how many word-vectors.
+
+        diagonal: Whether a word-vector's attention to itself counts for its score.
 
     Returns:
         A model in evaluation mode that shares no memory with `model`, of its dtype, on its device,
@@ -44,7 +48,7 @@ def extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
         model_class, dense_config = type(model), copy.deepcopy(model.config)
     else:
         config_class, model_class = SUBNET_CLASSES[family.model_type]
-        dense_config = _narrow_config(config_class, model.config, config)
+        dense_config = _narrow_config(config_class, model.config, config, diagonal=diagonal)
     dense_config.num_hidden_layers = config.num_layers
     dense_config.architectures = [model_class.__name__]
     dense_config.dtype = model.dtype
@@ -64,7 +68,11 @@ def extract(model: PreTrainedModel, config: SubnetConfig) -> PreTrainedModel:
 
 
 def _narrow_config(
-    config_class: type[PreTrainedConfig], full: PreTrainedConfig, config: SubnetConfig
+    config_class: type[PreTrainedConfig],
+    full: PreTrainedConfig,
+    config: SubnetConfig,
+    *,
+    diagonal: bool,
 ) -> PreTrainedConfig:
     settings = full.to_dict() | {
         "model_type": config_class.model_type,
@@ -78,6 +86,7 @@ def _narrow_config(
         settings |= {
             "subnet_tokens": list(config.tokens.amounts),
             "subnet_tokens_unit": config.tokens.unit,
+            "subnet_diagonal": diagonal,
         }
     return config_class.from_dict(settings)
 

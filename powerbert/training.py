@@ -1,0 +1,205 @@
+"""PoWER-BERT's steps from a fine-tuned model to one that eliminates word-vectors (section 3).
+
+    fine-tuned model -search-> weights and retention configuration -re-train-> network
+
+Step 1, fine-tuning, is a run's teacher. Step 2 trains the weights and r together and keeps the
+last weights. Step 3 trains on from these with hard extraction. Losses are on true labels; there is
+no distillation, as in the paper. Each step's result is a folder, and a killed training continues
+to the same weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from .. import storage
+from ..dynabert.distillation import prediction_loss
+from ..dynabert.elimination import significance_in
+from ..dynabert.extraction import extract
+from ..dynabert.precision import autocast, matmul_dtype
+from ..dynabert.retention import Retention
+from ..dynabert.shape import EncoderShape
+from ..dynabert.subnet import SubnetConfig
+from ..dynabert.training import Progress, Result, made, run_stage, weight_groups
+from ..errors import InputError
+from ..tasks.batches import Batch, EncodedSplit, encode
+from ..tasks.task import Task
+from .configuration import Target, penalty, read_off, retention_learning_rate
+from .options import PowerOptions
+from .soft import SoftRetention, retention_loss, soft_logits
+
+RETENTION_FILE = "retention.json"
+LOG_FILE = "training.jsonl"
+PERCENT_ENTRIES = 100
+
+
+def train_power(
+    *,
+    teacher: Path,
+    task: Task,
+    folder: Path,
+    options: PowerOptions,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Search a retention configuration and train with it, or go on where this was interrupted.
+
+    Writes `folder/retention.json` (the configuration and what it was read from) and
+    `folder/network` (a dense network that eliminates word-vectors, with its tokenizer).
+
+    Args:
+        teacher: The fine-tuned full model.
+        task: What is learnt.
+        folder: The destination.
+        options: The target and the settings of both steps.
+        progress: Called after every step.
+
+    Raises:
+        InputError: When the task is a regression, or a loss stops being finite.
+    """
+    if task.kind == "regression":
+        raise InputError(
+            f"PoWER-BERT is for classification, but the task {task.name} is a regression: use the "
+            "supernet's elastic tokens for it."
+        )
+    training = _Training(task, folder, options, progress)
+    searched = made(folder / "searched", lambda: training.searched(teacher))
+    made(folder / "network", lambda: training.retrained(searched))
+
+
+def read_retention(folder: Path) -> Retention:
+    """The retention configuration that `train_power` wrote into a folder."""
+    return Retention.from_dict(storage.read_json(folder / RETENTION_FILE)["retention"])
+
+
+class _Search(nn.Module):
+    """The model and its soft-extract layers, whose parameters are trained together."""
+
+    def __init__(self, model: PreTrainedModel, retention: SoftRetention) -> None:
+        super().__init__()
+        self.model = model
+        self.retention = retention
+
+
+class _Training:
+    """One run's data and settings; each method makes one step's result."""
+
+    def __init__(
+        self,
+        task: Task,
+        folder: Path,
+        options: PowerOptions,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.task = task
+        self.folder = folder
+        self.options = options
+        self.progress = progress
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = matmul_dtype(options.precision, self.device)
+
+    def searched(self, teacher: Path) -> Result:
+        """Step 2: weights and r are trained together; r is read off."""
+        options = self.options
+        model, tokenizer = self._loaded(teacher)
+        encoded = self._encoded(tokenizer)
+        shape = EncoderShape.from_config(model.config)
+        target = Target.of(options, shape, encoded.lengths)
+        entries = PERCENT_ENTRIES if options.unit == "percent" else max(encoded.lengths)
+        retention = SoftRetention(shape.num_layers, entries, unit=options.unit)
+        search = _Search(model, retention.to(self.device))
+        num_steps = options.search_epochs * -(-len(encoded) // options.batch_size)
+        groups = weight_groups(
+            model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
+        )
+        rate = retention_learning_rate(options.retention_travel, num_steps)
+        groups.append({"params": [retention.vectors], "weight_decay": 0.0, "lr": rate})
+
+        def gradients(batch: Batch, step: int) -> float:
+            weight = penalty(target, retention.masses().tolist(), progress=step / num_steps)
+            with autocast(self.device, self.dtype):
+                logits = soft_logits(model, retention, batch)
+            loss = prediction_loss(logits, batch["labels"])
+            (loss + retention_loss(retention, weight)).backward()
+            return loss.item()
+
+        with significance_in(model, diagonal=options.diagonal == "include"):
+            self._run("search", search, encoded, gradients, groups, after_step=retention.clip)
+        masses = retention.masses().tolist()
+        found = read_off(masses, target)
+        storage.write_json(
+            self.folder / RETENTION_FILE,
+            {
+                "retention": found.to_dict(),
+                "masses": masses,
+                "relative_cost_of_masses": target.relative_cost(masses),
+                "relative_cost": target.relative_cost(found.amounts),
+                "target_cost": target.cost,
+                "options": options.to_dict(),
+            },
+        )
+        return model, tokenizer
+
+    def retrained(self, searched: Path) -> Result:
+        """Step 3: train on with hard extraction."""
+        options = self.options
+        model, tokenizer = self._loaded(searched)
+        full = SubnetConfig.full(EncoderShape.from_config(model.config))
+        config = replace(full, tokens=read_retention(self.folder))
+        network = extract(model, config, diagonal=options.diagonal == "include")
+
+        def gradients(batch: Batch, step: int) -> float:
+            inputs = {name: entry for name, entry in batch.items() if name != "labels"}
+            with autocast(self.device, self.dtype):
+                logits: Tensor = network(**inputs).logits
+            loss = prediction_loss(logits, batch["labels"])
+            loss.backward()
+            return loss.item()
+
+        groups = weight_groups(
+            network, learning_rate=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self._run("re-train", network, self._encoded(tokenizer), gradients, groups)
+        return network.eval(), tokenizer
+
+    def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
+        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        nn.Module.to(model, self.device)
+        return model, AutoTokenizer.from_pretrained(folder)
+
+    def _encoded(self, tokenizer: Any) -> EncodedSplit:
+        return encode(self.task.train, tokenizer, max_length=self.task.max_length)
+
+    def _run(
+        self,
+        stage: str,
+        model: nn.Module,
+        encoded: EncodedSplit,
+        gradients: Callable[[Batch, int], float],
+        groups: list[dict[str, Any]],
+        *,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        options = self.options
+        epochs = {"search": options.search_epochs, "re-train": options.retrain_epochs}[stage]
+        state_file = self.folder / f"{stage}.safetensors"
+        run_stage(
+            stage,
+            model,
+            encoded,
+            gradients,
+            groups=groups,
+            epochs=epochs,
+            pace=options,
+            device=self.device,
+            dtype=self.dtype,
+            state_file=state_file,
+            log=self.folder / LOG_FILE,
+            progress=self.progress,
+            after_step=after_step,
+        )
+        state_file.unlink(missing_ok=True)
