@@ -2,7 +2,8 @@
 
 fvcore counts one multiply-add as one. Kept are its linear and matrix-product operators; left out
 is what the closed form leaves out too, LayerNorm above all. Fused attention is invisible to
-fvcore, so the model is traced with eager attention.
+fvcore, so the model is traced with eager attention; networks that eliminate word-vectors keep
+theirs, whose matrix products fvcore sees.
 """
 
 import warnings
@@ -12,8 +13,12 @@ from contextlib import contextmanager
 import torch
 from transformers import PreTrainedModel
 
+from ..dynabert.elimination import ATTENTION, ATTENTION_WITH_DIAGONAL
+
 MATRIX_OPERATORS = ("linear", "matmul", "bmm", "addmm", "mm", "einsum")
 """fvcore's names of the operators that are matrix products."""
+
+SIGNIFICANCE_ATTENTIONS = (ATTENTION, ATTENTION_WITH_DIAGONAL)
 
 
 def count_macs_by_fvcore(model: PreTrainedModel, *, seq_len: int) -> int:
@@ -38,10 +43,11 @@ def count_macs_by_fvcore(model: PreTrainedModel, *, seq_len: int) -> int:
 
 @contextmanager
 def _traceable(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode and eager attention for the duration of the block."""
+    """Evaluation mode and attention in single operators for the duration of the block."""
     training, attention = model.training, model.config._attn_implementation
     model.eval()
-    model.config._attn_implementation = "eager"
+    if attention not in SIGNIFICANCE_ATTENTIONS:
+        model.config._attn_implementation = "eager"
     try:
         yield
     finally:

@@ -34,9 +34,6 @@ def write_subnet(
 ) -> None:
     """Extract a sub-network, compare its counts with the closed form, and write it.
 
-    The multiply-adds of a network that eliminates word-vectors are not compared: with its scores
-    it computes more than the closed form counts.
-
     Args:
         model: The full classification model, stock or a supernet's; it stays as it is.
         config: The sub-network.
@@ -50,13 +47,14 @@ def write_subnet(
     """
     dense = extract(model, config)
     shape = EncoderShape.from_config(model.config)
-    counts = {"parameters": (dense.num_parameters(), count_parameters(shape, config))}
-    if config.tokens is None:
-        counts["multiply-adds"] = (
+    for name, counted, expected in (
+        ("parameters", dense.num_parameters(), count_parameters(shape, config)),
+        (
+            "multiply-adds",
             count_macs_by_fvcore(dense, seq_len=CHECK_LENGTH),
             count_macs(shape, config, seq_len=CHECK_LENGTH),
-        )
-    for name, (counted, expected) in counts.items():
+        ),
+    ):
         if counted != expected:
             raise RuntimeError(
                 f"{config.key}: the dense copy has {counted} {name}, the closed form {expected}"

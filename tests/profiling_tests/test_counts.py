@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretobert.dynabert.extraction import extract
+from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.profiling.counts import count_encoder_parameters, count_macs, count_parameters
@@ -89,6 +91,8 @@ def test_parameters_of_stock_models(
         SubnetConfig((0, 1, 2), (4, 4, 4), (40, 40, 40)),
         SubnetConfig((1,), (1,), (1,)),
         SubnetConfig((0, 2), (3, 2), (17, 40)),
+        SubnetConfig((0, 1, 2), (4, 4, 4), (40, 40, 40), Retention((80, 55, 1), "percent")),
+        SubnetConfig((0, 1, 2), (3, 2, 4), (17, 40, 5), Retention((20, 6, 6))),
     ],
     ids=lambda config: config.key,
 )
@@ -100,6 +104,28 @@ def test_subnetworks_agree_with_dense_copies_and_fvcore(family: str, config: Sub
     for seq_len in (1, 7, 32):
         expected = count_macs_by_fvcore(dense, seq_len=seq_len)
         assert count_macs(shape, config, seq_len=seq_len) == expected
+
+
+def test_the_published_retention_configuration() -> None:
+    """Goyal et al. (2020): 868 of the 3072 word-vectors of BERT-base at 256 tokens."""
+    shape, seq_len = PUBLISHED_SHAPES["BERT_BASE"], 256
+    retention = Retention((153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5))
+    assert sum(retention.kept(seq_len)) == 868
+    full = SubnetConfig.full(shape)
+    eliminating = replace(full, tokens=retention)
+    ratio = count_macs(shape, full, seq_len=seq_len) / count_macs(
+        shape, eliminating, seq_len=seq_len
+    )
+    assert round(ratio, 2) == 3.29
+    assert count_parameters(shape, eliminating) == count_parameters(shape, full)
+
+
+def test_short_texts_cost_the_same_where_counts_are_kept() -> None:
+    shape = PUBLISHED_SHAPES["MiniLM-L6-H384"]
+    full = SubnetConfig.full(shape)
+    counts = replace(full, tokens=Retention((80, 73, 70, 50, 50, 40)))
+    assert count_macs(shape, counts, seq_len=40) == count_macs(shape, full, seq_len=40)
+    assert count_macs(shape, counts, seq_len=41) < count_macs(shape, full, seq_len=41)
 
 
 def test_projected_electra_embeddings() -> None:
