@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
+from ..pipeline.power import PowerNetwork
 from ..pipeline.run import Run
+from ..powerbert.options import PowerOptions
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LookupTable
 from ..search.front import ParetoFront
@@ -105,6 +108,16 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
             f"{subnet}: {latency.median_ms:.4g} ms, {latency.ratio:.4f} of the full model, "
             f"predicted within {latency.error:.1%} on average ({protocol.title})"
         )
+
+
+def power(run: Run, options: PowerOptions) -> tuple[PowerNetwork, Path]:
+    """Make a PoWER-BERT network, and say where it and the picture of its retention lie."""
+    with meter() as progress:
+        network = run.power(options, progress=progress.training)
+    picture = run.picture_retention(network)
+    say(f"power: the network lies in {run.folder.power(network.slug) / 'network'}")
+    say(f"power: its retention configuration is drawn in {picture}")
+    return network, picture
 
 
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:

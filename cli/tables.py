@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from ..pipeline.power import PowerNetwork
 from ..profiling.table import LatencySummary, LookupTable
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
@@ -67,6 +68,36 @@ def deployment_table(
             _megabytes(full.peak_memory_bytes),
             *_loss_cells(table, loss),
         )
+    return drawing
+
+
+def retention_table(network: PowerNetwork) -> Table:
+    """A PoWER-BERT network: what leaves each layer, its scores and its costs."""
+    candidate, report = network.candidate, network.report
+    drawing = Table(title=escape(candidate.label), box=None, show_header=False)
+    drawing.add_column(justify="left")
+    drawing.add_column(justify="left")
+    latency = candidate.latency
+    assert latency is not None
+    unit = "% of the input's tokens" if network.retention.unit == "percent" else "tokens"
+    scores = (candidate.evaluation, report)
+    for name, text in (
+        ("kept per layer", f"{', '.join(map(str, network.retention.amounts))} {unit}"),
+        *(
+            (
+                f"{score.metric}, {score.split}",
+                f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}] on {score.n} examples",
+            )
+            for score in scores
+        ),
+        ("FLOPs", _count(candidate.num_flops)),
+        (
+            "latency",
+            f"{latency.median_ms:.3g} ms [{latency.low_ms:.3g}, {latency.high_ms:.3g}], "
+            f"{latency.speedup:.2f} times the full model's speed",
+        ),
+    ):
+        drawing.add_row(name, text)
     return drawing
 
 

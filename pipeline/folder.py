@@ -9,6 +9,7 @@
     evaluations.jsonl   per-example outcomes of each sub-network on the search and report splits
     deliveries.jsonl    the answers of queries: latency measured again
     training.jsonl      the wall time of each training stage
+    power.jsonl         PoWER-BERT networks, scored and measured; power/*/ holds each
     steps.jsonl         the wall time of each step
     report/             index.html with figures/ and tables/
 
@@ -69,6 +70,15 @@ class RunFolder:
     def predictor(self, slug: str) -> Path:
         """A latency predictor, by the protocol's slug."""
         return self.predictors / f"{slug}.json"
+
+    @property
+    def powers(self) -> Path:
+        """The PoWER-BERT networks, scored and measured."""
+        return self.root / "power.jsonl"
+
+    def power(self, slug: str) -> Path:
+        """The folder of a PoWER-BERT network, by its target."""
+        return self.root / "power" / slug
 
     @property
     def study(self) -> Path:

@@ -15,6 +15,7 @@ from ..reports.measurements import (
     distribution_figure,
     heat_map_figure,
     prediction_figure,
+    retention_figure,
 )
 from ..reports.page import ReportContent
 from ..search.candidate import Candidate
@@ -22,6 +23,7 @@ from ..search.front import Hypervolume, ParetoFront, reference_beyond
 from ..search.quantities import QUANTITIES
 from ..tasks.glue import GLUE_TASKS
 from ..tasks.metrics import Evaluation, PairedComparison
+from .power import PowerNetwork
 from .request import RunRequest
 
 
@@ -76,6 +78,7 @@ def measurement_figures(
     configs: Mapping[SubnetConfig, tuple[float, float, float]],
     predictor: Predictor | None,
     deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
+    powers: Sequence[PowerNetwork],
 ) -> list[Figure]:
     """Gather the figures of what a run measured; what was not measured has none.
 
@@ -87,6 +90,7 @@ def measurement_figures(
         predictor: The latency predictor for the same protocol, None where there is none.
         deployments: Tables that differ from the run's own in runtime and precision alone, itself
             among them, each with what it costs in score.
+        powers: PoWER-BERT networks.
     """
     conditions = f"{table.protocol.title}; {table.environment.title}"
     figures: list[Figure] = []
@@ -111,6 +115,15 @@ def measurement_figures(
         )
     if len(deployments) > 1:
         figures.append(deployment_figure(deployments))
+    for number, network in enumerate(powers, start=1):
+        figures.append(
+            retention_figure(
+                network.retention,
+                label=network.candidate.label,
+                lengths=network.lengths,
+                name=f"retention-{number}",
+            )
+        )
     return figures
 
 

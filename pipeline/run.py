@@ -29,7 +29,7 @@ from ..search.evaluations import append_evaluation, read_candidates, read_evalua
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.query import QueryResult, deliver
-from ..storage import append_record, write_json
+from ..storage import append_record, write_bytes, write_json
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import Evaluation, PairedComparison, compare
 from ..tasks.task import Task
@@ -37,11 +37,13 @@ from .checkpoints import find_checkpoint
 from .costs import find_table, read_tables
 from .delivery import measure_again, read_deliveries
 from .folder import RunFolder, claim, read_manifest, refuse_difference
+from .power import PowerNetwork, make_power, read_power
 from .request import RunRequest
 
 if TYPE_CHECKING:
     from ..dynabert.export import ExportResult
     from ..dynabert.training import Progress as TrainingProgress
+    from ..powerbert.options import PowerOptions
     from ..profiling.latency import Progress as LatencyProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
@@ -441,6 +443,60 @@ class Run:
             return None
         return compare(exact, deployed)
 
+    def power(
+        self,
+        options: "PowerOptions",
+        *,
+        progress: "Callable[[TrainingProgress], None] | None" = None,
+    ) -> PowerNetwork:
+        """Train a PoWER-BERT network from the run's teacher, score it and measure it.
+
+        It is trained once; a killed training goes on where it was.
+
+        Args:
+            options: The target and the training.
+            progress: Is called after every training step.
+
+        Raises:
+            InputError: When the run is not trained and profiled yet, the task is a regression, or
+                the folder holds a network with the same target that was trained otherwise.
+        """
+        self._require_supernet()
+        table = self.table()
+        for known in read_power(self.folder.powers, slug_of_costs=table.protocol.slug):
+            if known.slug == options.slug:
+                return known
+
+        folder = self.folder.power(options.slug)
+        claim(RunFolder(folder), options.to_dict(), task=self.manifest["task"])
+        with self._timed("power"):
+            network = make_power(
+                folder,
+                teacher=self.folder.root / "teacher",
+                scorer=self._scorer,
+                table=table,
+                options=options,
+                progress=progress or _ignore,
+            )
+            append_record(self.folder.powers, network.to_dict())
+        return network
+
+    def picture_retention(self, network: PowerNetwork) -> Path:
+        """Draw how many word-vectors a PoWER-BERT network keeps; the path of the PNG."""
+        from ..reports.measurements import retention_figure
+        from ..reports.static import png_bytes
+
+        path = self.folder.power(network.slug) / "retention.png"
+        figure = retention_figure(
+            network.retention, label=network.candidate.label, lengths=network.lengths
+        )
+        write_bytes(path, png_bytes(figure))
+        return path
+
+    def powers(self, table: LookupTable | None = None) -> list[PowerNetwork]:
+        """The PoWER-BERT networks measured by a table's protocol, by default the run's own."""
+        return read_power(self.folder.powers, slug_of_costs=(table or self.table()).protocol.slug)
+
     def report(self, *, progress: Callable[[int, int], None] | None = None) -> Path:
         """Score every sub-network on the report splits and write the report.
 
@@ -465,10 +521,11 @@ class Run:
             reported = self._reported(
                 configs, deployment=table.protocol.deployment, progress=progress
             )
+            powers = self.powers(table)
             content = report_content(
                 self.request,
-                candidates=candidates,
-                reported=reported,
+                candidates=[*candidates, *(network.candidate for network in powers)],
+                reported=reported | {entry.candidate.key: entry.report for entry in powers},
                 table=table,
                 manifest=self.manifest,
                 measurements=measurement_figures(
@@ -478,6 +535,7 @@ class Run:
                     configs=self.space.configs(table.shape),
                     predictor=self._predictor(table.protocol),
                     deployments=self._deployments(table),
+                    powers=powers,
                 ),
             )
             return write_report(self.folder.report, content)

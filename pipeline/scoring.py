@@ -29,12 +29,15 @@ class SubnetScorer:
     """Scores sub-networks on the splits of a task, on a GPU where there is one.
 
     The supernet is read, and a split tokenised, when they are first needed.
+
+    Attributes:
+        task: What is scored.
     """
 
     def __init__(self, supernet: Path, task: Task) -> None:
         """Keep where the supernet lies and what its sub-networks are scored on."""
         self._folder = supernet
-        self._task = task
+        self.task = task
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[str, EncodedSplit] = {}
 
@@ -67,25 +70,43 @@ class SubnetScorer:
         self, config: SubnetConfig, *, split: str, deployment: Deployment = EAGER_FP32
     ) -> Evaluation:
         """Score a sub-network on a split, as deployed where that changes its numbers."""
-        encoded = self._split(split)
+        dense = extract(self.model, config)
         if not deployment.changes_numbers:
-            dense = extract(self.model, config).to(self._device)  # type: ignore[arg-type]
-            return evaluate(dense, encoded, task=self._task, split=split)
+            return self._score_dense(dense, split=split)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / config.key
             self.write(config, deployment, folder)
-            runner = load(folder, threads=torch.get_num_threads())
+            return self.score_written(dense, folder, split=split, deployment=deployment)
 
-            def network(batch: dict[str, Tensor]) -> Tensor:
-                return torch.from_numpy(runner.logits(_without_labels(batch)))
+    def score_written(
+        self, dense: PreTrainedModel, folder: Path, *, split: str, deployment: Deployment
+    ) -> Evaluation:
+        """Score a network that is written, by its runtime where that changes its numbers.
 
-            return evaluate_deployed(network, encoded, task=self._task, split=split)
+        Args:
+            dense: The network in torch.
+            folder: The same as its runtime takes it.
+            split: The split's name.
+            deployment: Runtime and precision.
+        """
+        if not deployment.changes_numbers:
+            return self._score_dense(dense, split=split)
+        runner = load(folder, threads=torch.get_num_threads())
+
+        def network(batch: dict[str, Tensor]) -> Tensor:
+            return torch.from_numpy(runner.logits(_without_labels(batch)))
+
+        return evaluate_deployed(network, self._split(split), task=self.task, split=split)
+
+    def _score_dense(self, dense: PreTrainedModel, *, split: str) -> Evaluation:
+        model = dense.to(self._device)  # type: ignore[arg-type]
+        return evaluate(model, self._split(split), task=self.task, split=split)
 
     def _split(self, name: str) -> EncodedSplit:
         if name not in self._encoded:
             tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
             self._encoded[name] = encode(
-                self._task.splits[name], tokenizer, max_length=self._task.max_length
+                self.task.splits[name], tokenizer, max_length=self.task.max_length
             )
         return self._encoded[name]
 

@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ..dynabert.retention import Retention
 from ..dynabert.subnet import SubnetConfig
 from ..profiling.predictor import Validation
 from ..profiling.statistics import Round
@@ -163,7 +164,28 @@ class DeploymentFigure:
     x_title: str
 
 
-Figure = DistributionFigure | HeatMapFigure | PredictionFigure | DeploymentFigure
+@dataclass(frozen=True, slots=True)
+class RetentionFigure:
+    """How many word-vectors go through each layer.
+
+    Attributes:
+        name: Its name in files and anchors.
+        title: The heading.
+        caption: What is shown, in sentences.
+        layers: The layers, counted from 1.
+        attending: Share of the word-vectors that each layer's attention sees, in percent.
+        fed: Share that its feed-forward network sees, in percent.
+    """
+
+    name: str
+    title: str
+    caption: str
+    layers: tuple[int, ...]
+    attending: tuple[float, ...]
+    fed: tuple[float, ...]
+
+
+Figure = DistributionFigure | HeatMapFigure | PredictionFigure | DeploymentFigure | RetentionFigure
 
 
 def distribution_figure(
@@ -341,6 +363,37 @@ def deployment_figure(
     )
 
 
+def retention_figure(
+    retention: Retention, *, label: str, lengths: Sequence[int], name: str = "retention"
+) -> RetentionFigure:
+    """Gather a retention configuration, averaged over a task's lengths.
+
+    Args:
+        retention: The configuration.
+        label: Whose it is.
+        lengths: The task's lengths in tokens.
+        name: The figure's name, where there are several.
+    """
+    whole = sum(lengths)
+    left = [
+        100 * sum(layer) / whole
+        for layer in zip(*(retention.kept(length) for length in lengths), strict=True)
+    ]
+    mean = whole / len(lengths)
+    return RetentionFigure(
+        name=name,
+        title=f"Word-vectors kept: {label}",
+        caption=(
+            f"The retention configuration {retention.key} on inputs of the task's lengths, "
+            f"{mean:.0f} tokens on average: the share of word-vectors that each layer's attention "
+            "sees, and after elimination its feed-forward network."
+        ),
+        layers=tuple(range(1, len(left) + 1)),
+        attending=(100.0, *left[:-1]),
+        fed=tuple(left),
+    )
+
+
 def to_dict(figure: Figure) -> dict[str, Any]:
     """A record's fields as JSON types."""
     return asdict(figure)
@@ -512,7 +565,28 @@ def losses(figure: DeploymentFigure) -> tuple[list[float], list[float], list[flo
     return [v for v, _, _ in known], [low for _, low, _ in known], [high for _, _, high in known]
 
 
+def _draw_retention(figure: RetentionFigure) -> go.Figure:
+    drawing = go.Figure()
+    for label, shares, colour in (
+        ("attention", figure.attending, FRONT),
+        ("feed-forward", figure.fed, FULL),
+    ):
+        drawing.add_trace(
+            go.Bar(
+                x=figure.layers,
+                y=shares,
+                name=label,
+                marker={"color": colour},
+                hovertemplate=f"layer %{{x}}, {label}: %{{y:.1f}} %<extra></extra>",
+            )
+        )
+    drawing.update_xaxes(title_text="layer", dtick=1)
+    drawing.update_yaxes(title_text="word-vectors, %", range=[0, 100])
+    return drawing
+
+
 _DRAWERS: dict[type, Callable[[Any], go.Figure]] = {
+    RetentionFigure: _draw_retention,
     DistributionFigure: _draw_distribution,
     HeatMapFigure: _draw_heat_map,
     PredictionFigure: _draw_prediction,

@@ -26,6 +26,7 @@ from .measurements import (
     Figure,
     HeatMapFigure,
     PredictionFigure,
+    RetentionFigure,
     identity_ends,
     losses,
 )
@@ -261,7 +262,26 @@ def _draw_deployments(figure: DeploymentFigure) -> Canvas:
     return drawing
 
 
+def _draw_retention(figure: RetentionFigure) -> Canvas:
+    drawing = _canvas()
+    axes = _plain(drawing.add_subplot())
+    for label, shares, colour, shift in (
+        ("attention", figure.attending, FRONT, -0.2),
+        ("feed-forward", figure.fed, FULL, 0.2),
+    ):
+        places = [layer + shift for layer in figure.layers]
+        axes.bar(places, shares, width=0.4, color=colour, label=label)
+    axes.set_xticks(figure.layers)
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("layer")
+    axes.set_ylabel("word-vectors, %")
+    axes.set_title(figure.title, loc="left", fontweight="bold", parse_math=False)
+    axes.legend(frameon=False)
+    return drawing
+
+
 _DRAWERS: dict[type, Callable[[Any], Canvas]] = {
+    RetentionFigure: _draw_retention,
     FrontFigure: _draw_front,
     DistributionFigure: _draw_distribution,
     HeatMapFigure: _draw_heat_map,

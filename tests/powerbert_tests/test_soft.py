@@ -1,0 +1,103 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from paretobert.dynabert.elimination import significance_in
+from paretobert.powerbert.soft import SoftRetention, retention_loss, soft_logits
+
+from .conftest import batch_of, tiny_model
+
+
+def run(model: PreTrainedModel, retention: SoftRetention, batch: dict) -> torch.Tensor:
+    with significance_in(model, diagonal=False), torch.no_grad():
+        return soft_logits(model, retention, batch)
+
+
+def falling(num_entries: int, unit: str) -> SoftRetention:
+    """Later ranks count less, and less still in later layers."""
+    retention = SoftRetention(3, num_entries, unit=unit)
+    with torch.no_grad():
+        for layer in range(3):
+            steps = torch.linspace(1, 0, num_entries) ** (1 + layer)
+            retention.vectors[layer].copy_(steps)
+    return retention
+
+
+@pytest.mark.parametrize(("entries", "unit"), [(34, "tokens"), (100, "percent")])
+def test_everything_kept_is_the_plain_model(family: str, entries: int, unit: str) -> None:
+    model = tiny_model(family)
+    batch = batch_of(model)
+    found = run(model, SoftRetention(3, entries, unit=unit), batch)
+    torch.testing.assert_close(found, model(**batch).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("entries", "unit"), [(34, "tokens"), (100, "percent")])
+def test_a_batch_is_its_examples_one_by_one(family: str, entries: int, unit: str) -> None:
+    model = tiny_model(family)
+    batch, retention = batch_of(model), falling(entries, unit)
+    together = run(model, retention, batch)
+    for place, length in enumerate((9, 4, 7)):
+        alone = {name: entry[place : place + 1, :length] for name, entry in batch.items()}
+        one = run(model, retention, alone)
+        torch.testing.assert_close(one[0], together[place], atol=1e-5, rtol=1e-4)
+    plain = run(model, SoftRetention(3, entries, unit=unit), batch)
+    assert (together - plain).abs().max() > 1e-3
+
+
+@given(tokens=st.lists(st.integers(0, 52), min_size=5, max_size=5))
+@settings(max_examples=10, deadline=None)
+def test_what_stands_in_the_padding_changes_nothing(tokens: list[int]) -> None:
+    model = tiny_model()
+    batch, retention = batch_of(model), falling(100, "percent")
+    other = {name: entry.clone() for name, entry in batch.items()}
+    other["input_ids"][1, 4:] = torch.tensor(tokens)
+    torch.testing.assert_close(run(model, retention, other), run(model, retention, batch))
+
+
+def test_factors_follow_the_rank_of_the_score() -> None:
+    retention = SoftRetention(1, 4, unit="tokens")
+    with torch.no_grad():
+        retention.vectors.copy_(torch.tensor([[1.0, 0.7, 0.4, 0.1]]))
+    score = torch.tensor([[0.1, 0.9, 0.2, 0.5], [0.3, 0.1, 0.8, 9.0]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    factors = retention.factors(0, score, mask)
+    torch.testing.assert_close(factors[0], torch.tensor([1.0, 0.7, 0.1, 0.4]))
+    torch.testing.assert_close(factors[1, :3], torch.tensor([1.0, 0.4, 0.7]))
+
+
+def test_percent_ranks_are_hundredths_of_the_own_length() -> None:
+    retention = SoftRetention(1, 100, unit="percent")
+    with torch.no_grad():
+        retention.vectors.copy_(torch.arange(100.0)[None])
+    score = torch.tensor([[0.0, 4.0, 3.0, 2.0, 1.0]])
+    found = retention.factors(0, score, torch.tensor([[1, 1, 1, 1, 0]]))
+    assert found[0, :4].tolist() == [0, 25, 50, 75]
+
+
+def test_no_gradient_goes_through_the_ranking() -> None:
+    score = torch.rand(1, 5, requires_grad=True)
+    factors = SoftRetention(1, 5, unit="tokens").factors(0, score, torch.ones(1, 5))
+    factors.sum().backward()
+    assert score.grad is None
+
+
+def test_entries_are_clipped_and_the_first_stays() -> None:
+    retention = SoftRetention(2, 3, unit="tokens")
+    with torch.no_grad():
+        retention.vectors.copy_(torch.tensor([[0.2, -0.5, 1.5], [2.0, 0.5, 0.0]]))
+    retention.clip()
+    assert retention.vectors.tolist() == [[1.0, 0.0, 1.0], [1.0, 0.5, 0.0]]
+
+
+def test_the_penalty_by_hand() -> None:
+    """lambda * (1 * mass_1 + 2 * mass_2), whose gradient is lambda * j."""
+    retention = SoftRetention(2, 3, unit="tokens")
+    with torch.no_grad():
+        retention.vectors[1, 2] = 0.0
+    loss = retention_loss(retention, 0.1)
+    assert loss.item() == pytest.approx(0.1 * (1 * 3 + 2 * 2))
+    loss.backward()
+    gradient = torch.tensor([[0.1] * 3, [0.2] * 3])
+    torch.testing.assert_close(retention.vectors.grad, gradient)

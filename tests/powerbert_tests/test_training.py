@@ -1,0 +1,123 @@
+"""The steps on a task that a tiny model can learn."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import paretobert.dynabert.extraction  # noqa: F401 - registers the networks' classes
+from paretobert.dynabert.training import Progress
+from paretobert.errors import InputError
+from paretobert.powerbert.options import PowerOptions
+from paretobert.powerbert.training import read_retention, train_power
+from paretobert.tasks.task import Task, TextSplit
+
+WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
+OPTIONS = PowerOptions(
+    target_speedup=2,
+    search_epochs=2,
+    retrain_epochs=1,
+    learning_rate=1e-3,
+    batch_size=8,
+    precision="fp32",
+    checkpoint_steps=3,
+)
+
+
+def split(number: int) -> TextSplit:
+    colours = ("red", "blue")
+    texts = tuple(
+        f"{WORDS[i % 10]} {WORDS[(3 * i) % 10]} {colours[i % 2]} " + " ".join(WORDS[: i % 7])
+        for i in range(number)
+    )
+    return TextSplit(texts, None, tuple(i % 2 for i in range(number)))
+
+
+def task(kind: str = "classification") -> Task:
+    return Task(
+        name="colours",
+        kind=kind,
+        label_names=("warm", "cold") if kind == "classification" else (),
+        metric="accuracy" if kind == "classification" else "pearson",
+        other_metrics=(),
+        train=split(48),
+        search=split(16),
+        report=split(16),
+        extra_reports={},
+        max_length=32,
+        source="made here",
+    )
+
+
+@pytest.fixture
+def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=2)
+    folder = tmp_path / "teacher"
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(folder)
+    return folder
+
+
+def train(teacher: Path, folder: Path, options: PowerOptions = OPTIONS, **kwargs: object) -> None:
+    watch = kwargs.get("progress", lambda state: None)
+    train_power(teacher=teacher, task=task(), folder=folder, options=options, progress=watch)
+
+
+def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:
+    train(teacher, tmp_path / "power")
+    record = json.loads((tmp_path / "power" / "retention.json").read_text())
+    assert record["target_cost"] == 0.5
+    assert record["relative_cost"] <= 0.5
+    assert len(record["masses"]) == 4
+    assert record["relative_cost_of_masses"] < 1
+    retention = read_retention(tmp_path / "power")
+    assert retention.unit == "percent"
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "power" / "network")
+    assert network.config.subnet_tokens == list(retention.amounts)
+    log = (tmp_path / "power" / "training.jsonl").read_text().splitlines()
+    assert [json.loads(line)["stage"] for line in log] == ["search", "re-train"]
+
+
+@pytest.mark.parametrize("unit", ["percent", "tokens"])
+def test_a_killed_training_ends_in_the_same_weights(
+    teacher: Path, tmp_path: Path, unit: str
+) -> None:
+    options = PowerOptions(**{**OPTIONS.to_dict(), "unit": unit})
+    train(teacher, tmp_path / "whole", options)
+
+    def kill_at(stage: str, step: int):
+        def watch(state: Progress) -> None:
+            if (state.stage, state.step) == (stage, step):
+                raise KeyboardInterrupt
+
+        return watch
+
+    for stage, step in (("search", 5), ("re-train", 4)):
+        with pytest.raises(KeyboardInterrupt):
+            train(teacher, tmp_path / "killed", options, progress=kill_at(stage, step))
+    train(teacher, tmp_path / "killed", options)
+    whole, killed = (
+        load_file(tmp_path / name / "network" / "model.safetensors")
+        for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
+    for name in ("whole", "killed"):
+        assert not list((tmp_path / name).glob("*.safetensors"))
+
+
+def test_a_regression_is_refused(teacher: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="PoWER-BERT is for classification, but the task colours"):
+        train_power(
+            teacher=teacher,
+            task=task("regression"),
+            folder=tmp_path / "power",
+            options=OPTIONS,
+            progress=lambda state: None,
+        )
+    assert not (tmp_path / "power").exists()
