@@ -313,8 +313,8 @@ def _quiet_exporter() -> Iterator[None]:
 def _labels_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """Return the stock family's config with the network's labels and number of layers."""
     model_type = config.model_type.removeprefix(PREFIX)
-    ours = {"subnet_heads", "subnet_neurons", "auto_map", "architectures", "model_type"}
-    stock = {name: value for name, value in config.to_dict().items() if name not in ours}
+    ours = ("subnet_", "auto_map", "architectures", "model_type")
+    stock = {name: value for name, value in config.to_dict().items() if not name.startswith(ours)}
     return AutoConfig.for_model(model_type, **stock)
 
 
@@ -385,4 +385,4 @@ logits = session.run(["logits"], dict(tokenizer(["some text"], return_tensors="n
 ```
 
 Batch size and length are free; opset 20, float32. `config.json` holds the labels; it does not
-describe the widths."""
+describe the widths and the elimination of word-vectors."""

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import onnxruntime
 import pytest
@@ -25,12 +26,15 @@ from paretobert.dynabert.export import (
 from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.families import FAMILIES
 from paretobert.dynabert.model_card import CardScore, ModelCard
+from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.errors import InputError
 
 NARROW = SubnetConfig(layers=(0, 3), heads=(3, 1), neurons=(17, 40))
 SHALLOW = SubnetConfig(layers=(1, 3), heads=(4, 4), neurons=(40, 40))
+FEWER = replace(SHALLOW, tokens=Retention((60, 1), "percent"))
+COUNTED = SubnetConfig((0, 1, 3), (3, 1, 4), (17, 40, 5), Retention((12, 5, 5)))
 LABELS = {0: "bad", 1: "fair", 2: "good"}
 
 ISOLATED = """
@@ -97,7 +101,7 @@ def arguments(supernet, config, folder):
     }
 
 
-@pytest.mark.parametrize("config", [NARROW, SHALLOW], ids=lambda config: config.key)
+@pytest.mark.parametrize("config", [NARROW, SHALLOW, FEWER], ids=lambda config: config.key)
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_a_hugging_face_folder_computes_what_the_supernet_does(
     model_type, config, supernet, padded_batch, tmp_path
@@ -113,15 +117,20 @@ def test_a_hugging_face_folder_computes_what_the_supernet_does(
     assert result.num_bytes == sum(files.values())
     assert result.max_difference < result.tolerance == 1e-5
     assert {"model.safetensors", "tokenizer.json", "config.json", "README.md"} <= files.keys()
-    assert ({"modeling_subnet.py", "families.py"} <= files.keys()) == (config is NARROW)
+    code = {"modeling_subnet.py", "families.py", "elimination.py"}
+    assert code & files.keys() == (set() if config is SHALLOW else code)
     card = (tmp_path / "out" / "README.md").read_text()
     assert config.key in card
-    assert ("trust_remote_code" in card) == (config is NARROW)
+    assert ("trust_remote_code" in card) == (config is not SHALLOW)
 
 
 def test_folders_load_where_paretobert_is_not_importable(supernet, tmp_path):
     folders = []
-    for model_type, config in [("bert", SHALLOW), *((name, NARROW) for name in FAMILIES)]:
+    ours = [NARROW, COUNTED, FEWER]
+    for model_type, config in [
+        ("bert", SHALLOW),
+        *((name, ours[i % 3]) for i, name in enumerate(FAMILIES)),
+    ]:
         full = supernet(model_type)
         folder = tmp_path / f"{model_type}-{config.key}"
         export_hf(**arguments(full, config, folder))
@@ -148,17 +157,27 @@ def test_folders_load_where_paretobert_is_not_importable(supernet, tmp_path):
 
 
 # XLM-RoBERTa's and CamemBERT's layers are RoBERTa's, so three seconds each are saved.
-@pytest.mark.parametrize("model_type", ["bert", "roberta", "electra", "distilbert"])
-def test_an_onnx_folder_takes_any_batch_and_length(model_type, supernet, padded_batch, tmp_path):
+@pytest.mark.parametrize(
+    ("model_type", "config"),
+    [
+        ("bert", NARROW),
+        ("roberta", FEWER),
+        ("electra", NARROW),
+        ("distilbert", COUNTED),
+    ],
+)
+def test_an_onnx_folder_takes_any_batch_and_length(
+    model_type, config, supernet, padded_batch, tmp_path
+):
     full = supernet(model_type)
     folder = tmp_path / "out"
-    result = export_onnx(**arguments(full, NARROW, folder))
+    result = export_onnx(**arguments(full, config, folder))
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for seed, lengths in enumerate(((1,), (1, 1), (30,), (4, 17, 9), (2,) * 11)):
         batch = padded_batch(model_type, lengths=lengths, seed=seed)
         inputs = {name: tensor.numpy() for name, tensor in batch.items()}
         found = torch.from_numpy(session.run(["logits"], inputs)[0])
-        expected = supernet_logits(full, NARROW)(batch)
+        expected = supernet_logits(full, config)(batch)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     assert {name.name for name in session.get_inputs()} == batch.keys()
     assert {tuple(name.shape) for name in session.get_inputs()} == {("batch", "tokens")}
@@ -168,8 +187,8 @@ def test_an_onnx_folder_takes_any_batch_and_length(model_type, supernet, padded_
     settings = json.loads((folder / "config.json").read_text())
     assert settings["model_type"] == model_type
     assert settings["id2label"] == {"0": "bad", "1": "fair", "2": "good"}
-    assert settings.keys().isdisjoint({"auto_map", "subnet_heads", "subnet_neurons"})
-    assert AutoConfig.from_pretrained(folder).num_hidden_layers == NARROW.num_layers
+    assert not [name for name in settings if name.startswith(("auto_map", "subnet"))]
+    assert AutoConfig.from_pretrained(folder).num_hidden_layers == config.num_layers
     encoded = AutoTokenizer.from_pretrained(folder)(["t7 t8", "t9"], padding=True)
     assert encoded["input_ids"] == [[7, 8], [9, 1]]
 
