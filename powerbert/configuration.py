@@ -1,41 +1,41 @@
 """From masses to a retention configuration that meets a target (PoWER-BERT, section 3; no torch).
 
 **What a configuration costs.** The multiply-adds of layer j are 4 E^2 l_{j-1} + 2 E l_{j-1}^2 +
-2 E F l_j, so that a configuration of shares has a cost relative to the full encoder, averaged over
-the task's lengths.
+2 E F l_j; their sum over layers and over the task's texts, relative to keeping everything, is the
+cost. Or it is the share of word-vectors kept.
 
 **How the target is reached.** The paper tunes lambda and the learning rate of r by hand. Two facts
-forbid copying its flags. Adam divides a gradient by its own size, so that a constant penalty moves
-r by about the learning rate per step whatever lambda is; and with warm-up and linear decay the
-learning rates of a training sum up to about 0.455 of the peak times the steps, beyond which r
-cannot move at all. So the peak is set from the number of steps (`retention_learning_rate`), and
-lambda decides, step by step, whether the penalty or the task's gradient sets the direction: it
-grows where the cost is above a straight line from 1 to the target, and shrinks below it
-(`penalty`). It is a function of the step and of the present masses alone, so that a resumed search
-goes on as an unbroken one.
+forbid copying its flags. Adam divides a gradient by its own size, so that where the penalty
+dominates, r falls by the learning rate in each step whatever lambda is; and over a training the
+learning rates sum up to about half the peak times the steps (0.455 in the published code), which
+is all that r can fall. So the peak is set from the number of steps: `retention_learning_rate`. And
+what lambda decides is whether the penalty outweighs the task's gradient of r, whose size differs
+from task to task. So lambda is measured in that size, and steers: it grows where the cost is
+above a straight line from 1 to the target, and shrinks below it (`penalty`). It depends on the
+step, the present masses and the present gradient alone, so that a resumed search goes on as an
+unbroken one.
 
 **Reading off.** Amounts are the floors of the masses, at least 1, never increasing, as published;
 and the last layer keeps the least there is, because the head reads the first word-vector only.
-Where that misses the target, all masses are scaled by one factor first, the one nearest to 1 that
-meets it (`read_off`): the layers keep the proportions that were learnt.
+The masses end near the target, not on it, so all of them are first scaled by one factor: the
+largest with which the configuration costs no more than the target (`read_off`). The layers keep
+the proportions that were learnt.
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from ..dynabert.retention import Retention, Unit
 from ..dynabert.shape import EncoderShape
+from ..errors import InputError
 from .options import PowerOptions
-
-SCHEDULE_AREA = 0.455
-"""Mean of a learning rate that rises over a tenth of the steps and falls to 0, over its peak."""
 
 SETTLED = 0.8
 """Share of the search after which the target is to be reached."""
 
-BASE_PENALTY = 1e-3
 GAIN = 25.0
 """How steeply lambda answers: an excess of a tenth of the full cost multiplies it by e^2.5."""
 
@@ -48,44 +48,81 @@ class Target:
 
     Attributes:
         shape: The full model's sizes.
-        lengths: The task's lengths in tokens, those of its histogram.
+        histogram: The task's lengths in tokens, each with the number of its texts.
         unit: What amounts count.
         cost: The relative cost to reach, of multiply-adds or of word-vectors.
         counts_tokens: Whether the cost is the share of word-vectors.
     """
 
     shape: EncoderShape
-    lengths: tuple[int, ...]
+    histogram: tuple[tuple[int, int], ...]
     unit: Unit
     cost: float
     counts_tokens: bool
 
     @classmethod
     def of(cls, options: PowerOptions, shape: EncoderShape, lengths: Sequence[int]) -> "Target":
-        """The target that options ask for."""
-        if options.target_speedup is not None:
-            return cls(shape, tuple(lengths), options.unit, 1 / options.target_speedup, False)
-        assert options.target_tokens is not None
-        return cls(shape, tuple(lengths), options.unit, options.target_tokens, True)
-
-    def relative_cost(self, masses: Sequence[float]) -> float:
-        """The cost of a configuration relative to keeping everything.
+        """The target that options ask for.
 
         Args:
-            masses: What leaves each layer, not necessarily whole.
-        """
-        whole = sum(self._cost(length, [float(length)] * len(masses)) for length in self.lengths)
-        return sum(self._cost(n, self._left(n, masses)) for n in self.lengths) / whole
+            options: With one of the two targets.
+            shape: The full model's sizes.
+            lengths: Tokens of each of the task's texts.
 
-    def _left(self, length: int, masses: Sequence[float]) -> list[float]:
-        if self.unit == "percent":
-            return [length * mass / 100 for mass in masses]
-        return [min(float(length), mass) for mass in masses]
+        Raises:
+            InputError: When not even the smallest configuration meets it.
+        """
+        if options.target_speedup is not None:
+            cost, counts_tokens = 1 / options.target_speedup, False
+        else:
+            assert options.target_tokens is not None
+            cost, counts_tokens = options.target_tokens, True
+        histogram = tuple(sorted(Counter(lengths).items()))
+        target = cls(shape, histogram, options.unit, cost, counts_tokens)
+        least = target.cost_of(Retention((1,) * shape.num_layers, options.unit))
+        if least > cost:
+            reach = (
+                f"{least:.3f} of the word-vectors" if counts_tokens else f"{1 / least:.1f} times"
+            )
+            wanted = f"{cost:g}" if counts_tokens else f"{options.target_speedup:g} times"
+            raise InputError(
+                f"The target {wanted} is out of reach: the first layer's attention sees every "
+                f"word-vector, so that {reach} is the most that elimination gives on this task; "
+                "ask for less."
+            )
+        return target
+
+    @property
+    def longest(self) -> int:
+        """The most that a layer can keep, in the target's unit."""
+        return 100 if self.unit == "percent" else self.histogram[-1][0]
+
+    def relative_cost(self, masses: Sequence[float]) -> float:
+        """The cost of what is being learnt, relative to keeping everything.
+
+        Args:
+            masses: What leaves each layer, in the target's unit and not yet whole.
+        """
+
+        def left(length: int) -> list[float]:
+            if self.unit == "percent":
+                return [length * mass / 100 for mass in masses]
+            return [min(float(length), mass) for mass in masses]
+
+        return self._relative(left)
+
+    def cost_of(self, retention: Retention) -> float:
+        """The cost of a configuration, rounded as it is for each text."""
+        return self._relative(retention.kept)
+
+    def _relative(self, left: Callable[[int], Sequence[float]]) -> float:
+        num_layers = self.shape.num_layers
+        costs = sum(number * self._cost(n, left(n)) for n, number in self.histogram)
+        whole = sum(number * self._cost(n, (n,) * num_layers) for n, number in self.histogram)
+        return costs / whole
 
     def _cost(self, length: int, left: Sequence[float]) -> float:
-        if self.counts_tokens:
-            return sum(left)
-        return encoder_macs(self.shape, length, left)
+        return sum(left) if self.counts_tokens else encoder_macs(self.shape, length, left)
 
 
 def encoder_macs(shape: EncoderShape, length: float, left: Sequence[float]) -> float:
@@ -105,60 +142,57 @@ def encoder_macs(shape: EncoderShape, length: float, left: Sequence[float]) -> f
 
 
 def retention_learning_rate(travel: float, num_steps: int) -> float:
-    """The peak learning rate of r with which it can travel `SCHEDULE_AREA` times `travel`."""
+    """The peak learning rate of r with which it can fall by about half of `travel`."""
     return travel / num_steps
 
 
-def penalty(target: Target, masses: Sequence[float], *, progress: float) -> float:
+def penalty(
+    target: Target, masses: Sequence[float], *, progress: float, resistance: float
+) -> float:
     """Lambda at a point of the search.
+
+    On the planned line the penalty of the layer in the middle is as strong as the task's gradient.
 
     Args:
         target: What to reach.
         masses: The present masses.
         progress: The share of the search's steps that are done.
+        resistance: The mean size of the task's gradient of an entry of r.
     """
-    fallen = min(1.0, progress / SETTLED)
-    planned = 1 + (target.cost - 1) * fallen
+    planned = 1 + (target.cost - 1) * min(1.0, progress / SETTLED)
     excess = target.relative_cost(masses) - planned
-    return BASE_PENALTY * math.exp(GAIN * excess)
+    mean_depth = (len(masses) + 1) / 2
+    return resistance / mean_depth * math.exp(GAIN * excess)
 
 
 def read_off(masses: Sequence[float], target: Target) -> Retention:
-    """The retention configuration of some masses that meets a target, as near as there is one.
+    """The retention configuration of some masses that meets a target.
 
     Args:
         masses: One for each layer, in the target's unit.
         target: What to reach.
     """
-    amounts = floored(masses, target.unit)
-    if target.relative_cost(amounts) > target.cost:
-        low, high = 0.0, 1.0
-    else:
-        low, high = 1.0, max(_most(target) / max(mass, 1e-9) for mass in masses)
+
+    def scaled(factor: float) -> Retention:
+        most = target.longest
+        amounts = floored([min(most, factor * mass) for mass in masses])
+        return Retention(amounts, target.unit)
+
+    low, high = 0.0, target.longest / max(min(masses), 1e-6)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        scaled = floored([middle * mass for mass in masses], target.unit, most=_most(target))
-        if target.relative_cost(scaled) > target.cost:
-            high = middle
-        else:
+        if target.cost_of(scaled(middle)) <= target.cost:
             low = middle
-    scaled = floored([low * mass for mass in masses], target.unit, most=_most(target))
-    return Retention(tuple(scaled), target.unit)
+        else:
+            high = middle
+    return scaled(low)
 
 
-def floored(masses: Sequence[float], unit: Unit, *, most: int | None = None) -> list[int]:
+def floored(masses: Sequence[float]) -> tuple[int, ...]:
     """Whole amounts, at least 1, never increasing, the last one the least there is.
 
-    >>> floored([80.9, 55.2, 60.0, 0.3], "tokens")
-    [80, 55, 55, 1]
+    >>> floored([80.9, 55.2, 60.0, 0.3])
+    (80, 55, 55, 1)
     """
-    ceiling = 100 if unit == "percent" else most
-    whole = [max(1, int(mass)) for mass in masses]
-    if ceiling is not None:
-        whole = [min(ceiling, amount) for amount in whole]
-    amounts = list(accumulate(whole, min))
-    return [*amounts[:-1], 1]
-
-
-def _most(target: Target) -> int:
-    return 100 if target.unit == "percent" else max(target.lengths)
+    amounts = accumulate((max(1, int(mass)) for mass in masses), min)
+    return (*list(amounts)[:-1], 1)

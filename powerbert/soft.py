@@ -1,13 +1,19 @@
 """The soft-extract layer of the configuration search (PoWER-BERT, section 3).
 
-Every layer has a vector r_j in [0, 1]^N, indexed by the *rank* of a word-vector's significance,
+Every layer j has a vector r_j in [0, 1]^N, indexed by the *rank* of a word-vector's significance,
 not by its position. The input of the feed-forward network, and with it the residual, is multiplied
-by r_j at the word-vector's rank; no gradient goes through the ranking. The first word-vector,
-which the head reads and hard extraction always keeps, has the first rank, whose entry stays 1.
+by r_j at the word-vector's rank; no gradient goes through the ranking. Two forms:
 
-In the paper's form N is the padded length and ranks count word-vectors. In the percent form N is
-100 and a rank is a hundredth of the input's own length, so that inputs of any length train the
-same entries.
+- "tokens", the paper's: N is the longest length, and the word-vector of rank k, counted from 0, is
+  multiplied by r_j[k].
+- "percent", ours: N is 100, and the same word-vector of a text of n tokens stands for the ranks
+  from k / n to (k + 1) / n of the text, so that it is multiplied by the mean of r_j over that
+  part. Texts of every length train all entries. Were an entry picked instead, those between the
+  ranks of short texts would fall without any text to hold them.
+
+The first real word-vector, which the head reads and hard extraction always keeps, has the first
+rank and is not scaled; in the published code it is ranked and scaled like the rest. Padding ranks
+last and takes no part.
 
 Shape letters: B batch, T tokens, E hidden size, L layers, N entries.
 """
@@ -18,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..dynabert.elimination import additive, by_score
+from ..dynabert.elimination import additive, by_score, right_padded
 from ..dynabert.families import family_of
 from ..dynabert.retention import Unit
 
@@ -46,20 +52,43 @@ class SoftRetention(nn.Module):
             score: Significance [B, T].
             mask: [B, T], 1 at tokens and 0 at padding.
         """
-        ranks = by_score(score, mask).argsort(dim=1)
+        vector, num_tokens = self.vectors[place], mask.shape[1]
         if self._unit == "percent":
-            ranks = ranks * self.vectors.shape[1] // mask.sum(dim=1, keepdim=True)
-        return self.vectors[place][ranks.clamp(max=self.vectors.shape[1] - 1)]
+            by_rank = _means(vector, mask.sum(dim=1), num_tokens)
+        else:
+            ranks = torch.arange(num_tokens, device=vector.device).clamp(max=len(vector) - 1)
+            by_rank = vector[ranks].expand(mask.shape)
+        unscaled = torch.ones_like(by_rank[:, :1])
+        by_rank = torch.cat([unscaled, by_rank[:, 1:]], dim=1)
+        return by_rank.gather(1, by_score(score, mask).argsort(dim=1))
 
     def masses(self) -> Tensor:
         """sum_k r_j[k] for each layer, [L]."""
         return self.vectors.sum(dim=1)
 
+    def resistance(self) -> float:
+        """The mean size of the entries' gradients: of the task's, before the penalty is added."""
+        assert self.vectors.grad is not None
+        return float(self.vectors.grad.abs().mean())
+
     @torch.no_grad()
     def clip(self) -> None:
-        """Bring every entry back into [0, 1], and the first to 1."""
+        """Bring every entry back into [0, 1]."""
         self.vectors.clamp_(0, 1)
-        self.vectors[:, 0] = 1
+
+
+def _means(vector: Tensor, lengths: Tensor, num_tokens: int) -> Tensor:
+    """The mean of a vector [N] over the part that each rank of a text stands for, [B, T].
+
+    Ranks beyond the length of a text, [B], get 0.
+    """
+    num_entries = len(vector)
+    entries = torch.arange(num_tokens + 1, dtype=torch.float64, device=vector.device)
+    edges = (entries * num_entries / lengths[:, None]).clamp(max=num_entries)
+    below = edges.long().clamp(max=num_entries - 1)
+    sums = vector.double().cumsum(dim=0) - vector
+    integral = sums[below] + (edges - below) * vector[below]
+    return (integral.diff(dim=1) * lengths[:, None] / num_entries).to(vector.dtype)
 
 
 def soft_logits(
@@ -76,6 +105,7 @@ def soft_logits(
         The logits [B, C].
     """
     family = family_of(model)
+    batch = right_padded(batch)
     mask = batch["attention_mask"]
     hidden = family.embed(model, batch)
     absent = additive(mask, hidden.dtype)

@@ -8,6 +8,7 @@ no distillation, as in the paper. Each step's result is a folder, and a killed t
 to the same weights.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,11 @@ from .soft import SoftRetention, retention_loss, soft_logits
 
 RETENTION_FILE = "retention.json"
 LOG_FILE = "training.jsonl"
+TRACE_FILE = "search.jsonl"
+STAGES = ("search", "re-train")
 PERCENT_ENTRIES = 100
+TRACE_POINTS = 50
+"""Steps of the search of which lambda and the cost are kept."""
 
 
 def train_power(
@@ -48,8 +53,9 @@ def train_power(
 ) -> None:
     """Search a retention configuration and train with it, or go on where this was interrupted.
 
-    Writes `folder/retention.json` (the configuration and what it was read from) and
-    `folder/network` (a dense network that eliminates word-vectors, with its tokenizer).
+    Writes `folder/retention.json` (the configuration and what it was read from),
+    `folder/search.jsonl` (how lambda and the cost went) and `folder/network` (a dense network
+    that eliminates word-vectors, with its tokenizer).
 
     Args:
         teacher: The fine-tuned full model.
@@ -59,7 +65,8 @@ def train_power(
         progress: Called after every step.
 
     Raises:
-        InputError: When the task is a regression, or a loss stops being finite.
+        InputError: When the task is a regression, the target is out of reach, or a loss stops
+            being finite.
     """
     if task.kind == "regression":
         raise InputError(
@@ -69,6 +76,17 @@ def train_power(
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))
+    for stage in STAGES:
+        _state_file(folder, stage).unlink(missing_ok=True)
+
+
+def read_trace(folder: Path) -> list[dict[str, Any]]:
+    """Lambda and the cost by step, as the search that `train_power` ran wrote them.
+
+    A search that was killed has repeated some steps, to the same numbers.
+    """
+    records = storage.read_records(folder / TRACE_FILE)
+    return list({record["step"]: record for record in records}.values())
 
 
 def read_retention(folder: Path) -> Retention:
@@ -120,11 +138,20 @@ class _Training:
         groups.append({"params": [retention.vectors], "weight_decay": 0.0, "lr": rate})
 
         def gradients(batch: Batch, step: int) -> float:
-            weight = penalty(target, retention.masses().tolist(), progress=step / num_steps)
             with autocast(self.device, self.dtype):
                 logits = soft_logits(model, retention, batch)
             loss = prediction_loss(logits, batch["labels"])
-            (loss + retention_loss(retention, weight)).backward()
+            loss.backward()
+            masses = retention.masses().tolist()
+            weight = penalty(
+                target, masses, progress=step / num_steps, resistance=retention.resistance()
+            )
+            retention_loss(retention, weight).backward()
+            if step % math.ceil(num_steps / TRACE_POINTS) == 0:
+                cost = target.relative_cost(masses)
+                storage.append_record(
+                    self.folder / TRACE_FILE, {"step": step, "lambda": weight, "cost": cost}
+                )
             return loss.item()
 
         with significance_in(model, diagonal=options.diagonal == "include"):
@@ -137,7 +164,7 @@ class _Training:
                 "retention": found.to_dict(),
                 "masses": masses,
                 "relative_cost_of_masses": target.relative_cost(masses),
-                "relative_cost": target.relative_cost(found.amounts),
+                "relative_cost": target.cost_of(found),
                 "target_cost": target.cost,
                 "options": options.to_dict(),
             },
@@ -185,21 +212,23 @@ class _Training:
         after_step: Callable[[], None] = lambda: None,
     ) -> None:
         options = self.options
-        epochs = {"search": options.search_epochs, "re-train": options.retrain_epochs}[stage]
-        state_file = self.folder / f"{stage}.safetensors"
+        epochs = dict(zip(STAGES, (options.search_epochs, options.retrain_epochs), strict=True))
         run_stage(
             stage,
             model,
             encoded,
             gradients,
             groups=groups,
-            epochs=epochs,
+            epochs=epochs[stage],
             pace=options,
             device=self.device,
             dtype=self.dtype,
-            state_file=state_file,
+            state_file=_state_file(self.folder, stage),
             log=self.folder / LOG_FILE,
             progress=self.progress,
             after_step=after_step,
         )
-        state_file.unlink(missing_ok=True)
+
+
+def _state_file(folder: Path, stage: str) -> Path:
+    return folder / f"{stage}.safetensors"

@@ -67,13 +67,41 @@ def test_factors_follow_the_rank_of_the_score() -> None:
     torch.testing.assert_close(factors[1, :3], torch.tensor([1.0, 0.4, 0.7]))
 
 
-def test_percent_ranks_are_hundredths_of_the_own_length() -> None:
+def test_a_rank_of_a_short_text_is_the_mean_of_its_part() -> None:
     retention = SoftRetention(1, 100, unit="percent")
     with torch.no_grad():
         retention.vectors.copy_(torch.arange(100.0)[None])
     score = torch.tensor([[0.0, 4.0, 3.0, 2.0, 1.0]])
     found = retention.factors(0, score, torch.tensor([[1, 1, 1, 1, 0]]))
-    assert found[0, :4].tolist() == [0, 25, 50, 75]
+    assert found[0].tolist() == [1, 37, 62, 87, 0]
+
+
+@given(lengths=st.lists(st.integers(1, 230), min_size=1, max_size=4), seed=st.integers(0, 9))
+@settings(deadline=None)
+def test_factors_sum_up_to_the_share_that_the_mass_stands_for(
+    lengths: list[int], seed: int
+) -> None:
+    retention = SoftRetention(1, 100, unit="percent")
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        retention.vectors.copy_(torch.rand(1, 100, generator=generator))
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    score = torch.rand(mask.shape, generator=generator) * mask
+    factors = retention.factors(0, score, mask)
+    for row, length in zip(factors, lengths, strict=True):
+        share = length * retention.masses().item() / 100
+        assert abs(row.sum().item() - share) <= 1.0001
+    retention.vectors.data.fill_(1)
+    torch.testing.assert_close(retention.factors(0, score, mask), mask.float())
+
+
+@pytest.mark.parametrize("num_tokens", [7, 40, 100, 230])
+def test_a_text_of_any_length_trains_every_entry_past_its_first_token(num_tokens: int) -> None:
+    retention = SoftRetention(1, 100, unit="percent")
+    score = torch.arange(float(num_tokens))[None]
+    retention.factors(0, score, torch.ones(1, num_tokens)).sum().backward()
+    trained = retention.vectors.grad[0] > 0
+    assert trained[-(-100 // num_tokens) :].all()
 
 
 def test_no_gradient_goes_through_the_ranking() -> None:
@@ -83,12 +111,41 @@ def test_no_gradient_goes_through_the_ranking() -> None:
     assert score.grad is None
 
 
-def test_entries_are_clipped_and_the_first_stays() -> None:
+def test_the_first_token_is_not_scaled() -> None:
+    for unit in ("tokens", "percent"):
+        retention = SoftRetention(1, 100, unit=unit)
+        retention.vectors.data.fill_(0.5)
+        score = torch.tensor([[0.1, 0.9, 0.4]])
+        assert retention.factors(0, score, torch.ones(1, 3))[0].tolist() == [1, 0.5, 0.5]
+
+
+def test_entries_are_clipped() -> None:
     retention = SoftRetention(2, 3, unit="tokens")
     with torch.no_grad():
         retention.vectors.copy_(torch.tensor([[0.2, -0.5, 1.5], [2.0, 0.5, 0.0]]))
     retention.clip()
-    assert retention.vectors.tolist() == [[1.0, 0.0, 1.0], [1.0, 0.5, 0.0]]
+    torch.testing.assert_close(
+        retention.vectors.data, torch.tensor([[0.2, 0.0, 1.0], [1.0, 0.5, 0.0]])
+    )
+
+
+def test_left_and_right_padding_agree(family: str) -> None:
+    model = tiny_model(family)
+    batch, retention = batch_of(model), falling(100, "percent")
+    left = {
+        key: torch.stack(
+            [row.roll(9 - length) for row, length in zip(entry, (9, 4, 7), strict=True)]
+        )
+        for key, entry in batch.items()
+    }
+    assert not torch.equal(left["attention_mask"], batch["attention_mask"])
+    torch.testing.assert_close(run(model, retention, left), run(model, retention, batch))
+
+
+def test_the_resistance_is_the_mean_size_of_the_gradient() -> None:
+    retention = SoftRetention(1, 4, unit="tokens")
+    retention.vectors.grad = torch.tensor([[1.0, -3.0, 0.0, 2.0]])
+    assert retention.resistance() == 1.5
 
 
 def test_the_penalty_by_hand() -> None:

@@ -12,7 +12,7 @@ import paretobert.dynabert.extraction  # noqa: F401 - registers the networks' cl
 from paretobert.dynabert.training import Progress
 from paretobert.errors import InputError
 from paretobert.powerbert.options import PowerOptions
-from paretobert.powerbert.training import read_retention, train_power
+from paretobert.powerbert.training import read_retention, read_trace, train_power
 from paretobert.tasks.task import Task, TextSplit
 
 WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
@@ -80,6 +80,10 @@ def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:
     assert network.config.subnet_tokens == list(retention.amounts)
     log = (tmp_path / "power" / "training.jsonl").read_text().splitlines()
     assert [json.loads(line)["stage"] for line in log] == ["search", "re-train"]
+    trace = read_trace(tmp_path / "power")
+    assert [entry["step"] for entry in trace] == list(range(12))
+    assert trace[0]["cost"] == 1
+    assert trace[-1]["cost"] < trace[0]["cost"]
 
 
 @pytest.mark.parametrize("unit", ["percent", "tokens"])
@@ -104,11 +108,19 @@ def test_a_killed_training_ends_in_the_same_weights(
         load_file(tmp_path / name / "network" / "model.safetensors")
         for name in ("whole", "killed")
     )
+    assert read_trace(tmp_path / "killed") == read_trace(tmp_path / "whole")
     assert whole.keys() == killed.keys()
     for name, tensor in whole.items():
         torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
     for name in ("whole", "killed"):
         assert not list((tmp_path / name).glob("*.safetensors"))
+
+
+def test_a_target_out_of_reach_is_refused_before_training(teacher: Path, tmp_path: Path) -> None:
+    options = PowerOptions(target_speedup=40)
+    with pytest.raises(InputError, match="The target 40 times is out of reach"):
+        train(teacher, tmp_path / "power", options)
+    assert not (tmp_path / "power").exists()
 
 
 def test_a_regression_is_refused(teacher: Path, tmp_path: Path) -> None:
