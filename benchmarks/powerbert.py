@@ -1,0 +1,406 @@
+"""Word-vector elimination against its baselines, on one task.
+
+Compared on the report split, and by measured latency at batch 1 and batch 32 on the task's
+lengths:
+
+(a) the full model with every input padded to N tokens, as in the PoWER-BERT paper;
+(b) the full model with inputs padded to the longest of their batch, batches sorted by length;
+(c) DynaBERT's best sub-network that is no slower than the PoWER-BERT network;
+(d) the supernet with elastic widths, depths and tokens: its front, and its best sub-network that
+    is no slower than the PoWER-BERT network;
+(e) the static strategies Head-WS and Rand-WS with the PoWER-BERT network's configuration,
+    re-trained as it was.
+
+(c) and (d) need supernets and are left out where none is given. Everything is chosen on the search
+split and by the latency at batch 1.
+
+    python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from paretobert.dynabert.distillation import prediction_loss
+from paretobert.dynabert.elimination import run_layers, significance_in
+from paretobert.dynabert.extraction import extract
+from paretobert.dynabert.families import family_of
+from paretobert.dynabert.precision import autocast, matmul_dtype
+from paretobert.dynabert.retention import Retention
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import ElasticSpace
+from paretobert.dynabert.training import Progress, run_stage, weight_groups
+from paretobert.pipeline.run import Run
+from paretobert.powerbert.options import PowerOptions
+from paretobert.powerbert.strategies import Strategy, static_chooser
+from paretobert.powerbert.training import read_retention, train_power
+from paretobert.profiling.inputs import Batch, histogram_lengths, random_batches
+from paretobert.profiling.latency import measure
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.runtimes.artefact import load, write
+from paretobert.profiling.runtimes.deployment import EAGER_FP32
+from paretobert.profiling.statistics import Session
+from paretobert.storage import folder, write_json
+from paretobert.tasks.batches import Batch as TorchBatch
+from paretobert.tasks.batches import EncodedSplit, encode
+from paretobert.tasks.evaluation import evaluate, evaluate_deployed
+from paretobert.tasks.metrics import Evaluation, compare
+
+FULL, PADDED, POWER = "full", "full, padded", "PoWER-BERT"
+
+
+class Bench:
+    """One task's networks, their scores and their latencies."""
+
+    def __init__(self, run: Run, *, threads: int) -> None:
+        """Open a run with its fine-tuned full model."""
+        self.task = run.task
+        self.teacher = run.folder.root / "teacher"
+        self.tokenizer = AutoTokenizer.from_pretrained(self.teacher)
+        self.full = AutoModelForSequenceClassification.from_pretrained(self.teacher).eval()
+        self.shape = EncoderShape.from_config(self.full.config)
+        self.threads = threads
+        self.networks: dict[str, PreTrainedModel] = {FULL: self.full}
+
+    def score(self, name: str, split: str) -> Evaluation:
+        """Score one of the networks."""
+        return evaluate(self.networks[name], self.encoded(split), task=self.task, split=split)
+
+    def encoded(self, split: str) -> EncodedSplit:
+        """A split, tokenised."""
+        return encode(self.task.splits[split], self.tokenizer, max_length=self.task.max_length)
+
+    def latencies(self, names: Sequence[str], *, batch_size: int, measure_s: float) -> Session:
+        """Measure networks on the task's lengths, the full model also padded to N."""
+        protocol = LatencyProtocol(
+            batch_size=batch_size, threads=self.threads, time_budget_s=measure_s, min_rounds=5
+        )
+        lengths = histogram_lengths(self.encoded("search").lengths, batch_size=batch_size)
+        protocol = protocol.with_lengths(lengths)
+        if batch_size > 1:
+            protocol = replace(protocol, visit_discards=1, visit_min_runs=3)
+        config = self.full.config
+        batches = random_batches(
+            protocol, vocab_size=config.vocab_size, padding_id=config.pad_token_id
+        )
+        padded = [_widened(batch, self.task.max_length, config.pad_token_id) for batch in batches]
+        runs: dict[str, Callable[[], object]] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            for place, name in enumerate(names):
+                written = Path(scratch) / str(place)
+                write(self.networks[name], EAGER_FP32, written)
+                runner = load(written, threads=self.threads)
+                calls = [runner.bind(batch) for batch in batches]
+                runs[name] = lambda calls=calls: [call() for call in calls]
+                if name == FULL:
+                    wide = [runner.bind(batch) for batch in padded]
+                    runs[PADDED] = lambda calls=wide: [call() for call in calls]
+        return measure(runs, protocol, sentinel=FULL, progress=None)
+
+
+def static_network(
+    bench: Bench, searched: Path, retention: Retention, strategy: Strategy, options: PowerOptions
+) -> Callable[[TorchBatch], Tensor]:
+    """Re-train the searched weights with a static strategy, as PoWER-BERT's step 3 does."""
+    model = AutoModelForSequenceClassification.from_pretrained(searched)
+    family = family_of(model)
+    dtype = matmul_dtype(options.precision, torch.device("cpu"))
+
+    def network(batch: TorchBatch) -> Tensor:
+        mask = batch["attention_mask"]
+        choose = static_chooser(
+            strategy,
+            retention.amounts,
+            retention.unit,
+            mask,
+            seed=options.seed,
+            num_positions=bench.shape.num_positions,
+        )
+        hidden = family.embed(model, batch)
+        for state, _ in run_layers(family, family.layer_list(model), hidden, mask, choose):
+            hidden = state
+        return family.classify(model, hidden)
+
+    def gradients(batch: TorchBatch, step: int) -> float:
+        with autocast(torch.device("cpu"), dtype):
+            logits = network(batch)
+        loss = prediction_loss(logits, batch["labels"])
+        loss.backward()
+        return loss.item()
+
+    def scored(batch: TorchBatch) -> Tensor:
+        with significance_in(model, diagonal=False), torch.inference_mode():
+            return network(batch)
+
+    encoded = bench.encoded("train")
+    groups = weight_groups(
+        model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
+    )
+    with tempfile.TemporaryDirectory() as scratch, significance_in(model, diagonal=False):
+        run_stage(
+            strategy,
+            model,
+            encoded,
+            gradients,
+            groups=groups,
+            epochs=options.retrain_epochs,
+            pace=options,
+            device=torch.device("cpu"),
+            dtype=dtype,
+            state_file=Path(scratch) / "state",
+            log=Path(scratch) / "log",
+            progress=_say,
+        )
+    nn.Module.eval(model)
+    return scored
+
+
+def main() -> None:
+    """Train what is missing, score, measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, help="the run with the fine-tuned full model")
+    parser.add_argument("--plain", type=Path, help="a run whose supernet keeps all tokens")
+    parser.add_argument("--joint", type=Path, help="a run whose supernet has elastic tokens")
+    parser.add_argument("--target-speedup", type=float, default=2.0)
+    parser.add_argument("--search-epochs", type=int, default=2)
+    parser.add_argument("--retrain-epochs", type=int, default=3)
+    parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25])
+    parser.add_argument("--depths", type=float, nargs="+", default=[1.0, 0.75, 0.5])
+    parser.add_argument("--measure-s", type=float, default=120.0, help="seconds for each batch")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--static", action="store_true", help="re-train Head-WS and Rand-WS too")
+    parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
+    arguments = parser.parse_args()
+    run = Run.open(arguments.run)
+    bench = Bench(run, threads=arguments.threads)
+    options = PowerOptions(
+        target_speedup=arguments.target_speedup,
+        search_epochs=arguments.search_epochs,
+        retrain_epochs=arguments.retrain_epochs,
+    )
+    power_folder = run.folder.power(options.slug)
+    train_power(
+        teacher=bench.teacher,
+        task=bench.task,
+        folder=power_folder,
+        options=options,
+        progress=_say,
+    )
+    retention = read_retention(power_folder)
+    bench.networks[POWER] = AutoModelForSequenceClassification.from_pretrained(
+        power_folder / "network"
+    ).eval()
+    widths, depths = tuple(arguments.widths), tuple(arguments.depths)
+    dynabert = _subnets(bench, arguments.plain, "DynaBERT", widths=widths, depths=depths)
+    elastic = _subnets(bench, arguments.joint, "joint", widths=widths, depths=depths)
+    names = [FULL, POWER, *dynabert, *elastic]
+    scores = {name: bench.score(name, "search") for name in names}
+    single = bench.latencies(names, batch_size=1, measure_s=arguments.measure_s)
+    front = _front(elastic, scores, single)
+    limit_s = single[POWER].time_s.high
+    chosen = {"(b) full model, dynamic padding": FULL, "PoWER-BERT": POWER}
+    for label, subnets in (
+        ("(c) DynaBERT, no slower", dynabert),
+        ("(d) joint, no slower", elastic),
+    ):
+        if subnets:
+            chosen[label] = _best(subnets, scores, single, limit_s)
+    kept = list(dict.fromkeys([*chosen.values(), *front]))
+    several = bench.latencies(
+        list(dict.fromkeys(chosen.values())), batch_size=32, measure_s=arguments.measure_s
+    )
+    reports = {name: bench.score(name, "report") for name in kept}
+    rows = [
+        _row(label, name, scores, reports, {1: single, 32: several})
+        for label, name in chosen.items()
+    ]
+    rows += [_row("(d) joint front", name, scores, reports, {1: single}) for name in front]
+    statics = []
+    if arguments.static:
+        statics = _statics(bench, power_folder, retention, options, reports)
+    result = {
+        "command": "python " + " ".join(sys.argv),
+        "task": bench.task.summary(),
+        "retention": {**retention.to_dict(), "options": options.to_dict()},
+        "environment": single.environment.to_dict(),
+        "protocols": [single.protocol.to_dict(), several.protocol.to_dict()],
+        "padded": {
+            "N": bench.task.max_length,
+            "batch 1": asdict(single[PADDED].ratio),
+            "batch 32": asdict(several[PADDED].ratio),
+        },
+        "networks": rows,
+        "static": statics,
+    }
+    out = arguments.out or Path("benchmarks/powerbert") / run.folder.root.name
+    with folder(out) as into:
+        write_json(into / "result.json", result)
+        (into / "results.md").write_text(_table(result))
+        (into / "retention.json").write_bytes((power_folder / "retention.json").read_bytes())
+
+
+def _subnets(
+    bench: Bench,
+    path: Path | None,
+    label: str,
+    *,
+    widths: tuple[float, ...],
+    depths: tuple[float, ...],
+) -> list[str]:
+    """Add the dense sub-networks of a run's supernet; their names."""
+    if path is None:
+        return []
+    run = Run.open(path)
+    supernet = Supernet.from_pretrained(run.folder.supernet)
+    names = []
+    for config in ElasticSpace(widths, depths, run.space.tokens).configs(bench.shape):
+        name = f"{label} {config.key}"
+        bench.networks[name] = extract(supernet.model, config)
+        names.append(name)
+    return names
+
+
+def _front(names: Sequence[str], scores: dict[str, Evaluation], session: Session) -> list[str]:
+    """The names that no other one beats in score and latency, cheapest first."""
+    ordered = sorted(names, key=lambda name: (session[name].time_s.value, -scores[name].value))
+    front: list[str] = []
+    for name in ordered:
+        if not front or scores[name].value > scores[front[-1]].value:
+            front.append(name)
+    return front
+
+
+def _best(
+    names: Sequence[str], scores: dict[str, Evaluation], session: Session, limit_s: float
+) -> str:
+    """The best score among those that are no slower than a limit, else the fastest."""
+    fitting = [name for name in names if session[name].time_s.value <= limit_s]
+    if not fitting:
+        return min(names, key=lambda name: session[name].time_s.value)
+    return max(fitting, key=lambda name: (scores[name].value, -session[name].time_s.value))
+
+
+def _row(
+    label: str,
+    name: str,
+    scores: dict[str, Evaluation],
+    reports: dict[str, Evaluation],
+    sessions: dict[int, Session],
+) -> dict[str, Any]:
+    loss = compare(reports[FULL], reports[name])
+    return {
+        "label": label,
+        "network": name,
+        "search": scores[name].value,
+        "report": {
+            key: getattr(reports[name], key) for key in ("metric", "value", "low", "high", "n")
+        },
+        "loss_against_full": {
+            "value": loss.difference,
+            "low": loss.low,
+            "high": loss.high,
+            "tie": loss.tie,
+        },
+        "speedup": {
+            f"batch {size}": asdict(session[FULL].ratio_to(session[name]))
+            for size, session in sessions.items()
+        },
+    }
+
+
+def _statics(
+    bench: Bench,
+    power_folder: Path,
+    retention: Retention,
+    options: PowerOptions,
+    reports: dict[str, Evaluation],
+) -> list[dict[str, Any]]:
+    encoded = bench.encoded("report")
+    rows = []
+    strategies: tuple[Strategy, ...] = ("head", "random")
+    for strategy in strategies:
+        network = static_network(bench, power_folder / "searched", retention, strategy, options)
+        found = evaluate_deployed(network, encoded, task=bench.task, split="report")
+        loss = compare(reports[POWER], found)
+        rows.append(
+            {
+                "strategy": strategy,
+                "report": {k: getattr(found, k) for k in ("value", "low", "high", "n")},
+                "loss_against_attention": {
+                    "value": loss.difference,
+                    "low": loss.low,
+                    "high": loss.high,
+                    "tie": loss.tie,
+                },
+            }
+        )
+    return rows
+
+
+def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
+    """A batch padded to a fixed width."""
+    missing = width - batch["input_ids"].shape[1]
+    pads = {"input_ids": padding_id}
+    return {
+        name: np.pad(entry, ((0, 0), (0, missing)), constant_values=pads.get(name, 0))
+        for name, entry in batch.items()
+    }
+
+
+def _table(result: dict[str, Any]) -> str:
+    retention = ", ".join(map(str, result["retention"]["amounts"]))
+    lines = [
+        f"# {result['task']['name']}",
+        "",
+        f"Retention configuration: {retention} ({result['retention']['unit']}).",
+        f"Padded to N = {result['padded']['N']}, (a) the full model takes "
+        f"{_interval(result['padded']['batch 1'])} times as long as (b) at batch 1 and "
+        f"{_interval(result['padded']['batch 32'])} times at batch 32.",
+        "",
+        "| network | score, report | loss against the full model | speed-up, batch 1 | "
+        "speed-up, batch 32 | search |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["networks"]:
+        report, loss = row["report"], row["loss_against_full"]
+        tie = " (a tie)" if loss["tie"] else ""
+        several = row["speedup"].get("batch 32")
+        lines.append(
+            f"| {row['label']}: {row['network']} | {_interval(report)} | {_interval(loss)}{tie} | "
+            f"{_interval(row['speedup']['batch 1'])} | {_interval(several) if several else ''} | "
+            f"{row['search']:.3f} |"
+        )
+    for row in result["static"]:
+        loss = row["loss_against_attention"]
+        tie = " (a tie)" if loss["tie"] else ""
+        lines += [
+            "",
+            f"(e) {row['strategy']}: {_interval(row['report'])}; the attention score is better by "
+            f"{_interval(loss)}{tie}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _interval(record: dict[str, Any]) -> str:
+    return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+
+
+def _say(progress: Progress) -> None:
+    if progress.step % 50 == 0:
+        print(
+            f"{progress.stage} {progress.step}/{progress.total_steps}, loss {progress.loss:.3f}",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    main()
