@@ -38,6 +38,7 @@ from paretobert.dynabert.precision import autocast, matmul_dtype
 from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import ElasticSpace
+from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import Progress, run_stage, weight_groups
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
