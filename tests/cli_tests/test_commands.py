@@ -95,6 +95,30 @@ def test_the_self_test_reports_the_noise_floor(
     assert list(run_copy.glob("costs/*.selftest.json"))
 
 
+def test_power_makes_a_network_for_the_report(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["power", str(run_copy), "--target-speedup", "1.5"]
+    words += ["--search-epochs", "1", "--retrain-epochs", "1", "--json"]
+    capsys.readouterr()
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["label"] == "PoWER-BERT (1.5x, percent)"
+    assert len(found["retention"]["amounts"]) == 4
+    assert Path(found["picture"]).read_bytes().startswith(b"\x89PNG")
+    model = AutoModelForSequenceClassification.from_pretrained(found["network"])
+    assert model.config.subnet_tokens == found["retention"]["amounts"]
+    before = snapshot(run_copy)
+    assert main(words) == 0
+    assert snapshot(run_copy) == before
+    assert main(["report", str(run_copy)]) == 0
+    page = (run_copy / "report" / "index.html").read_text()
+    assert "PoWER-BERT (1.5x, percent)" in page
+    assert "Word-vectors kept" in page
+    figures = {path.name for path in (run_copy / "report" / "figures").glob("*.png")}
+    assert figures >= {"times.png", "speedups.png", "retention-1.png", "latency.png"}
+
+
 def test_query_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, found = answer(capsys, finished, "--latency", "1s", "--params", "1M")
     assert status == 0

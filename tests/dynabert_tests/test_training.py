@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from paretobert.dynabert.distillation import LossWeights, distillation_loss
 from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.options import TrainingOptions
+from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
@@ -24,6 +25,7 @@ from paretobert.dynabert.training import (
     load_classifier,
     same_width_teacher,
     step_configs,
+    token_step_configs,
     train_supernet,
 )
 from paretobert.errors import InputError
@@ -42,6 +44,7 @@ OPTIONS = TrainingOptions(
     precision="fp32",
     checkpoint_steps=3,
 )
+TOKENS = replace(OPTIONS, tokens=(1.0, 0.4), token_epochs=2)
 
 
 def make_checkpoint(folder: Path, model) -> Path:
@@ -170,6 +173,62 @@ def test_recipes_choose_the_subnetworks_of_a_step(tiny_model):
     assert draws == again
 
 
+def test_word_vectors_are_compared_where_the_student_keeps_them(tiny_model, padded_batch):
+    """The full model as its own teacher: what stays after the first layer is the same there."""
+    batch = padded_batch("bert", lengths=(9, 20, 4)) | {"labels": torch.tensor([0, 2, 1])}
+    supernet = Supernet(tiny_model("bert"), SPACE)
+    teacher = Supernet(tiny_model("bert"), SPACE)
+    first = SubnetConfig((0,), (4,), (40,))
+
+    def loss(student: SubnetConfig, weights: LossWeights) -> float:
+        return distillation_gradients(
+            supernet, teacher, batch, {student: first}, weights=weights, dtype=torch.float32
+        )
+
+    fewer = replace(first, tokens=Retention((50,), "percent"))
+    hidden_alone = LossWeights(logits=0.0, hidden=1.0)
+    assert loss(fewer, hidden_alone) == pytest.approx(0, abs=1e-8)
+    other = replace(fewer, neurons=(20,))
+    with torch.no_grad(), supernet.active(other):
+        output = supernet.encode(supernet.embed(batch), batch)
+    with torch.no_grad(), teacher.active(first):
+        target = teacher.encode(teacher.embed(batch), batch)
+    squares, count = 0.0, 0
+    for row, (positions, mask) in enumerate(
+        zip(output.kept[0].positions, output.kept[0].mask, strict=True)
+    ):
+        for place, position in enumerate(positions[mask.bool()].tolist()):
+            difference = output.hidden[0][row, place] - target.hidden[0][row, position]
+            squares, count = squares + difference.square().sum().item(), count + 24
+    assert count == (5 + 10 + 2) * 24
+    assert loss(other, hidden_alone) == pytest.approx(squares / count, rel=1e-4)
+
+
+def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
+    shape = Supernet(tiny_model("bert"), SPACE).shape
+    space = ElasticSpace(SPACE.widths, SPACE.depths, (1.0, 0.4))
+    options = replace(TOKENS, sandwich_random=2)
+    steps = [token_step_configs(space, shape, options=options, step=i) for i in range(40)]
+    assert steps == [token_step_configs(space, shape, options=options, step=i) for i in range(40)]
+    pairs = list(SPACE.configs(shape))
+    smallest = list(space.configs(shape))[-1]
+    retentions, teachers = set(), set()
+    for students in steps:
+        full, least, *drawn = students
+        assert full == SubnetConfig.full(shape)
+        assert least == smallest
+        for student in drawn:
+            assert student.tokens.unit == "percent"
+            assert student.tokens.amounts[-1] == 1
+            assert all(40 <= amount <= 100 for amount in student.tokens.amounts[:-1])
+            retentions.add(student.tokens)
+        for student, teacher in students.items():
+            assert teacher == replace(student, tokens=None)
+            teachers.add(teacher)
+    assert len(retentions) > 60
+    assert teachers == set(pairs)
+
+
 def test_the_learning_rate_rises_and_falls_linearly():
     rates = [linear_decay(step, 10, warmup_share=0.2) for step in range(10)]
     assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
@@ -209,6 +268,39 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
         model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
     )
     assert seen == before
+
+
+def test_the_token_stage_comes_between_depth_and_the_labels(tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("distilbert"))
+    options = replace(TOKENS, teacher_epochs=1, depth_epochs=1, final_epochs=1)
+    seen: list[Progress] = []
+    folder = tmp_path / "run"
+    train_supernet(
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
+    )
+    stages = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    names = ["teacher", "width", "depth", "tokens", "final"]
+    assert [stage["stage"] for stage in stages] == names
+    assert list(dict.fromkeys(progress.stage for progress in seen)) == names
+    supernet = Supernet.from_pretrained(folder / "supernet")
+    assert supernet.space == ElasticSpace(SPACE.widths, SPACE.depths, (1.0, 0.4))
+
+
+def test_the_token_stage_brings_the_smallest_network_closer_to_its_teacher(tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    options = replace(
+        TOKENS, teacher_epochs=0, width_epochs=0, depth_epochs=0, token_epochs=6, sandwich_random=1
+    )
+    seen: list[Progress] = []
+    train_supernet(
+        model=checkpoint,
+        task=make_task(),
+        folder=tmp_path / "run",
+        options=options,
+        progress=seen.append,
+    )
+    losses = [progress.loss for progress in seen]
+    assert sum(losses[-8:]) < 0.6 * sum(losses[:8])
 
 
 def test_a_fine_tuned_checkpoint_is_its_own_teacher(tiny_model, tmp_path):
@@ -273,7 +365,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from test_training import OPTIONS, make_task
+from test_training import TOKENS, make_task
 from paretobert.dynabert.training import train_supernet
 
 def report(progress):
@@ -284,23 +376,23 @@ def report(progress):
         time.sleep(60)
 
 train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2]),
-               options=OPTIONS, progress=report)
+               options=TOKENS, progress=report)
 """
 
 
 def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_path):
-    """Kill for real, twice: in the teacher's stage and in stage 2, between two checkpoints."""
+    """Kill for real, three times: in three stages, between two checkpoints."""
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
     train_supernet(
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "unbroken",
-        options=OPTIONS,
+        options=TOKENS,
         progress=ignore,
     )
     command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
     command.append(str(Path(__file__).parent))
-    for stop in (["teacher", "5"], ["depth", "8"]):
+    for stop in (["teacher", "5"], ["depth", "8"], ["tokens", "8"]):
         process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
         lines = []
         for line in process.stdout:
@@ -315,10 +407,10 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "broken",
-        options=OPTIONS,
+        options=TOKENS,
         progress=resumed.append,
     )
-    assert (resumed[0].stage, resumed[0].step) == ("depth", 7)
+    assert (resumed[0].stage, resumed[0].step) == ("tokens", 7)
     unbroken = load_file(tmp_path / "unbroken" / "supernet" / "model.safetensors")
     broken = load_file(tmp_path / "broken" / "supernet" / "model.safetensors")
     assert unbroken.keys() == broken.keys()
