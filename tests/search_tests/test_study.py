@@ -163,6 +163,36 @@ def test_pairs_that_round_to_one_network_are_one(counted: Counted, files: Files)
     assert len(calls) == len(trials(files["storage"])) == 2
 
 
+@pytest.mark.parametrize("sampler", ["grid", "nsga2", "tpe"])
+def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Files) -> None:
+    calls, evaluate = counted
+    space = ElasticSpace(widths=(1.0, 0.5), depths=(1.0,), tokens=(1.0, 0.5, 0.25))
+    options = SearchOptions(sampler=sampler, num_trials=24)
+    table = cost_table(space=space)
+    result = run_study(space, table, options=options, evaluate=evaluate, **files)
+    keys = [config.key for config in space.configs(SHAPE)]
+    assert len(keys) == 6
+    assert set(calls) <= set(keys)
+    if sampler == "grid":
+        assert calls == keys
+        assert [candidate.label for candidate in result.candidates][:2] == [
+            "width 1, depth 1",
+            "width 1, depth 1, tokens 0.5",
+        ]
+    for trial in trials(files["storage"]):
+        assert trial.params.keys() == {"width", "depth", "tokens"}
+    again = run_study(space, table, options=options, evaluate=evaluate, **files)
+    assert again == result
+    assert len(calls) == len(set(calls))
+
+
+def test_without_tokens_a_study_is_what_it_was(counted: Counted, files: Files) -> None:
+    _, evaluate = counted
+    run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=evaluate, **files)
+    for trial in trials(files["storage"]):
+        assert trial.params.keys() == {"width", "depth"}
+
+
 def test_lost_evaluations_are_made_again(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
     arguments = {"options": SearchOptions(), "evaluate": evaluate, **files}
