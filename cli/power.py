@@ -2,6 +2,9 @@
 
 from typing import Annotated
 
+import typer
+
+from ..errors import InputError
 from ..pipeline.run import Run
 from ..powerbert.options import PowerOptions
 from . import steps
@@ -12,15 +15,25 @@ from .tables import candidate_record, retention_table
 
 EPILOG = """Example:
 
-$ paretobert power runs/docs --target-speedup 3
+$ paretobert power runs/docs --target-speedup 3x
 
 $ paretobert power runs/docs --target-tokens 0.3 --unit tokens
 """
 
-PowerGiven = Annotated[Given, FieldsOf(PowerOptions, panel="PoWER-BERT", without=("seed",))]
+PowerGiven = Annotated[
+    Given, FieldsOf(PowerOptions, panel="PoWER-BERT", without=("seed", "target_speedup"))
+]
 
 
-def command(folder: Folder, power_given: PowerGiven, json: Json = False) -> None:
+def command(
+    folder: Folder,
+    power_given: PowerGiven,
+    target_speedup: Annotated[
+        str | None,
+        typer.Option(help="How many times fewer multiply-adds, e.g. 3x; 2x without any target."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Learn which word-vectors can be left out, train without them, score and measure that.
 
     The network is trained from the run's fine-tuned teacher. It appears in the report beside the
@@ -28,7 +41,9 @@ def command(folder: Folder, power_given: PowerGiven, json: Json = False) -> None
     """
     log_to_stderr()
     run = Run.open(folder)
-    options = PowerOptions(seed=run.request.training.seed, **power_given)
+    options = PowerOptions(
+        seed=run.request.training.seed, target_speedup=_times(target_speedup), **power_given
+    )
     network, picture = steps.power(run, options)
     if json:
         show_json(
@@ -47,3 +62,10 @@ def command(folder: Folder, power_given: PowerGiven, json: Json = False) -> None
         )
     else:
         show(retention_table(network))
+
+
+def _times(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text.strip().removesuffix("x"))
+    except ValueError:
+        raise InputError(f"{text!r} is not a speed-up such as 3x.") from None

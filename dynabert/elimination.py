@@ -256,17 +256,10 @@ def by_score(score: Tensor, mask: Tensor) -> Tensor:
     """
     ranked = score.detach().masked_fill(mask == 0, -torch.inf)
     first = (mask != 0) & (mask.cumsum(dim=1) == 1)
-    return _falling(ranked.masked_fill(first, torch.inf))
-
-
-def _falling(values: Tensor) -> Tensor:
-    """Positions by falling value, of equal ones the earlier first, as ONNX's TopK has it anyway.
-
-    torch.onnx does not know the stable sort.
-    """
-    if torch.compiler.is_exporting():
-        return values.sort(dim=1, descending=True).indices
-    return values.sort(dim=1, descending=True, stable=True).indices
+    ranked = ranked.masked_fill(first, torch.inf)
+    if torch.compiler.is_exporting():  # torch.onnx knows only this sort; ONNX's own is stable
+        return ranked.sort(dim=1, descending=True).indices
+    return ranked.sort(dim=1, descending=True, stable=True).indices
 
 
 def select(score: Tensor, mask: Tensor, *, counts: Tensor, most: int) -> Kept:
@@ -408,7 +401,8 @@ def right_padded(batch: Mapping[str, Any]) -> dict[str, Any]:
     mask = batch.get("attention_mask")
     if mask is None or mask.ndim != 2 or not _padded(mask):
         return dict(batch)
-    order = _falling(mask.long())
+    places = torch.arange(mask.shape[1], device=mask.device)
+    order = torch.where(mask != 0, places, places + _BEHIND).sort(dim=1).values % _BEHIND
     kept = Kept(order, mask)
     return {
         name: kept.of(entry)

@@ -29,7 +29,6 @@ def extract(
     Args:
         model: A stock sequence-classification model, or a supernet's; it stays as it is.
         config: Which layers, heads and neurons to keep, and how many word-vectors.
-
         diagonal: Whether a word-vector's attention to itself counts for its score.
 
     Returns:

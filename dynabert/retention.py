@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from random import Random
 from typing import Any, Literal, Self, get_args
 
 from ..errors import InputError
@@ -113,6 +114,18 @@ class Retention:
         if not 0 < multiplier <= 1:
             raise InputError(f"The tokens multiplier {multiplier} is not in (0, 1].")
         shares = (multiplier ** (layer / num_layers) for layer in range(1, num_layers))
+        return cls((*(max(1, round(100 * share)) for share in shares), 1), "percent")
+
+    @classmethod
+    def random(cls, num_layers: int, *, least: float, generator: Random) -> Self:
+        """Draw the percent form; the last layer keeps 1 percent, as in `geometric`.
+
+        Args:
+            num_layers: Kept layers.
+            least: The smallest share that a layer but the last may keep.
+            generator: Of the draw.
+        """
+        shares = sorted((generator.uniform(least, 1) for _ in range(num_layers - 1)), reverse=True)
         return cls((*(max(1, round(100 * share)) for share in shares), 1), "percent")
 
     def kept(self, length: int) -> tuple[int, ...]:

@@ -255,21 +255,9 @@ def token_step_configs(
     teachers = {pairs[0]: pairs[0], smallest: pairs[-1]}
     for _ in range(options.sandwich_random):
         pair = generator.choice(pairs)
-        retention = random_retention(pair.num_layers, least=least, generator=generator)
+        retention = Retention.random(pair.num_layers, least=least, generator=generator)
         teachers[replace(pair, tokens=retention)] = pair
     return teachers
-
-
-def random_retention(num_layers: int, *, least: float, generator: Random) -> Retention:
-    """Draw a retention configuration in percent; the last layer keeps what the head reads.
-
-    Args:
-        num_layers: Kept layers.
-        least: The smallest share that a layer but the last may keep.
-        generator: Of the draw.
-    """
-    shares = sorted((generator.uniform(least, 1) for _ in range(num_layers - 1)), reverse=True)
-    return Retention((*(max(1, round(100 * share)) for share in shares), 1), "percent")
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:

@@ -301,8 +301,9 @@ class Run:
         wanted = protocol or self.request.protocol
         model = self._scorer.model
         shape = EncoderShape.from_config(model.config)
-        fitted = design(shape, seed=wanted.seed)
-        judged = held_out(shape, seed=wanted.seed, without=fitted)
+        least = min(self.space.tokens)
+        fitted = design(shape, seed=wanted.seed, least_tokens=least)
+        judged = held_out(shape, seed=wanted.seed, without=fitted, least_tokens=least)
         with self._timed("predictor"):
             table = profile_grid(
                 model,

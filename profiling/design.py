@@ -12,9 +12,12 @@ neurons more than a multiple pays for the whole tile.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
 
 import numpy as np
 
+from ..dynabert.retention import Retention
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
 
@@ -25,7 +28,7 @@ LEAST_DEPTH = 1 / 3
 
 
 def design(
-    shape: EncoderShape, *, max_networks: int = 40, seed: int = 0
+    shape: EncoderShape, *, max_networks: int = 40, seed: int = 0, least_tokens: float = 1.0
 ) -> tuple[SubnetConfig, ...]:
     """The networks that a predictor is fitted on, the full model among them.
 
@@ -33,6 +36,8 @@ def design(
         shape: The full model's sizes.
         max_networks: How many at most.
         seed: Of the spread networks.
+        least_tokens: Below 1, two of three spread networks eliminate word-vectors, down to that
+            share of the input at the least.
     """
     shallow = max(1, round(shape.num_layers / 2))
     blocks = [
@@ -47,9 +52,13 @@ def design(
     num_layers = sum(depths)
     heads = _stratified(1, shape.num_heads, num_layers, generator)
     steps = _stratified(*_neuron_steps(shape), num_layers, generator)
-    for depth in depths:
+    draw = Random(f"{seed}/design")
+    for place, depth in enumerate(depths):
         layers = _layers(shape, depth, generator)
-        chosen[_subnet(shape, layers, heads[:depth], steps[:depth])] = None
+        config = _subnet(shape, layers, heads[:depth], steps[:depth])
+        if place % 3:
+            config = _with_tokens(config, least_tokens, draw)
+        chosen[config] = None
         heads, steps = heads[depth:], steps[depth:]
     return tuple(chosen)
 
@@ -60,6 +69,7 @@ def held_out(
     num_networks: int = 20,
     seed: int = 0,
     without: Sequence[SubnetConfig] = (),
+    least_tokens: float = 1.0,
 ) -> tuple[SubnetConfig, ...]:
     """Random networks, each layer with its own heads and neurons, to judge a predictor by.
 
@@ -68,7 +78,9 @@ def held_out(
         num_networks: How many.
         seed: Of the draw.
         without: Networks that must not be among them, those of the design.
+        least_tokens: Below 1 all of them eliminate word-vectors, as in `design`.
     """
+    draw = Random(f"{seed}/held out")
     generator = np.random.default_rng((seed, 1))
     least, most = _neuron_steps(shape)
     chosen: dict[SubnetConfig, None] = {}
@@ -80,9 +92,17 @@ def held_out(
             generator.integers(1, shape.num_heads + 1, depth).tolist(),
             generator.integers(least, most + 1, depth).tolist(),
         )
+        config = _with_tokens(config, least_tokens, draw)
         if config not in without:
             chosen[config] = None
     return tuple(chosen)
+
+
+def _with_tokens(config: SubnetConfig, least: float, generator: Random) -> SubnetConfig:
+    if least == 1:
+        return config
+    retention = Retention.random(config.num_layers, least=least, generator=generator)
+    return replace(config, tokens=retention)
 
 
 def _uniform(shape: EncoderShape, width: float, num_layers: int) -> SubnetConfig:

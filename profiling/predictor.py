@@ -4,11 +4,16 @@ The block model follows how an encoder runs: what every network pays once, then 
 layer its overhead, its attention, which grows with each further head, and its feed-forward part,
 which grows with each further stretch of neurons:
 
-    t = fixed + sum over layers (layer + sum_{k <= heads} head_k + sum_m stretch_m * share_m)
+    t = fixed + sum over layers (layer + a * attending + f * fed
+                                 + attending * sum_{k <= heads} head_k
+                                 + attending^2 * heads * q + fed * sum_m stretch_m * share_m
+                                 + e where word-vectors are eliminated)
 
-All terms are times, so none is negative: they are fitted by non-negative least squares on relative
-errors, which makes a larger network never faster. Neighbouring terms are drawn towards each other
-a little, because a step between two kernels is rare and noise is not.
+`attending` and `fed` are the shares of the input's word-vectors that the layer's attention and its
+feed-forward part see; both are 1 where none is eliminated. All terms are times, so none is
+negative: they are fitted by non-negative least squares on relative errors, which makes a larger
+network never faster. Neighbouring terms are drawn towards each other a little, because a step
+between two kernels is rare and noise is not.
 
 Its rivals are scikit-learn's: ridge regression on counts, a Gaussian process, boosted trees. All
 are fitted on the same networks; the one with the smallest cross-validated error is taken, and
@@ -41,6 +46,7 @@ from .table import LatencySummary, LookupTable, Profile
 
 SCHEMA = 1
 NUM_STRETCHES = 8
+_SINGLES = 6
 SMOOTHING = 0.02
 NUM_FOLDS = 5
 ALLOWED_NOISE_FLOORS = 2.0
@@ -304,7 +310,8 @@ def _fit_blocks(configs: Sequence[SubnetConfig], ratios: Floats, conditions: Con
 
     features = np.array([_terms(config, conditions) for config in configs])
     num_heads = conditions.shape.num_heads - 1
-    smooth = _smoothing(features.shape[1], ((2, num_heads), (2 + num_heads, NUM_STRETCHES)))
+    runs = ((_SINGLES, num_heads), (_SINGLES + num_heads, NUM_STRETCHES))
+    smooth = _smoothing(features.shape[1], runs)
     relative = features / ratios[:, None]
     rows = np.vstack([relative, SMOOTHING * len(configs) * smooth])
     targets = np.concatenate([np.ones(len(configs)), np.zeros(len(smooth))])
@@ -313,14 +320,30 @@ def _fit_blocks(configs: Sequence[SubnetConfig], ratios: Floats, conditions: Con
 
 
 def _terms(config: SubnetConfig, conditions: Conditions) -> Floats:
-    """How often each time of the block model is paid: fixed, layers, heads, neurons."""
-    shape = conditions.shape
+    """How often each time of the block model is paid: `_SINGLES` single ones, heads, neurons."""
+    shape, seq_len = conditions.shape, conditions.protocol.seq_len
     heads, neurons = np.array(config.heads), np.array(config.neurons)
+    attending = fed = np.ones(config.num_layers)
+    if config.tokens is not None:
+        fed = np.array(config.tokens.kept(seq_len)) / seq_len
+        attending = np.array([1.0, *fed[:-1]])
     further = np.arange(2, shape.num_heads + 1)
     edges = np.linspace(0, shape.ffn_size, NUM_STRETCHES + 1)
     shares = np.clip((neurons[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+    singles = [
+        1.0,
+        config.num_layers,
+        attending.sum(),
+        fed.sum(),
+        (attending**2 * heads).sum(),
+        0.0 if config.tokens is None else config.num_layers,
+    ]
     return np.concatenate(
-        [[1.0, config.num_layers], (heads[:, None] >= further).sum(0), shares.sum(0)]
+        [
+            singles,
+            (attending[:, None] * (heads[:, None] >= further)).sum(0),
+            (fed[:, None] * shares).sum(0),
+        ]
     )
 
 

@@ -98,7 +98,7 @@ def test_the_self_test_reports_the_noise_floor(
 def test_power_makes_a_network_for_the_report(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["power", str(run_copy), "--target-speedup", "1.5"]
+    words = ["power", str(run_copy), "--target-speedup", "1.5x"]
     words += ["--search-epochs", "1", "--retrain-epochs", "1", "--json"]
     capsys.readouterr()
     assert main(words) == 0

@@ -50,11 +50,17 @@ def random_ms(config: SubnetConfig) -> float:
     return 1.0 + abs(hash(config.key)) % 1000
 
 
-def table(world: World, *, noise: float = 0.0, seed: int = 0) -> LookupTable:
+def table(
+    world: World,
+    *,
+    configs: tuple[SubnetConfig, ...] = (*FITTED, *HELD_OUT),
+    noise: float = 0.0,
+    seed: int = 0,
+) -> LookupTable:
     generator = np.random.default_rng(seed)
     full_ms = world(SubnetConfig.full(SHAPE))
     profiles = []
-    for profile in count_grid(SHAPE, (*FITTED, *HELD_OUT), seq_len=128):
+    for profile in count_grid(SHAPE, configs, seq_len=128):
         rounds = world(profile.config) / full_ms * (1 + noise * generator.standard_normal(7))
         ratio = float(np.median(rounds))
         latency = LatencySummary(
@@ -145,6 +151,30 @@ def test_larger_networks_are_never_predicted_faster(data: st.DataObject) -> None
     shallow = SubnetConfig(small.layers[:-1], small.heads[:-1], small.neurons[:-1])
     slow, fast, faster = model([large, small, shallow])
     assert slow >= fast >= faster > 0
+
+
+def test_eliminated_word_vectors_are_known() -> None:
+    """A world whose layers cost what their word-vectors do; judged where all eliminate some."""
+    fitted = design(SHAPE, least_tokens=0.2)
+    judged = held_out(SHAPE, without=fitted, least_tokens=0.2)
+    assert sum(config.tokens is not None for config in fitted) > 15
+    assert all(config.tokens is not None for config in judged)
+
+    def world(config: SubnetConfig) -> float:
+        left = (128,) * config.num_layers if config.tokens is None else config.tokens.kept(128)
+        given = (128, *left[:-1])
+        layers = zip(config.heads, config.neurons, given, left, strict=True)
+        times = (
+            0.1 + a / 128 * (0.3 + 0.2 * h) + (a / 128) ** 2 * 0.1 * h + b / 128 * f / 1000
+            for h, f, a, b in layers
+        )
+        return 1.0 + sum(times) + 0.05 * config.num_layers * (config.tokens is not None)
+
+    measured = table(world, configs=(*fitted, *judged), noise=0.005)
+    found = Predictor.of_table(measured, held_out=judged)
+    blocks = next(entry for entry in found.validations if entry.model == "blocks")
+    assert blocks.mape < 0.02
+    assert blocks.kendall_tau > 0.95
 
 
 def test_a_predictor_survives_its_file(predictor: Predictor, tmp_path: Path) -> None:
