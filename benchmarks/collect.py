@@ -12,8 +12,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from paretobert.pipeline.costs import read_tables
 from paretobert.pipeline.run import Run
-from paretobert.storage import folder, read_records, write_json
+from paretobert.profiling.predictor import Predictor
+from paretobert.profiling.table import LookupTable
+from paretobert.storage import folder, read_json, read_records, write_json
 
 
 def relative(value: Any) -> Any:
@@ -23,6 +26,25 @@ def relative(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("/"):
         return os.path.relpath(value)
     return value
+
+
+def deployment(run: Run, table: LookupTable) -> dict[str, Any]:
+    """What the full model costs as one table deploys it, and what that loses in score."""
+    loss = run.accuracy_loss(table)
+    profiles = [
+        {name: value for name, value in profile.to_dict().items() if name != "config"}
+        for profile in table
+    ]
+    return {
+        "protocol": table.protocol.title,
+        "versions": table.environment.versions,
+        "load": [table.environment.load_before, table.environment.load_after],
+        "noise": None if table.noise is None else table.noise.to_dict(),
+        "score_lost": None
+        if loss is None
+        else {"value": loss.difference, "low": loss.low, "high": loss.high, "tie": loss.tie},
+        "profiles": profiles,
+    }
 
 
 def main() -> None:
@@ -40,6 +62,18 @@ def main() -> None:
         "training": read_records(run.folder.root / "training.jsonl"),
         "steps": read_records(run.folder.steps),
         "front": [member.key for member in run.front().members],
+        "deployments": [deployment(run, entry) for entry in read_tables(run.folder.costs)],
+        "self_tests": [
+            read_json(path) for path in sorted(run.folder.costs.glob("*.selftest.json"))
+        ],
+        "predictors": [
+            {
+                "protocol": predictor.conditions.protocol.title,
+                "num_fitted": len(predictor.fitted),
+                "models": [validation.to_dict() for validation in predictor.validations],
+            }
+            for predictor in map(Predictor.load, sorted(run.folder.predictors.glob("*.json")))
+        ],
     }
     with folder(arguments.out) as into:
         write_json(into / "result.json", record)
