@@ -7,6 +7,7 @@ searched answers queries without torch.
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from ..search.study import StudyResult
     from .exporting import Format
     from .scoring import SubnetScorer
+
+logger = logging.getLogger(__name__)
 
 
 class NothingFits(Exception):
@@ -351,7 +354,8 @@ class Run:
     ) -> "StudyResult":
         """Score sub-networks on the search split; what was scored before is not scored again.
 
-        Searches with different options are different studies in the same journal.
+        Searches with different options are different studies in the same journal. The front is
+        measured again by a fresh process.
 
         Args:
             options: What to search; None for what the run was asked.
@@ -380,7 +384,11 @@ class Run:
             )
             for other in read_tables(self.folder.costs):
                 self._score_as_deployed(other)
-            self._timings([SubnetConfig.from_key(m.key) for m in result.front.members], table)
+            front = [SubnetConfig.from_key(member.key) for member in result.front.members]
+            try:
+                self._timings(front, table)
+            except InputError as error:
+                logger.warning("The front was not measured again: %s", error)
         return result
 
     def table(
