@@ -605,8 +605,8 @@ def _error_bars(
     return {
         "type": "data",
         "symmetric": False,
-        "array": [high - value for value, high in zip(values, highs, strict=True)],
-        "arrayminus": [value - low for value, low in zip(values, lows, strict=True)],
+        "array": [max(0.0, high - value) for value, high in zip(values, highs, strict=True)],
+        "arrayminus": [max(0.0, value - low) for value, low in zip(values, lows, strict=True)],
         "thickness": 1,
         "width": 3,
         "color": INK,

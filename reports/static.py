@@ -146,7 +146,8 @@ def _bars(axes: Axes, points: Sequence[FigurePoint], marker: str, colour: str, l
 
 
 def _lengths(values: Sequence[tuple[float, float, float]]) -> list[list[float]]:
-    return [[x - low for x, low, _ in values], [high - x for x, _, high in values]]
+    below = [max(0.0, x - low) for x, low, _ in values]
+    return [below, [max(0.0, high - x) for x, _, high in values]]
 
 
 def _axes(axes: Axes, figure: FrontFigure) -> None:

@@ -167,6 +167,13 @@ def test_every_record_can_be_drawn(figure) -> None:
     assert b"<svg" in svg_bytes(figure)
 
 
+def test_an_interval_that_ends_at_its_value_can_be_drawn() -> None:
+    figure = deployments()
+    bars = list(figure.bars)
+    bars[0] = replace(bars[0], loss=0.1 + 0.2, loss_high=0.3)
+    assert png_bytes(replace(figure, bars=tuple(bars))).startswith(b"\x89PNG")
+
+
 def test_labels_are_escaped() -> None:
     text = drawn(times()).to_json()
     assert "half <b>" not in text
