@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from .figures import FigurePoint, FrontFigure, log_ticks
 from .measurements import (
@@ -258,6 +258,7 @@ def _draw_deployments(figure: DeploymentFigure) -> Canvas:
         elinewidth=0.9,
     )
     right.axvline(0, color=DOMINATED, linewidth=1)
+    right.xaxis.set_major_locator(MaxNLocator(4))
     right.set_xlabel("score lost against fp32")
     left.set_title(figure.title, loc="left", fontweight="bold")
     return drawing
