@@ -65,7 +65,7 @@ def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
 def content() -> ReportContent:
     candidates = []
     reported = {}
-    for i, (config, (width, depth)) in enumerate(grid(MINILM).items()):
+    for i, (config, (width, depth, _)) in enumerate(grid(MINILM).items()):
         macs = count_macs(MINILM, config, seq_len=128)
         candidate = Candidate(
             label=f"width {width:g}, depth {depth:g}",
