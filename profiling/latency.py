@@ -22,7 +22,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ..errors import InputError
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .statistics import Round, Session, Visit
@@ -151,14 +150,11 @@ def measure(
         All rounds, those of `finished` first; `session[name]` is a network's measurement.
 
     Raises:
-        InputError: When the device is absent.
         ValueError: When the sentinel or the front are not among the networks.
     """
     unknown = {sentinel, *front} - set(networks)
     if unknown:
         raise ValueError(f"not among the networks: {', '.join(sorted(unknown))}")
-    if protocol.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"This machine has no device {protocol.device}; use --device cpu.")
     targets = {
         name: protocol.front_half_width if name in front else protocol.half_width
         for name in networks

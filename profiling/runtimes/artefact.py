@@ -61,9 +61,13 @@ def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
         threads: Threads of one operator on the CPU. Torch keeps one number for the process: the
             caller of a bound run sets it.
         device: The device to run on.
+
+    Raises:
+        InputError: When the device or a package is absent.
     """
     record = read_json(folder / RECORD)
     deployment = Deployment(record["runtime"], record["precision"])
+    deployment.require(device)
     return _load(folder, deployment, threads=threads, device=device)
 
 

@@ -89,13 +89,14 @@ class Deployment:
         return cls(runtime, precision)
 
     def require(self, device: str) -> None:
-        """Check that this deployment exists on a device and is installed.
+        """Check that the device is there and that this deployment exists on it and is installed.
 
         Args:
             device: "cpu", "cuda" or "cuda:<index>".
 
         Raises:
-            InputError: When the combination does not exist, or a package is missing.
+            InputError: When the combination does not exist, or the device or a package is
+                missing.
         """
         kind = device.partition(":")[0]
         precisions = SUPPORTED.get((kind, self.runtime), ())
@@ -106,6 +107,8 @@ class Deployment:
                 if on == kind
             )
             raise InputError(f"{self.title} is not possible on {kind}; possible are {known}.")
+        if kind == "cuda" and not _has_cuda(device):
+            raise InputError(f"This machine has no device {device}; use --device cpu.")
         extra, modules = EXTRAS.get(self.runtime, ("", ()))
         needed = (*modules, "nncf") if self.slug == "openvino-int8" else modules
         missing = [module for module in needed if find_spec(module) is None]
@@ -127,3 +130,10 @@ class Deployment:
 
 EAGER_FP32 = Deployment()
 """Torch as it is: what scores and latencies are compared with."""
+
+
+def _has_cuda(device: str) -> bool:
+    import torch
+
+    index = int(device.partition(":")[2] or 0)
+    return torch.cuda.is_available() and index < torch.cuda.device_count()

@@ -275,6 +275,14 @@ def test_what_a_runtime_lacks_is_refused(slug: str, device: str, message: str) -
         Deployment.from_slug(slug).require(device)
 
 
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:1"])
+def test_an_absent_device_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cuda:1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=f"no device {device}; use --device cpu"):
+        Deployment().require(device)
+
+
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "find_spec", lambda name: None)
     Deployment("eager", "int8").require("cpu")

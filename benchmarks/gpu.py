@@ -1,0 +1,120 @@
+"""BERT-base's twelve width-depth pairs on a GPU, by the protocol of the DynaBERT paper.
+
+The paper times 100 batches of 128 x 128 tokens on a K40 (Hou et al. 2020, section 3). Here every
+network is timed on at least as many, in rounds, with random weights, eager and compiled, in fp32
+and bf16. What is finished is kept in the tables' folder: a run that was cut off goes on.
+
+    python benchmarks/gpu.py
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.profiling.latency import Progress
+from paretobert.profiling.profiler import profile_grid
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.table import LookupTable
+from paretobert.storage import folder, write_json
+
+DEPLOYMENTS = ("eager-fp32", "eager-bf16", "compile-fp32", "compile-bf16")
+BATCHES = 100
+
+
+def main() -> None:
+    """Measure what is missing and write the result and its table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:<index>, or cpu to try it")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--deployments", nargs="+", default=list(DEPLOYMENTS))
+    parser.add_argument("--measure-s", type=float, default=240.0, help="seconds for each table")
+    parser.add_argument("--tables", type=Path, default=Path("runs/gpu"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/gpu"))
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig()).eval()
+    configs = grid(EncoderShape.from_config(model.config))
+    protocol = LatencyProtocol(
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        visit_min_runs=10,
+        min_rounds=BATCHES // 10,
+        time_budget_s=arguments.measure_s,
+    )
+    tables = []
+    for deployment in arguments.deployments:
+        runtime, _, precision = deployment.partition("-")
+        print(deployment, file=sys.stderr)
+        tables.append(
+            profile_grid(
+                model,
+                configs,
+                replace(protocol, runtime=runtime, precision=precision),
+                folder=arguments.tables,
+                front=tuple(configs),
+                with_footprints=False,
+                progress=_say,
+            )
+        )
+    result = {
+        "command": "python " + " ".join(sys.argv),
+        "environment": tables[0].environment.to_dict(),
+        "tables": [
+            {
+                "protocol": table.protocol.to_dict(),
+                "noise": None if table.noise is None else table.noise.to_dict(),
+                "profiles": [profile.to_dict() for profile in table],
+            }
+            for table in tables
+        ],
+    }
+    with folder(arguments.out) as into:
+        write_json(into / "result.json", result)
+        (into / "results.md").write_text(_written(configs, tables))
+
+
+def _written(
+    configs: dict[SubnetConfig, tuple[float, float, float]], tables: list[LookupTable]
+) -> str:
+    environment, protocol = tables[0].environment, tables[0].protocol
+    names = " | ".join(table.protocol.deployment.title for table in tables)
+    lines = [
+        f"BERT-base, random weights, batch {protocol.batch_size} x {protocol.seq_len} tokens on "
+        f"{environment.title}; latency ratio to the full model of the column, 95 % intervals.",
+        "",
+        f"| width | depth | multiply-adds | {names} |",
+        "|---" * (3 + len(tables)) + "|",
+        "| | | full model, ms | " + " | ".join(_time(table) for table in tables) + " |",
+    ]
+    full_macs = tables[0].full.num_macs
+    for config, (width, depth, _) in configs.items():
+        ratios = " | ".join(_ratio(table, config) for table in tables)
+        share = tables[0][config].num_macs / full_macs
+        lines.append(f"| {width:g} | {depth:g} | {share:.3f} | {ratios} |")
+    return "\n".join(lines) + "\n"
+
+
+def _time(table: LookupTable) -> str:
+    latency: Any = table.full.latency
+    return f"{latency.median_ms:.2f} [{latency.low_ms:.2f}, {latency.high_ms:.2f}]"
+
+
+def _ratio(table: LookupTable, config: SubnetConfig) -> str:
+    latency: Any = table[config].latency
+    return f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
+
+
+def _say(progress: Progress) -> None:
+    if progress.num_visits == progress.visits_per_round:
+        print(f"round {progress.num_rounds + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
