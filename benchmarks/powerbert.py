@@ -7,12 +7,13 @@ lengths:
 (b) the full model with inputs padded to the longest of their batch, batches sorted by length;
 (c) DynaBERT's best sub-network that is no slower than the PoWER-BERT network;
 (d) the supernet with elastic widths, depths and tokens: its front, and its best sub-network that
-    is no slower than the PoWER-BERT network;
+    is no slower than the PoWER-BERT network, among all and among those that keep every
+    word-vector; full depth is also tried with PoWER-BERT's retention configuration, as it is;
 (e) the static strategies Head-WS and Rand-WS with the PoWER-BERT network's configuration,
     re-trained as it was.
 
 (c) and (d) need supernets and are left out where none is given. Everything is chosen on the search
-split and by the latency at batch 1.
+split and by the latency at batch 1. What is trained is kept beside the run's PoWER-BERT network.
 
     python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
 """
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from paretobert.dynabert.distillation import prediction_loss
@@ -39,7 +40,7 @@ from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import ElasticSpace
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import Progress, run_stage, weight_groups
+from paretobert.dynabert.training import Progress, made, run_stage, weight_groups
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
@@ -55,6 +56,7 @@ from paretobert.tasks.batches import Batch as TorchBatch
 from paretobert.tasks.batches import EncodedSplit, encode
 from paretobert.tasks.evaluation import evaluate, evaluate_deployed
 from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.task import Task, TextSplit
 
 FULL, PADDED, POWER = "full", "full, padded", "PoWER-BERT"
 
@@ -62,9 +64,9 @@ FULL, PADDED, POWER = "full", "full, padded", "PoWER-BERT"
 class Bench:
     """One task's networks, their scores and their latencies."""
 
-    def __init__(self, run: Run, *, threads: int) -> None:
-        """Open a run with its fine-tuned full model."""
-        self.task = run.task
+    def __init__(self, run: Run, *, threads: int, report_size: int | None) -> None:
+        """Open a run with its fine-tuned full model; report on a random part of the split."""
+        self.task = _reporting_on(run.task, report_size)
         self.teacher = run.folder.root / "teacher"
         self.tokenizer = AutoTokenizer.from_pretrained(self.teacher)
         self.full = AutoModelForSequenceClassification.from_pretrained(self.teacher).eval()
@@ -82,13 +84,15 @@ class Bench:
 
     def latencies(self, names: Sequence[str], *, batch_size: int, measure_s: float) -> Session:
         """Measure networks on the task's lengths, the full model also padded to N."""
-        protocol = LatencyProtocol(
-            batch_size=batch_size, threads=self.threads, time_budget_s=measure_s, min_rounds=5
-        )
         lengths = histogram_lengths(self.encoded("search").lengths, batch_size=batch_size)
-        protocol = protocol.with_lengths(lengths)
-        if batch_size > 1:
-            protocol = replace(protocol, visit_discards=1, visit_min_runs=3)
+        protocol = LatencyProtocol(
+            batch_size=batch_size,
+            threads=self.threads,
+            time_budget_s=measure_s,
+            min_rounds=5,
+            visit_discards=1,
+            visit_min_runs=3,
+        ).with_lengths(lengths)
         config = self.full.config
         batches = random_batches(
             protocol, vocab_size=config.vocab_size, padding_id=config.pad_token_id
@@ -109,14 +113,16 @@ class Bench:
 
 
 def static_network(
-    bench: Bench, searched: Path, retention: Retention, strategy: Strategy, options: PowerOptions
+    bench: Bench,
+    power_folder: Path,
+    retention: Retention,
+    strategy: Strategy,
+    options: PowerOptions,
 ) -> Callable[[TorchBatch], Tensor]:
     """Re-train the searched weights with a static strategy, as PoWER-BERT's step 3 does."""
-    model = AutoModelForSequenceClassification.from_pretrained(searched)
-    family = family_of(model)
-    dtype = matmul_dtype(options.precision, torch.device("cpu"))
 
-    def network(batch: TorchBatch) -> Tensor:
+    def logits(model: PreTrainedModel, batch: TorchBatch) -> Tensor:
+        family = family_of(model)
         mask = batch["attention_mask"]
         choose = static_chooser(
             strategy,
@@ -131,37 +137,44 @@ def static_network(
             hidden = state
         return family.classify(model, hidden)
 
-    def gradients(batch: TorchBatch, step: int) -> float:
-        with autocast(torch.device("cpu"), dtype):
-            logits = network(batch)
-        loss = prediction_loss(logits, batch["labels"])
-        loss.backward()
-        return loss.item()
+    def retrained() -> tuple[PreTrainedModel, Any]:
+        model = AutoModelForSequenceClassification.from_pretrained(power_folder / "searched")
+        dtype = matmul_dtype(options.precision, torch.device("cpu"))
+
+        def gradients(batch: TorchBatch, step: int) -> float:
+            with autocast(torch.device("cpu"), dtype):
+                found = logits(model, batch)
+            loss = prediction_loss(found, batch["labels"])
+            loss.backward()
+            return loss.item()
+
+        groups = weight_groups(
+            model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
+        )
+        with tempfile.TemporaryDirectory() as scratch, significance_in(model, diagonal=False):
+            run_stage(
+                strategy,
+                model,
+                bench.encoded("train"),
+                gradients,
+                groups=groups,
+                epochs=options.retrain_epochs,
+                pace=options,
+                device=torch.device("cpu"),
+                dtype=dtype,
+                state_file=Path(scratch) / "state",
+                log=Path(scratch) / "log",
+                progress=_say,
+            )
+        return model, bench.tokenizer
+
+    trained = made(power_folder / f"static-{strategy}", retrained)
+    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
 
     def scored(batch: TorchBatch) -> Tensor:
         with significance_in(model, diagonal=False), torch.inference_mode():
-            return network(batch)
+            return logits(model, batch)
 
-    encoded = bench.encoded("train")
-    groups = weight_groups(
-        model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-    )
-    with tempfile.TemporaryDirectory() as scratch, significance_in(model, diagonal=False):
-        run_stage(
-            strategy,
-            model,
-            encoded,
-            gradients,
-            groups=groups,
-            epochs=options.retrain_epochs,
-            pace=options,
-            device=torch.device("cpu"),
-            dtype=dtype,
-            state_file=Path(scratch) / "state",
-            log=Path(scratch) / "log",
-            progress=_say,
-        )
-    nn.Module.eval(model)
     return scored
 
 
@@ -179,10 +192,12 @@ def main() -> None:
     parser.add_argument("--measure-s", type=float, default=120.0, help="seconds for each batch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--static", action="store_true", help="re-train Head-WS and Rand-WS too")
+    parser.add_argument("--report-size", type=int, help="report on so many random examples")
+    parser.add_argument("--train-only", action="store_true", help="stop before measuring")
     parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
-    bench = Bench(run, threads=arguments.threads)
+    bench = Bench(run, threads=arguments.threads, report_size=arguments.report_size)
     options = PowerOptions(
         target_speedup=arguments.target_speedup,
         search_epochs=arguments.search_epochs,
@@ -197,12 +212,22 @@ def main() -> None:
         progress=_say,
     )
     retention = read_retention(power_folder)
+    strategies: tuple[Strategy, ...] = ("head", "random") if arguments.static else ()
+    statics = {
+        strategy: static_network(bench, power_folder, retention, strategy, options)
+        for strategy in strategies
+    }
+    if arguments.train_only:
+        return
     bench.networks[POWER] = AutoModelForSequenceClassification.from_pretrained(
         power_folder / "network"
     ).eval()
     widths, depths = tuple(arguments.widths), tuple(arguments.depths)
     dynabert = _subnets(bench, arguments.plain, "DynaBERT", widths=widths, depths=depths)
-    elastic = _subnets(bench, arguments.joint, "joint", widths=widths, depths=depths)
+    elastic = _subnets(
+        bench, arguments.joint, "joint", widths=widths, depths=depths, retention=retention
+    )
+    every_vector = [name for name in elastic if "-P" not in name]
     names = [FULL, POWER, *dynabert, *elastic]
     scores = {name: bench.score(name, "search") for name in names}
     single = bench.latencies(names, batch_size=1, measure_s=arguments.measure_s)
@@ -212,6 +237,7 @@ def main() -> None:
     for label, subnets in (
         ("(c) DynaBERT, no slower", dynabert),
         ("(d) joint, no slower", elastic),
+        ("(d) joint with every word-vector, no slower", every_vector),
     ):
         if subnets:
             chosen[label] = _best(subnets, scores, single, limit_s)
@@ -225,9 +251,6 @@ def main() -> None:
         for label, name in chosen.items()
     ]
     rows += [_row("(d) joint front", name, scores, reports, {1: single}) for name in front]
-    statics = []
-    if arguments.static:
-        statics = _statics(bench, power_folder, retention, options, reports)
     result = {
         "command": "python " + " ".join(sys.argv),
         "task": bench.task.summary(),
@@ -240,7 +263,7 @@ def main() -> None:
             "batch 32": asdict(several[PADDED].ratio),
         },
         "networks": rows,
-        "static": statics,
+        "static": _static_rows(bench, statics, reports),
     }
     out = arguments.out or Path("benchmarks/powerbert") / run.folder.root.name
     with folder(out) as into:
@@ -256,14 +279,19 @@ def _subnets(
     *,
     widths: tuple[float, ...],
     depths: tuple[float, ...],
+    retention: Retention | None = None,
 ) -> list[str]:
-    """Add the dense sub-networks of a run's supernet; their names."""
+    """Add the dense sub-networks of a run's supernet, also with a given retention; their names."""
     if path is None:
         return []
     run = Run.open(path)
     supernet = Supernet.from_pretrained(run.folder.supernet)
+    configs = list(ElasticSpace(widths, depths, run.space.tokens).configs(bench.shape))
+    if retention is not None:
+        dense = ElasticSpace(widths, (1.0,)).configs(bench.shape)
+        configs += [replace(config, tokens=retention) for config in dense]
     names = []
-    for config in ElasticSpace(widths, depths, run.space.tokens).configs(bench.shape):
+    for config in configs:
         name = f"{label} {config.key}"
         bench.networks[name] = extract(supernet.model, config)
         names.append(name)
@@ -318,18 +346,14 @@ def _row(
     }
 
 
-def _statics(
+def _static_rows(
     bench: Bench,
-    power_folder: Path,
-    retention: Retention,
-    options: PowerOptions,
+    networks: dict[Strategy, Callable[[TorchBatch], Tensor]],
     reports: dict[str, Evaluation],
 ) -> list[dict[str, Any]]:
     encoded = bench.encoded("report")
     rows = []
-    strategies: tuple[Strategy, ...] = ("head", "random")
-    for strategy in strategies:
-        network = static_network(bench, power_folder / "searched", retention, strategy, options)
+    for strategy, network in networks.items():
         found = evaluate_deployed(network, encoded, task=bench.task, split="report")
         loss = compare(reports[POWER], found)
         rows.append(
@@ -345,6 +369,19 @@ def _statics(
             }
         )
     return rows
+
+
+def _reporting_on(task: Task, size: int | None) -> Task:
+    split = task.report
+    if size is None or size >= len(split):
+        return task
+    drawn = sorted(np.random.default_rng(0).permutation(len(split))[:size].tolist())
+    report = TextSplit(
+        first=tuple(split.first[i] for i in drawn),
+        second=None if split.second is None else tuple(split.second[i] for i in drawn),
+        labels=tuple(split.labels[i] for i in drawn),
+    )
+    return replace(task, report=report)
 
 
 def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
