@@ -33,6 +33,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -90,7 +91,7 @@ def register_attention() -> None:
     """Make both implementations known to transformers; a second call changes nothing."""
     for name, function in (
         (ATTENTION, significance_attention),
-        (ATTENTION_WITH_DIAGONAL, significance_attention_with_diagonal),
+        (ATTENTION_WITH_DIAGONAL, partial(significance_attention, diagonal=True)),
     ):
         AttentionInterface.register(name, function)
         AttentionMaskInterface.register(name, padding_mask)
@@ -129,9 +130,10 @@ def significance_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    diagonal: bool = False,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention with the score of every key, attention to itself left out.
+    """Attention with the score of every key, in blocks of whole heads without gradients.
 
     Args:
         module: The attention layer.
@@ -141,64 +143,29 @@ def significance_attention(
         attention_mask: [B, 1, 1, T] of `padding_mask`, or None without padding.
         scaling: Factor of the products; None for the usual 1 / sqrt(D).
         dropout: Of the probabilities.
+        diagonal: Whether a key's score counts the query at its own place.
 
     Returns:
         The output [B, T, H, D] and the score [B, T] in float32, at least 0.
     """
-    return _attention(
-        (query, key, value),
-        attention_mask,
-        scaling=scaling,
-        dropout=dropout if module.training else 0.0,
-        diagonal=False,
-    )
-
-
-def significance_attention_with_diagonal(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[Tensor, Tensor]:
-    """The same with attention to itself counted; arguments as for `significance_attention`."""
-    return _attention(
-        (query, key, value),
-        attention_mask,
-        scaling=scaling,
-        dropout=dropout if module.training else 0.0,
-        diagonal=True,
-    )
-
-
-def _attention(
-    projected: tuple[Tensor, Tensor, Tensor],
-    mask: Tensor | None,
-    *,
-    scaling: float | None,
-    dropout: float,
-    diagonal: bool,
-) -> tuple[Tensor, Tensor]:
-    """Both results, in blocks of whole heads where no gradient is wanted."""
-    query, key, value = projected
+    dropout = dropout if module.training else 0.0
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    num_examples, num_heads, num_tokens, _ = query.shape
+    num_examples, num_heads, num_tokens = query.shape[:3]
     if (
         torch.is_grad_enabled()
         or is_tracing(query)
         or num_examples * num_heads * num_tokens**2 <= BLOCK
     ):
-        output, score = _block(query, key, value, mask, dropout=dropout, diagonal=diagonal)
+        output, score = _block(
+            query, key, value, attention_mask, dropout=dropout, diagonal=diagonal
+        )
         return output.transpose(1, 2).contiguous(), score
     heads = min(num_heads, max(1, BLOCK // num_tokens**2))
     examples = max(1, BLOCK // (heads * num_tokens**2))
     output = value.new_empty(num_examples, num_tokens, num_heads, value.shape[-1])
     score = query.new_zeros(num_examples, num_tokens, dtype=torch.float32)
     for rows in _slices(num_examples, examples):
-        absent = None if mask is None else mask[rows]
+        absent = None if attention_mask is None else attention_mask[rows]
         for some in _slices(num_heads, heads):
             attended, received = _block(
                 query[rows, some],

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -17,7 +18,6 @@ from paretobert.dynabert.elimination import (
     right_padded,
     select,
     significance_attention,
-    significance_attention_with_diagonal,
 )
 from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.families import FAMILIES, family_of
@@ -76,9 +76,9 @@ def expected_attention(query, key, value, mask, *, diagonal):
 def test_attention_and_score(diagonal, block, monkeypatch):
     monkeypatch.setattr(elimination, "BLOCK", block)
     query, key, value, mask = attention_inputs(lengths=(5, 2, 7))
-    attend = significance_attention_with_diagonal if diagonal else significance_attention
     expected, expected_score = expected_attention(query, key, value, mask, diagonal=diagonal)
     absent = additive(mask, torch.float32)
+    attend = partial(significance_attention, diagonal=diagonal)
     module = torch.nn.Module().eval()
     with torch.inference_mode():
         output, score = attend(module, query, key, value, absent)
