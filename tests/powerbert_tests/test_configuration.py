@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import BertConfig
 
 from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.shape import EncoderShape
@@ -22,19 +23,7 @@ from paretobert.powerbert.configuration import (
 from paretobert.powerbert.options import PowerOptions
 from paretobert.profiling.counts import count_macs
 
-BERT_BASE = EncoderShape(
-    family="bert",
-    num_layers=12,
-    num_heads=12,
-    head_size=64,
-    hidden_size=768,
-    ffn_size=3072,
-    embedding_size=768,
-    vocab_size=30522,
-    num_positions=512,
-    num_token_types=2,
-    num_labels=2,
-)
+BERT_BASE = EncoderShape.from_config(BertConfig())
 PUBLISHED = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)
 
 

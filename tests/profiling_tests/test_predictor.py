@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertConfig
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
@@ -20,19 +21,7 @@ from paretobert.profiling.profiler import count_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import LatencySummary, LookupTable
 
-SHAPE = EncoderShape(
-    family="bert",
-    num_layers=12,
-    num_heads=12,
-    head_size=64,
-    hidden_size=768,
-    ffn_size=3072,
-    embedding_size=768,
-    vocab_size=30522,
-    num_positions=512,
-    num_token_types=2,
-    num_labels=2,
-)
+SHAPE = EncoderShape.from_config(BertConfig())
 FITTED = design(SHAPE)
 HELD_OUT = held_out(SHAPE, without=FITTED)
 
