@@ -97,8 +97,11 @@ class Bench:
             threads=self.threads,
             time_budget_s=measure_s,
             min_rounds=5,
-            visit_discards=1,
-            visit_min_runs=3,
+            warmup_group=1,
+            warmup_max_runs=4,
+            visit_discards=0,
+            visit_min_runs=2,
+            visit_min_s=0.5,
         ).with_lengths(lengths)
         config = self.full.config
         batches = random_batches(

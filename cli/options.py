@@ -46,6 +46,7 @@ _FIXED = (
     "warmup_tolerance",
     "warmup_min_s",
     "warmup_max_runs",
+    "warmup_max_s",
     "visit_discards",
     "visit_min_runs",
     "visit_min_s",

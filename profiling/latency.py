@@ -202,9 +202,11 @@ class _Meter:
             group = clock.time_runs(self._runs[name], protocol.warmup_group)
             median_s = float(np.median(group))
             steady = abs(median_s / previous_s - 1) < protocol.warmup_tolerance
+            elapsed_s = clock.now_s() - start_s
             exhausted = num_groups * protocol.warmup_group >= protocol.warmup_max_runs
-            long_enough = clock.now_s() - start_s >= protocol.warmup_min_s
-            if long_enough and (steady or exhausted):
+            if elapsed_s >= protocol.warmup_min_s and (steady or exhausted):
+                return
+            if elapsed_s >= protocol.warmup_max_s:
                 return
             previous_s = median_s
 

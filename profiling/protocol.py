@@ -34,6 +34,7 @@ class LatencyProtocol:
         warmup_tolerance: Relative difference of the groups' medians below which a network is warm.
         warmup_min_s: Every network is warmed up at least this long.
         warmup_max_runs: Once that time is over, warm-up ends after this many runs in any case.
+        warmup_max_s: It also ends in any case with the group that passes this time.
         visit_discards: Runs thrown away at the start of a visit.
         visit_min_runs: Timed runs of a visit at least.
         visit_min_s: Seconds that the timed runs of a visit sum up to at least.
@@ -59,6 +60,7 @@ class LatencyProtocol:
     warmup_tolerance: float = 0.02
     warmup_min_s: float = 0.5
     warmup_max_runs: int = 50
+    warmup_max_s: float = 10.0
     visit_discards: int = 3
     visit_min_runs: int = 5
     visit_min_s: float = 0.1

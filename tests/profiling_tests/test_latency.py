@@ -73,6 +73,7 @@ def test_a_slow_start_of_a_visit_does_not_shorten_it() -> None:
         ([], 0.0055, 95),  # steady from the start, half a second is over after 95 runs
         ([0.3] * 5 + [0.25] * 5 + [0.22] * 5, 0.2, 25),  # slow at first
         ([0.2 * 0.97**i for i in range(50)], 0.2, 50),  # never steady
+        ([], 3.0, 5),  # runs so long that one group is enough
     ],
 )
 def test_warm_up_rule(first_s: list[float], then_s: float, num_runs: int) -> None:
