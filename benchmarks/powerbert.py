@@ -14,9 +14,13 @@ lengths:
     re-trained as it was.
 
 (c) and (d) need supernets and are left out where none is given. Everything is chosen on the search
-split and by the latency at batch 1. What is trained is kept beside the run's PoWER-BERT network.
+split and by the latency of eager fp32 at batch 1. What is trained is kept beside the run's
+PoWER-BERT network.
 
     python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
+
+measures in eager fp32. The same command with `--add onnxruntime-fp32` measures the networks of the
+result so far as another runtime takes them, and adds that to it.
 """
 
 import argparse
@@ -53,9 +57,9 @@ from paretobert.profiling.inputs import Batch, histogram_lengths, random_batches
 from paretobert.profiling.latency import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.runtimes.artefact import load, write
-from paretobert.profiling.runtimes.deployment import EAGER_FP32
+from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
 from paretobert.profiling.statistics import Estimate, Session
-from paretobert.storage import folder, write_json
+from paretobert.storage import folder, read_json, write_json
 from paretobert.tasks.batches import Batch as TorchBatch
 from paretobert.tasks.batches import EncodedSplit, encode
 from paretobert.tasks.evaluation import evaluate, evaluate_deployed
@@ -89,10 +93,19 @@ class Bench:
         """A split, tokenised."""
         return encode(self.task.splits[split], self.tokenizer, max_length=self.task.max_length)
 
-    def latencies(self, names: Sequence[str], *, batch_size: int, measure_s: float) -> Session:
+    def latencies(
+        self,
+        names: Sequence[str],
+        *,
+        batch_size: int,
+        measure_s: float,
+        deployment: Deployment = EAGER_FP32,
+    ) -> Session:
         """Measure networks on the task's lengths, the full model also padded to N."""
         lengths = histogram_lengths(self.encoded("search").lengths, batch_size=batch_size)
         protocol = LatencyProtocol(
+            runtime=deployment.runtime,
+            precision=deployment.precision,
             batch_size=batch_size,
             threads=self.threads,
             time_budget_s=measure_s,
@@ -112,7 +125,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as scratch:
             for place, name in enumerate(names):
                 written = Path(scratch) / str(place)
-                write(self.networks[name], EAGER_FP32, written)
+                write(self.networks[name], deployment, written)
                 runner = load(written, threads=self.threads)
                 calls = [runner.bind(batch) for batch in batches]
                 runs[name] = lambda calls=calls: [call() for call in calls]
@@ -204,6 +217,7 @@ def main() -> None:
     parser.add_argument("--static", action="store_true", help="re-train Head-WS and Rand-WS too")
     parser.add_argument("--report-size", type=int, help="report on so many random examples")
     parser.add_argument("--train-only", action="store_true", help="stop before measuring")
+    parser.add_argument("--add", metavar="DEPLOYMENT", help="add a runtime to an earlier result")
     parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
@@ -237,6 +251,12 @@ def main() -> None:
     elastic = _subnets(
         bench, arguments.joint, "joint", widths=widths, depths=depths, retention=retention
     )
+    out = arguments.out or Path("benchmarks/powerbert") / run.folder.root.name
+    if arguments.add:
+        result = read_json(out / "result.json")
+        _add(result, bench, Deployment.from_slug(arguments.add), measure_s=arguments.measure_s)
+        _write(result, out, power_folder)
+        return
     every_vector = [name for name in elastic if "-P" not in name]
     names = [FULL, POWER, *dynabert, *elastic]
     scores = {name: bench.score(name, "search") for name in names}
@@ -283,12 +303,42 @@ def main() -> None:
         "networks": rows,
         "static": _static_rows(bench, statics, reports),
     }
-    out = arguments.out or Path("benchmarks/powerbert") / run.folder.root.name
+    _write(result, out, power_folder)
+
+
+def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
     with folder(out) as into:
         write_json(into / "result.json", result)
         (into / "results.md").write_text(_table(result))
         _draw(result, into / "fronts.png")
         (into / "retention.json").write_bytes((power_folder / "retention.json").read_bytes())
+
+
+def _add(
+    result: dict[str, Any], bench: Bench, deployment: Deployment, *, measure_s: float
+) -> None:
+    """Measure a result's networks in another deployment: all at batch 1, the chosen at 32 too."""
+    rows = result["networks"]
+    sessions = {}
+    for size in (1, 32):
+        names = [row["network"] for row in rows if f"batch {size}" in row["speedup"]]
+        sessions[size] = bench.latencies(
+            list(dict.fromkeys(names)),
+            batch_size=size,
+            measure_s=measure_s,
+            deployment=deployment,
+        )
+    for row in rows:
+        for size, session in sessions.items():
+            if f"batch {size}" in row["speedup"]:
+                row["speedup"][f"{deployment.title}, batch {size}"] = asdict(
+                    session[FULL].ratio_to(session[row["network"]])
+                )
+    result["protocols"] += [session.protocol.to_dict() for session in sessions.values()]
+    result["padded"] |= {
+        f"{deployment.title}, batch {size}": asdict(session[PADDED].ratio)
+        for size, session in sessions.items()
+    }
 
 
 def _subnets(
@@ -421,26 +471,32 @@ def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
 
 def _table(result: dict[str, Any]) -> str:
     retention = ", ".join(map(str, result["retention"]["amounts"]))
+    rows = result["networks"]
+    columns = list(rows[0]["speedup"])
+    padded = ", ".join(
+        f"{_interval(result['padded'][column])} times ({column})" for column in columns
+    )
     lines = [
         f"# {result['task']['name']}",
         "",
-        f"Retention configuration: {retention} ({result['retention']['unit']}).",
-        f"Padded to N = {result['padded']['N']}, (a) the full model takes "
-        f"{_interval(result['padded']['batch 1'])} times as long as (b) at batch 1 and "
-        f"{_interval(result['padded']['batch 32'])} times at batch 32.",
+        f"Retention configuration: {retention} ({result['retention']['unit']}). Latencies are of "
+        "eager fp32 where nothing else is said.",
+        f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} as long as in "
+        "(b).",
         "",
-        "| network | score, report | loss against the full model | speed-up, batch 1 | "
-        "speed-up, batch 32 | search |",
-        "|---|---|---|---|---|---|",
+        "| network | score, report | loss against the full model | "
+        + " | ".join(f"speed-up, {column}" for column in columns)
+        + " | search |",
+        "|---" * (4 + len(columns)) + "|",
     ]
-    for row in result["networks"]:
+    for row in rows:
         report, loss = row["report"], row["loss_against_full"]
         tie = " (a tie)" if loss["tie"] else ""
-        several = row["speedup"].get("batch 32")
+        speedups = (row["speedup"].get(column) for column in columns)
+        cells = " | ".join("" if speedup is None else _interval(speedup) for speedup in speedups)
         lines.append(
             f"| {row['label']}: {row['network']} | {_interval(report)} | {_interval(loss)}{tie} | "
-            f"{_interval(row['speedup']['batch 1'])} | {_interval(several) if several else ''} | "
-            f"{row['search']:.3f} |"
+            f"{cells} | {row['search']:.3f} |"
         )
     for row in result["static"]:
         loss = row["loss_against_attention"]
