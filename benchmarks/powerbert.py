@@ -24,6 +24,7 @@ result so far as another runtime takes them, and adds that to it.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -290,8 +291,8 @@ def main() -> None:
         for name in front
     ]
     result = {
-        "command": "python " + " ".join(sys.argv),
-        "task": bench.task.summary(),
+        "command": " ".join(("python benchmarks/powerbert.py", *sys.argv[1:])),
+        "task": bench.task.summary() | {"source": _from_here(bench.task.source)},
         "retention": {**retention.to_dict(), "options": options.to_dict()},
         "environment": single.environment.to_dict(),
         "protocols": [single.protocol.to_dict(), several.protocol.to_dict()],
@@ -457,6 +458,12 @@ def _reporting_on(task: Task, size: int | None) -> Task:
         labels=tuple(split.labels[i] for i in drawn),
     )
     return replace(task, report=report)
+
+
+def _from_here(source: str) -> str:
+    """Where data came from, with its folder as it is seen from here."""
+    path, comma, rest = source.partition(",")
+    return os.path.relpath(path) + comma + rest if path.startswith("/") else source
 
 
 def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
