@@ -239,8 +239,9 @@ def token_step_configs(
 
     The sandwich rule over all three dimensions: the full model, the smallest sub-network, and
     random widths and depths with random retention configurations, so that any configuration works
-    later (after the Length-Adaptive Transformer, Kim & Cho 2021). A teacher is the sub-network of
-    the same width and depth that keeps every word-vector.
+    later (after the Length-Adaptive Transformer, Kim & Cho 2021). Each random width and depth
+    learns with every word-vector too, so that it does not forget how. A teacher is the fixed
+    sub-network of the same width and depth that keeps every word-vector.
 
     Args:
         space: What the supernet is trained for.
@@ -255,6 +256,7 @@ def token_step_configs(
     teachers = {pairs[0]: pairs[0], smallest: pairs[-1]}
     for _ in range(options.sandwich_random):
         pair = generator.choice(pairs)
+        teachers[pair] = pair
         retention = Retention.random(pair.num_layers, least=least, generator=generator)
         teachers[replace(pair, tokens=retention)] = pair
     return teachers
