@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--static", action="store_true", help="re-train Head-WS and Rand-WS too")
     parser.add_argument("--report-size", type=int, help="report on so many random examples")
+    parser.add_argument("--title", help="of table and picture; the task's name if left out")
     parser.add_argument("--train-only", action="store_true", help="stop before measuring")
     parser.add_argument("--add", metavar="DEPLOYMENT", help="add a runtime to an earlier result")
     parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
@@ -292,6 +293,7 @@ def main() -> None:
     ]
     result = {
         "command": " ".join(("python benchmarks/powerbert.py", *sys.argv[1:])),
+        "title": arguments.title or bench.task.name,
         "task": bench.task.summary() | {"source": _from_here(bench.task.source)},
         "retention": {**retention.to_dict(), "options": options.to_dict()},
         "environment": single.environment.to_dict(),
@@ -484,7 +486,7 @@ def _table(result: dict[str, Any]) -> str:
         f"{_interval(result['padded'][column])} times ({column})" for column in columns
     )
     lines = [
-        f"# {result['task']['name']}",
+        f"# {result['title']}",
         "",
         f"Retention configuration: {retention} ({result['retention']['unit']}). Latencies are of "
         "eager fp32 where nothing else is said.",
@@ -553,10 +555,12 @@ def _draw(result: dict[str, Any], path: Path) -> None:
         )
     report = result["networks"][0]["report"]
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
     title = LatencyProtocol.from_dict(result["protocols"][0]).title
     axes.set_xlabel(f"latency relative to the full model with dynamic padding\n{title}")
     axes.set_ylabel(f"{report['metric']} on the report split (n = {report['n']}, 95 % intervals)")
-    axes.set_title(result["task"]["name"])
+    axes.set_title(result["title"])
     axes.legend(loc="lower right", frameon=False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
