@@ -13,6 +13,7 @@ Two forms:
 Which word-vectors stay is decided for each text, in `elimination`.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,15 @@ Unit = Literal["tokens", "percent"]
 
 LETTERS: dict[Unit, str] = {"tokens": "T", "percent": "P"}
 """How a key begins."""
+
+STEEPNESS = 3.0
+"""Of the configurations that multipliers ask for."""
+
+_STEEPNESSES = (1.0, 5.0)
+"""The range of random configurations."""
+
+_NOTHING_LEFT = 10.0
+_BISECTIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +108,55 @@ class Retention:
         return cls(tuple(int(part) for part in match[2].split(".")), unit)
 
     @classmethod
-    def geometric(cls, num_layers: int, multiplier: float) -> Self:
-        """The percent form in which every layer eliminates the same share.
+    def from_multiplier(
+        cls, num_layers: int, multiplier: float, *, steepness: float = STEEPNESS
+    ) -> Self:
+        """The percent form whose layers but the last keep a share of the text on average.
 
-        Layer j of L, counted from 1, keeps multiplier ** (j / L) of the text. The last one keeps
-        1 percent, in a text of up to 100 tokens the first alone: the head reads nothing else, so
-        that its feed-forward network needs no more.
+        Layer j of L, counted from 1, keeps exp(-c * (j / L) ** steepness) of the text; c follows
+        from the average. At 1 every layer eliminates the same share; above, later ones more. The
+        last one keeps 1 percent, in a text of up to 100 tokens the first alone: the head reads
+        nothing else, so that its feed-forward network needs no more.
 
-        >>> Retention.geometric(4, 0.25).amounts
-        (71, 50, 35, 1)
+        >>> Retention.from_multiplier(6, 0.5).amounts
+        (97, 81, 49, 19, 4, 1)
+
+        Args:
+            num_layers: Kept layers.
+            multiplier: The average share.
+            steepness: How late in the network word-vectors are eliminated.
 
         Raises:
             InputError: When `multiplier` is not in (0, 1].
         """
         if not 0 < multiplier <= 1:
             raise InputError(f"The tokens multiplier {multiplier} is not in (0, 1].")
-        shares = (multiplier ** (layer / num_layers) for layer in range(1, num_layers))
-        return cls((*(max(1, round(100 * share)) for share in shares), 1), "percent")
+        powers = [(layer / num_layers) ** steepness for layer in range(1, num_layers)]
+
+        def shares(decay: float) -> list[float]:
+            return [math.exp(-decay * power) for power in powers]
+
+        low, high = 0.0, _NOTHING_LEFT / min(powers, default=1.0)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            if sum(shares(middle)) > multiplier * len(powers):
+                low = middle
+            else:
+                high = middle
+        return cls((*(max(1, round(100 * share)) for share in shares(high)), 1), "percent")
 
     @classmethod
     def random(cls, num_layers: int, *, least: float, generator: Random) -> Self:
-        """Draw the percent form; the last layer keeps 1 percent, as in `geometric`.
+        """Draw a multiplier from `least` to 1 and a steepness, both uniformly.
 
         Args:
             num_layers: Kept layers.
-            least: The smallest share that a layer but the last may keep.
+            least: The smallest multiplier.
             generator: Of the draw.
         """
-        shares = sorted((generator.uniform(least, 1) for _ in range(num_layers - 1)), reverse=True)
-        return cls((*(max(1, round(100 * share)) for share in shares), 1), "percent")
+        multiplier = generator.uniform(least, 1)
+        steepness = generator.uniform(*_STEEPNESSES)
+        return cls.from_multiplier(num_layers, multiplier, steepness=steepness)
 
     def kept(self, length: int) -> tuple[int, ...]:
         """The word-vectors that leave each layer for a text of `length` tokens.

@@ -138,7 +138,7 @@ class SubnetConfig:
         |                | 0.5   | 6     | 768     | 0.5   | 2 4 6                     |
         |                | 0.25  | 3     | 384     |       |                           |
 
-        Tokens below 1 are those of `Retention.geometric`; at 1 nothing is eliminated.
+        Tokens below 1 are those of `Retention.from_multiplier`; at 1 nothing is eliminated.
 
         Raises:
             InputError: When a multiplier is not in (0, 1].
@@ -147,7 +147,7 @@ class SubnetConfig:
         share = _fraction(width, "width")
         heads = max(1, round(shape.num_heads * share))
         neurons = max(1, round(Fraction(shape.ffn_size * heads, shape.num_heads)))
-        retention = None if tokens == 1 else Retention.geometric(len(layers), tokens)
+        retention = None if tokens == 1 else Retention.from_multiplier(len(layers), tokens)
         return cls(layers, (heads,) * len(layers), (neurons,) * len(layers), retention)
 
     def validate_for(self, shape: EncoderShape) -> None:

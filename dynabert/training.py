@@ -252,7 +252,7 @@ def token_step_configs(
     pairs = list(ElasticSpace(space.widths, space.depths).configs(shape))
     generator = Random(f"{options.seed}/tokens/{step}")
     least = min(space.tokens)
-    smallest = replace(pairs[-1], tokens=Retention.geometric(pairs[-1].num_layers, least))
+    smallest = replace(pairs[-1], tokens=Retention.from_multiplier(pairs[-1].num_layers, least))
     teachers = {pairs[0]: pairs[0], smallest: pairs[-1]}
     for _ in range(options.sandwich_random):
         pair = generator.choice(pairs)

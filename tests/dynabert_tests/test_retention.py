@@ -53,9 +53,30 @@ def test_percents_are_rounded_up():
     assert Retention((100, 7), "percent").kept(101) == (101, 8)
 
 
-def test_a_multiplier_is_reached_in_equal_steps_before_the_last_layer():
-    assert Retention.geometric(6, 0.5).amounts == (89, 79, 71, 63, 56, 1)
-    assert Retention.geometric(1, 0.5).amounts == (1,)
+@given(
+    num_layers=st.integers(2, 24),
+    multiplier=st.floats(0.05, 1),
+    steepness=st.floats(1, 5),
+)
+def test_a_multiplier_is_the_share_that_layers_but_the_last_keep(
+    num_layers, multiplier, steepness
+):
+    *before, last = Retention.from_multiplier(num_layers, multiplier, steepness=steepness).amounts
+    assert last == 1
+    assert sum(before) / len(before) == pytest.approx(100 * multiplier, abs=1)
+
+
+def test_a_steepness_of_one_eliminates_equal_shares():
+    *before, _ = Retention.from_multiplier(6, 0.5, steepness=1).amounts
+    powers = [100 * (before[0] / 100) ** layer for layer in range(1, 6)]
+    assert before == pytest.approx(powers, abs=1)
+    steep = Retention.from_multiplier(6, 0.5, steepness=4).amounts
+    assert steep[0] > before[0]
+    assert steep[4] < before[4]
+
+
+def test_one_layer_keeps_the_first_word_vector():
+    assert Retention.from_multiplier(1, 0.5).amounts == (1,)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +104,7 @@ def test_a_wrong_key_is_refused(key):
 @pytest.mark.parametrize("multiplier", [0.0, -0.5, 1.5, float("nan")])
 def test_a_multiplier_outside_its_range_is_refused(multiplier):
     with pytest.raises(InputError, match="tokens multiplier"):
-        Retention.geometric(4, multiplier)
+        Retention.from_multiplier(4, multiplier)
 
 
 def test_a_subnetwork_with_tokens_reads_back():
@@ -124,7 +145,7 @@ def test_the_grid_has_three_dimensions_the_largest_first_and_the_smallest_last()
     assert list(configs.values())[:3] == [(1.0, 1.0, 1.0), (1.0, 1.0, 0.5), (0.5, 1.0, 1.0)]
     first, *_, last = configs
     assert first == SubnetConfig.full(SHAPE)
-    assert last.key == "L1.3.5-H6-F768-P79.63.1"
+    assert last.key == "L1.3.5-H6-F768-P81.19.1"
 
 
 def test_a_space_without_tokens_is_written_as_before():
