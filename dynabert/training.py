@@ -123,7 +123,7 @@ def train_supernet(
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
     if options.token_epochs:
-        stages.append(("tokens", training.tokens))
+        stages.append(("tokens", partial(training.tokens, teacher=teacher)))
     if options.final_epochs:
         stages.append(("final", training.final))
     latest = width
@@ -234,14 +234,13 @@ def distillation_gradients(
 
 def token_step_configs(
     space: ElasticSpace, shape: EncoderShape, *, options: TrainingOptions, step: int
-) -> dict[SubnetConfig, SubnetConfig]:
-    """Choose the sub-networks that learn in a step of the token stage, with their teachers.
+) -> list[SubnetConfig]:
+    """Choose the sub-networks that learn in a step of the token stage.
 
     The sandwich rule over all three dimensions: the full model, the smallest sub-network, and
     random widths and depths with random retention configurations, so that any configuration works
     later (after the Length-Adaptive Transformer, Kim & Cho 2021). Each random width and depth
-    learns with every word-vector too, so that it does not forget how. A teacher is the fixed
-    sub-network of the same width and depth that keeps every word-vector.
+    learns with every word-vector too, so that it does not forget how.
 
     Args:
         space: What the supernet is trained for.
@@ -252,14 +251,13 @@ def token_step_configs(
     pairs = list(ElasticSpace(space.widths, space.depths).configs(shape))
     generator = Random(f"{options.seed}/tokens/{step}")
     least = min(space.tokens)
-    smallest = replace(pairs[-1], tokens=Retention.from_multiplier(pairs[-1].num_layers, least))
-    teachers = {pairs[0]: pairs[0], smallest: pairs[-1]}
+    smallest = Retention.from_multiplier(pairs[-1].num_layers, least)
+    configs = [pairs[0], replace(pairs[-1], tokens=smallest)]
     for _ in range(options.sandwich_random):
         pair = generator.choice(pairs)
-        teachers[pair] = pair
         retention = Retention.random(pair.num_layers, least=least, generator=generator)
-        teachers[replace(pair, tokens=retention)] = pair
-    return teachers
+        configs += [pair, replace(pair, tokens=retention)]
+    return list(dict.fromkeys(configs))
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
@@ -390,19 +388,25 @@ class _Training:
             lambda config: same_width_teacher(config, fixed.shape),
         )
 
-    def tokens(self, depth: Path) -> Result:
-        """The token stage: eliminate word-vectors at every width and depth."""
-        fixed = self._loaded(depth)
+    def tokens(self, depth: Path, teacher: Path) -> Result:
+        """The token stage: eliminate word-vectors at every width and depth.
+
+        As in stage 1 the fine-tuned model teaches: a sub-network that learned from itself with
+        every word-vector would only fall behind.
+        """
+        fixed = self._loaded(teacher)
         supernet = self._loaded(depth)
         tokenizer = AutoTokenizer.from_pretrained(depth)
+        full = SubnetConfig.full(fixed.shape)
 
         def gradients(batch: Batch, step: int) -> float:
+            chosen = token_step_configs(self.space, fixed.shape, options=self.options, step=step)
             return distillation_gradients(
                 supernet,
                 fixed,
                 batch,
-                token_step_configs(self.space, fixed.shape, options=self.options, step=step),
-                weights=DEPTH_STAGE,
+                dict.fromkeys(chosen, full),
+                weights=WIDTH_STAGE,
                 dtype=self.dtype,
             )
 

@@ -9,12 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+)
 
 from paretobert.dynabert.distillation import LossWeights, distillation_loss
 from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.retention import Retention
+from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
@@ -29,6 +34,7 @@ from paretobert.dynabert.training import (
     train_supernet,
 )
 from paretobert.errors import InputError
+from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.task import Task, TextSplit
 
 WORDS = [f"w{i}" for i in range(30)]
@@ -212,24 +218,22 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
     assert steps == [token_step_configs(space, shape, options=options, step=i) for i in range(40)]
     pairs = list(SPACE.configs(shape))
     smallest = list(space.configs(shape))[-1]
-    retentions, teachers = set(), set()
+    retentions, seen = set(), set()
     for students in steps:
         full, least, *_ = students
         assert full == SubnetConfig.full(shape)
         assert least == smallest
         drawn = [student for student in students if student.tokens and student != smallest]
-        assert {replace(student, tokens=None) for student in drawn} <= students.keys()
+        assert {replace(student, tokens=None) for student in drawn} <= set(students)
         for student in drawn:
             assert student.tokens.unit == "percent"
             assert student.tokens.amounts[-1] == 1
             *before, _ = student.tokens.amounts
             assert sum(before) >= 39 * len(before)
             retentions.add(student.tokens)
-        for student, teacher in students.items():
-            assert teacher == replace(student, tokens=None)
-            teachers.add(teacher)
+        seen |= {replace(student, tokens=None) for student in students}
     assert len(retentions) > 60
-    assert teachers == set(pairs)
+    assert seen == set(pairs)
 
 
 @pytest.mark.parametrize(
@@ -312,27 +316,41 @@ def test_the_token_stage_comes_between_depth_and_the_labels(tiny_model, tmp_path
     assert supernet.space == ElasticSpace(SPACE.widths, SPACE.depths, (1.0, 0.4))
 
 
-def test_the_token_stage_learns(tiny_model, tmp_path):
+def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned_model(
+    tiny_model, tmp_path
+):
     torch.manual_seed(0)
     fresh = AutoModelForSequenceClassification.from_config(tiny_model("bert").config)
-    options = replace(
-        TOKENS,
-        width_epochs=0,
-        depth_epochs=0,
-        token_epochs=4,
-        learning_rate=5e-3,
-        sandwich_random=1,
+    checkpoint = make_checkpoint(tmp_path / "model", fresh)
+    task = make_task()
+    with_stage = replace(
+        TOKENS, teacher_epochs=12, width_epochs=0, depth_epochs=0, learning_rate=5e-3
     )
-    seen: list[Progress] = []
-    train_supernet(
-        model=make_checkpoint(tmp_path / "model", fresh),
-        task=make_task(),
-        folder=tmp_path / "run",
-        options=options,
-        progress=seen.append,
-    )
-    losses = [progress.loss for progress in seen if progress.stage == "tokens"]
-    assert sum(losses[-8:]) < 0.95 * sum(losses[:8])
+    without = replace(with_stage, tokens=(1.0,), token_epochs=0)
+    for name, options in (("with", with_stage), ("without", without)):
+        folder = tmp_path / name
+        train_supernet(
+            model=checkpoint, task=task, folder=folder, options=options, progress=ignore
+        )
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    encoded = encode(task.search, tokenizer, max_length=task.max_length)
+    batch = padded(encoded, range(len(encoded)), device=torch.device("cpu"))
+    del batch["labels"]
+    shape = EncoderShape.from_config(fresh.config)
+    *_, smallest = ElasticSpace(SPACE.widths, SPACE.depths, TOKENS.tokens).configs(shape)
+
+    def logits(folder, config):
+        model = AutoModelForSequenceClassification.from_pretrained(tmp_path / folder)
+        with torch.inference_mode():
+            return extract(model, config)(**batch).logits
+
+    target = logits("with/teacher", SubnetConfig.full(shape))
+    torch.testing.assert_close(logits("without/teacher", SubnetConfig.full(shape)), target)
+    distances = {
+        name: (logits(f"{name}/supernet", smallest) - target).square().mean()
+        for name in ("with", "without")
+    }
+    assert distances["with"] < 0.5 * distances["without"]
 
 
 def test_a_fine_tuned_checkpoint_is_its_own_teacher(tiny_model, tmp_path):
