@@ -11,7 +11,8 @@ lengths:
     word-vector; full depth is also tried with PoWER-BERT's retention configuration, as it is.
     Of (c) and (d) also the fastest that scores within a point of the full model;
 (e) the static strategies Head-WS and Rand-WS with the PoWER-BERT network's configuration,
-    re-trained as it was.
+    re-trained as it was;
+(f) PoWER-BERT with a word-vector's attention to itself counted in its score.
 
 (c) and (d) need supernets and are left out where none is given. Everything is chosen on the search
 split and by the latency of eager fp32 at batch 1. What is trained is kept beside the run's
@@ -70,7 +71,8 @@ from paretobert.tasks.task import Task, TextSplit
 matplotlib.use("Agg")
 
 POINT = 0.01
-FULL, PADDED, POWER = "full", "full, padded", "PoWER-BERT"
+FULL, PADDED = "full", "full, padded"
+POWER, DIAGONAL = "PoWER-BERT", "PoWER-BERT, diagonal"
 
 
 class Bench:
@@ -216,6 +218,9 @@ def main() -> None:
     parser.add_argument("--measure-s", type=float, default=120.0, help="seconds for each batch")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--static", action="store_true", help="re-train Head-WS and Rand-WS too")
+    parser.add_argument(
+        "--diagonal", action="store_true", help="train PoWER-BERT with the diagonal counted too"
+    )
     parser.add_argument("--report-size", type=int, help="report on so many random examples")
     parser.add_argument("--title", help="of table and picture; the task's name if left out")
     parser.add_argument("--train-only", action="store_true", help="stop before measuring")
@@ -229,14 +234,9 @@ def main() -> None:
         search_epochs=arguments.search_epochs,
         retrain_epochs=arguments.retrain_epochs,
     )
-    power_folder = run.folder.power(options.slug)
-    train_power(
-        teacher=bench.teacher,
-        task=bench.task,
-        folder=power_folder,
-        options=options,
-        progress=_say,
-    )
+    power_folder = _power(bench, run, options)
+    counted = replace(options, diagonal="include")
+    counted_folder = _power(bench, run, counted) if arguments.diagonal else None
     retention = read_retention(power_folder)
     strategies: tuple[Strategy, ...] = ("head", "random") if arguments.static else ()
     statics = {
@@ -245,9 +245,11 @@ def main() -> None:
     }
     if arguments.train_only:
         return
-    bench.networks[POWER] = AutoModelForSequenceClassification.from_pretrained(
-        power_folder / "network"
-    ).eval()
+    powers = {POWER: power_folder, DIAGONAL: counted_folder}
+    for name, trained in powers.items():
+        if trained is not None:
+            network = AutoModelForSequenceClassification.from_pretrained(trained / "network")
+            bench.networks[name] = network.eval()
     widths, depths = tuple(arguments.widths), tuple(arguments.depths)
     dynabert = _subnets(bench, arguments.plain, "DynaBERT", widths=widths, depths=depths)
     elastic = _subnets(
@@ -260,11 +262,13 @@ def main() -> None:
         _write(result, out, power_folder)
         return
     every_vector = [name for name in elastic if "-P" not in name]
-    names = [FULL, POWER, *dynabert, *elastic]
+    names = list(bench.networks)
     scores = {name: bench.score(name, "search") for name in names}
     single = bench.latencies(names, batch_size=1, measure_s=arguments.measure_s)
     limit_s = single[POWER].time_s.high
     chosen = {"(b) full model, dynamic padding": FULL, "PoWER-BERT": POWER}
+    if counted_folder is not None:
+        chosen["(f) PoWER-BERT, diagonal counted"] = DIAGONAL
     fronts = {}
     for label, subnets in (
         ("(c) DynaBERT", dynabert),
@@ -296,6 +300,7 @@ def main() -> None:
         "title": arguments.title or bench.task.name,
         "task": bench.task.summary() | {"source": _from_here(bench.task.source)},
         "retention": {**retention.to_dict(), "options": options.to_dict()},
+        "retention_with_diagonal": counted_folder and read_retention(counted_folder).to_dict(),
         "environment": single.environment.to_dict(),
         "protocols": [single.protocol.to_dict(), several.protocol.to_dict()],
         "padded": {
@@ -307,6 +312,15 @@ def main() -> None:
         "static": _static_rows(bench, statics, reports),
     }
     _write(result, out, power_folder)
+
+
+def _power(bench: Bench, run: Run, options: PowerOptions) -> Path:
+    """The folder with a PoWER-BERT network of the run, trained first where it is missing."""
+    trained = run.folder.power(options.slug)
+    train_power(
+        teacher=bench.teacher, task=bench.task, folder=trained, options=options, progress=_say
+    )
+    return trained
 
 
 def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
@@ -480,6 +494,8 @@ def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
 
 def _table(result: dict[str, Any]) -> str:
     retention = ", ".join(map(str, result["retention"]["amounts"]))
+    counted = result["retention_with_diagonal"]
+    other = f"; with the diagonal {', '.join(map(str, counted['amounts']))}" if counted else ""
     rows = result["networks"]
     columns = list(rows[0]["speedup"])
     padded = ", ".join(
@@ -488,8 +504,8 @@ def _table(result: dict[str, Any]) -> str:
     lines = [
         f"# {result['title']}",
         "",
-        f"Retention configuration: {retention} ({result['retention']['unit']}). Latencies are of "
-        "eager fp32 where nothing else is said.",
+        f"Retention configuration: {retention} ({result['retention']['unit']}){other}. Latencies "
+        "are of eager fp32 where nothing else is said.",
         f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} as long as in "
         "(b).",
         "",
@@ -550,7 +566,7 @@ def _draw(result: dict[str, Any], path: Path) -> None:
             color=colour,
             ecolor="#BBBBBB",
             elinewidth=1,
-            linewidth=1 if len(rows) > 1 else 0,
+            linewidth=1 if start.endswith("front") else 0,
             label=label,
         )
     report = result["networks"][0]["report"]
