@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--target-speedup", type=float, default=2.0)
     parser.add_argument("--search-epochs", type=int, default=2)
     parser.add_argument("--retrain-epochs", type=int, default=3)
+    parser.add_argument("--learning-rate", type=float, default=5e-5, help="of PoWER-BERT")
     parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25])
     parser.add_argument("--depths", type=float, nargs="+", default=[1.0, 0.75, 0.5])
     parser.add_argument("--measure-s", type=float, default=120.0, help="seconds for each batch")
@@ -233,6 +234,7 @@ def main() -> None:
         target_speedup=arguments.target_speedup,
         search_epochs=arguments.search_epochs,
         retrain_epochs=arguments.retrain_epochs,
+        learning_rate=arguments.learning_rate,
     )
     power_folder = _power(bench, run, options)
     counted = replace(options, diagonal="include")
