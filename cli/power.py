@@ -21,7 +21,10 @@ $ paretobert power runs/docs --target-tokens 0.3 --unit tokens
 """
 
 PowerGiven = Annotated[
-    Given, FieldsOf(PowerOptions, panel="PoWER-BERT", without=("seed", "target_speedup"))
+    Given,
+    FieldsOf(
+        PowerOptions, panel="PoWER-BERT", without=("seed", "target_speedup", "learning_rate")
+    ),
 ]
 
 
@@ -32,6 +35,10 @@ def command(
         str | None,
         typer.Option(help="How many times fewer multiply-adds, e.g. 3x; 2x without any target."),
     ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate of the weights; the run's teacher's if left out."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Learn which word-vectors can be left out, train without them, score and measure that.
@@ -41,8 +48,12 @@ def command(
     """
     log_to_stderr()
     run = Run.open(folder)
+    training = run.request.training
     options = PowerOptions(
-        seed=run.request.training.seed, target_speedup=_times(target_speedup), **power_given
+        seed=training.seed,
+        target_speedup=_times(target_speedup),
+        learning_rate=training.fine_tuning_rate if learning_rate is None else learning_rate,
+        **power_given,
     )
     network, picture = steps.power(run, options)
     if json:

@@ -110,6 +110,12 @@ class TrainingOptions:
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
 
+    @property
+    def fine_tuning_rate(self) -> float:
+        """Peak learning rate of stage 0."""
+        rate = self.teacher_learning_rate
+        return self.learning_rate if rate is None else rate
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         lists = {name: list(getattr(self, name)) for name in ("widths", "depths", "tokens")}

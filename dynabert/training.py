@@ -356,7 +356,7 @@ class _Training:
             tokenizer,
             lambda batch, step: label_gradients(supernet, batch, full, dtype=self.dtype),
             epochs=options.teacher_epochs,
-            learning_rate=options.teacher_learning_rate,
+            learning_rate=options.fine_tuning_rate,
         )
         return model, tokenizer
 

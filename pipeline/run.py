@@ -472,12 +472,11 @@ class Run:
         """
         self._require_supernet()
         table = self.table()
+        folder = self.folder.power(options.slug)
+        claim(RunFolder(folder), options.to_dict(), task=self.manifest["task"])
         for known in read_power(self.folder.powers, slug_of_costs=table.protocol.slug):
             if known.slug == options.slug:
                 return known
-
-        folder = self.folder.power(options.slug)
-        claim(RunFolder(folder), options.to_dict(), task=self.manifest["task"])
         with self._timed("power"):
             network = make_power(
                 folder,
