@@ -284,16 +284,12 @@ def main() -> None:
         if (fast := _fastest(front, scores, single)) is not None:
             chosen[label.replace("front", "fastest within a point")] = fast
     kept = list(dict.fromkeys([*chosen.values(), *chain(*fronts.values())]))
-    several = bench.latencies(
-        list(dict.fromkeys(chosen.values())), batch_size=32, measure_s=arguments.measure_s
-    )
+    several = bench.latencies(kept, batch_size=32, measure_s=arguments.measure_s)
     reports = {name: bench.score(name, "report") for name in kept}
-    rows = [
-        _row(label, name, scores, reports, {1: single, 32: several})
-        for label, name in chosen.items()
-    ]
+    sessions = {1: single, 32: several}
+    rows = [_row(label, name, scores, reports, sessions) for label, name in chosen.items()]
     rows += [
-        _row(label, name, scores, reports, {1: single})
+        _row(label, name, scores, reports, sessions)
         for label, front in fronts.items()
         for name in front
     ]
@@ -336,23 +332,18 @@ def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
 def _add(
     result: dict[str, Any], bench: Bench, deployment: Deployment, *, measure_s: float
 ) -> None:
-    """Measure a result's networks in another deployment: all at batch 1, the chosen at 32 too."""
+    """Measure a result's networks in another deployment."""
     rows = result["networks"]
-    sessions = {}
-    for size in (1, 32):
-        names = [row["network"] for row in rows if f"batch {size}" in row["speedup"]]
-        sessions[size] = bench.latencies(
-            list(dict.fromkeys(names)),
-            batch_size=size,
-            measure_s=measure_s,
-            deployment=deployment,
-        )
+    names = list(dict.fromkeys(row["network"] for row in rows))
+    sessions = {
+        size: bench.latencies(names, batch_size=size, measure_s=measure_s, deployment=deployment)
+        for size in (1, 32)
+    }
     for row in rows:
         for size, session in sessions.items():
-            if f"batch {size}" in row["speedup"]:
-                row["speedup"][f"{deployment.title}, batch {size}"] = asdict(
-                    session[FULL].ratio_to(session[row["network"]])
-                )
+            row["speedup"][f"{deployment.title}, batch {size}"] = asdict(
+                session[FULL].ratio_to(session[row["network"]])
+            )
     result["protocols"] += [session.protocol.to_dict() for session in sessions.values()]
     result["padded"] |= {
         f"{deployment.title}, batch {size}": asdict(session[PADDED].ratio)
@@ -519,8 +510,7 @@ def _table(result: dict[str, Any]) -> str:
     for row in rows:
         report, loss = row["report"], row["loss_against_full"]
         tie = " (a tie)" if loss["tie"] else ""
-        speedups = (row["speedup"].get(column) for column in columns)
-        cells = " | ".join("" if speedup is None else _interval(speedup) for speedup in speedups)
+        cells = " | ".join(_interval(row["speedup"][column]) for column in columns)
         lines.append(
             f"| {row['label']}: {row['network']} | {_interval(report)} | {_interval(loss)}{tie} | "
             f"{cells} | {row['search']:.3f} |"
