@@ -5,18 +5,19 @@ lengths:
 
 (a) the full model with every input padded to N tokens, as in the PoWER-BERT paper;
 (b) the full model with inputs padded to the longest of their batch, batches sorted by length;
-(c) DynaBERT's best sub-network that is no slower than the PoWER-BERT network;
-(d) the supernet with elastic widths, depths and tokens: its front, and its best sub-network that
-    is no slower than the PoWER-BERT network, among all and among those that keep every
-    word-vector; full depth is also tried with PoWER-BERT's retention configuration, as it is.
-    Of (c) and (d) also the fastest that scores within a point of the full model;
+(c) DynaBERT: its supernet's front, its best sub-network that is no slower than the PoWER-BERT
+    network, and its fastest that scores within a point of the full model;
+(d) the same of a supernet with elastic widths, depths and tokens, among all sub-networks and among
+    those that keep every word-vector; full depth is also tried with PoWER-BERT's retention
+    configuration, as it is;
 (e) the static strategies Head-WS and Rand-WS with the PoWER-BERT network's configuration,
     re-trained as it was;
 (f) PoWER-BERT with a word-vector's attention to itself counted in its score.
 
 (c) and (d) need supernets and are left out where none is given. Everything is chosen on the search
-split and by the latency of eager fp32 at batch 1. What is trained is kept beside the run's
-PoWER-BERT network.
+split and by the latency of eager fp32, for batch 1 among all sub-networks and for batch 32, which
+takes long to measure, among the fronts of batch 1 and of multiply-adds. What is trained is kept
+beside the run's PoWER-BERT network.
 
     python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
 
@@ -28,9 +29,9 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib import pyplot
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
@@ -48,13 +50,14 @@ from paretobert.dynabert.families import family_of
 from paretobert.dynabert.precision import autocast, matmul_dtype
 from paretobert.dynabert.retention import Retention
 from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace
+from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import Progress, made, run_stage, weight_groups
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
 from paretobert.powerbert.training import read_retention, train_power
+from paretobert.profiling.counts import count_macs
 from paretobert.profiling.inputs import Batch, histogram_lengths, random_batches
 from paretobert.profiling.latency import measure
 from paretobert.profiling.protocol import LatencyProtocol
@@ -96,6 +99,11 @@ class Bench:
         """A split, tokenised."""
         return encode(self.task.splits[split], self.tokenizer, max_length=self.task.max_length)
 
+    def macs(self, config: SubnetConfig) -> float:
+        """Multiply-adds of a sub-network over the task's lengths."""
+        lengths = self.encoded("search").lengths
+        return sum(count_macs(self.shape, config, seq_len=int(length)) for length in lengths)
+
     def latencies(
         self,
         names: Sequence[str],
@@ -131,11 +139,16 @@ class Bench:
                 write(self.networks[name], deployment, written)
                 runner = load(written, threads=self.threads)
                 calls = [runner.bind(batch) for batch in batches]
-                runs[name] = lambda calls=calls: [call() for call in calls]
+                runs[name] = partial(_call_all, calls)
                 if name == FULL:
                     wide = [runner.bind(batch) for batch in padded]
-                    runs[PADDED] = lambda calls=wide: [call() for call in calls]
+                    runs[PADDED] = partial(_call_all, wide)
         return measure(runs, protocol, sentinel=FULL, progress=None)
+
+
+def _call_all(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
 
 
 def static_network(
@@ -263,50 +276,42 @@ def main() -> None:
         _add(result, bench, Deployment.from_slug(arguments.add), measure_s=arguments.measure_s)
         _write(result, out, power_folder)
         return
-    every_vector = [name for name in elastic if "-P" not in name]
     names = list(bench.networks)
     scores = {name: bench.score(name, "search") for name in names}
-    single = bench.latencies(names, batch_size=1, measure_s=arguments.measure_s)
-    limit_s = single[POWER].time_s.high
-    chosen = {"(b) full model, dynamic padding": FULL, "PoWER-BERT": POWER}
+    sessions = {1: bench.latencies(names, batch_size=1, measure_s=arguments.measure_s)}
+    families = {
+        "(c) DynaBERT": dynabert,
+        "(d) joint": elastic,
+        "(d) joint, every word-vector": {
+            name: config for name, config in elastic.items() if config.tokens is None
+        },
+    }
+    roles = {FULL: ["(b) dynamic padding"], POWER: ["PoWER-BERT"]}
     if counted_folder is not None:
-        chosen["(f) PoWER-BERT, diagonal counted"] = DIAGONAL
-    fronts = {}
-    for label, subnets in (
-        ("(c) DynaBERT", dynabert),
-        ("(d) joint", elastic),
-        ("(d) joint with every word-vector", every_vector),
-    ):
-        if subnets:
-            chosen[f"{label}, no slower"] = _best(subnets, scores, single, limit_s)
-            fronts[f"{label}, front"] = _front(subnets, scores, single)
-    for label, front in fronts.items():
-        if (fast := _fastest(front, scores, single)) is not None:
-            chosen[label.replace("front", "fastest within a point")] = fast
-    kept = list(dict.fromkeys([*chosen.values(), *chain(*fronts.values())]))
-    several = bench.latencies(kept, batch_size=32, measure_s=arguments.measure_s)
-    reports = {name: bench.score(name, "report") for name in kept}
-    sessions = {1: single, 32: several}
-    rows = [_row(label, name, scores, reports, sessions) for label, name in chosen.items()]
-    rows += [
-        _row(label, name, scores, reports, sessions)
-        for label, front in fronts.items()
-        for name in front
+        roles[DIAGONAL] = ["(f) diagonal counted"]
+    _choose(roles, families, scores, sessions[1])
+    light = [
+        name
+        for subnets in families.values()
+        for name in _front(subnets, scores, {n: bench.macs(c) for n, c in subnets.items()})
     ]
+    several = list(dict.fromkeys([*roles, *light]))
+    sessions[32] = bench.latencies(several, batch_size=32, measure_s=arguments.measure_s)
+    _choose(roles, families, scores, sessions[32])
+    reports = {name: bench.score(name, "report") for name in roles}
     result = {
         "command": " ".join(("python benchmarks/powerbert.py", *sys.argv[1:])),
         "title": arguments.title or bench.task.name,
         "task": bench.task.summary() | {"source": _from_here(bench.task.source)},
         "retention": {**retention.to_dict(), "options": options.to_dict()},
         "retention_with_diagonal": counted_folder and read_retention(counted_folder).to_dict(),
-        "environment": single.environment.to_dict(),
-        "protocols": [single.protocol.to_dict(), several.protocol.to_dict()],
-        "padded": {
-            "N": bench.task.max_length,
-            "batch 1": asdict(single[PADDED].ratio),
-            "batch 32": asdict(several[PADDED].ratio),
-        },
-        "networks": rows,
+        "environment": sessions[1].environment.to_dict(),
+        "protocols": [session.protocol.to_dict() for session in sessions.values()],
+        "padded": {"N": bench.task.max_length}
+        | {f"batch {size}": asdict(session[PADDED].ratio) for size, session in sessions.items()},
+        "networks": [
+            _row(name, chosen_as, scores, reports, sessions) for name, chosen_as in roles.items()
+        ],
         "static": _static_rows(bench, statics, reports),
     }
     _write(result, out, power_folder)
@@ -334,7 +339,7 @@ def _add(
 ) -> None:
     """Measure a result's networks in another deployment."""
     rows = result["networks"]
-    names = list(dict.fromkeys(row["network"] for row in rows))
+    names = [row["network"] for row in rows]
     sessions = {
         size: bench.latencies(names, batch_size=size, measure_s=measure_s, deployment=deployment)
         for size in (1, 32)
@@ -359,61 +364,66 @@ def _subnets(
     widths: tuple[float, ...],
     depths: tuple[float, ...],
     retention: Retention | None = None,
-) -> list[str]:
-    """Add the dense sub-networks of a run's supernet, also with a given retention; their names."""
+) -> dict[str, SubnetConfig]:
+    """Add the sub-networks of a run's supernet, at full depth also with a given retention."""
     if path is None:
-        return []
+        return {}
     run = Run.open(path)
     supernet = Supernet.from_pretrained(run.folder.supernet)
     configs = list(ElasticSpace(widths, depths, run.space.tokens).configs(bench.shape))
     if retention is not None:
         dense = ElasticSpace(widths, (1.0,)).configs(bench.shape)
         configs += [replace(config, tokens=retention) for config in dense]
-    names = []
-    for config in configs:
-        name = f"{label} {config.key}"
-        bench.networks[name] = extract(supernet.model, config)
-        names.append(name)
-    return names
+    subnets = {f"{label} {config.key}": config for config in configs}
+    bench.networks |= {name: extract(supernet.model, config) for name, config in subnets.items()}
+    return subnets
 
 
-def _front(names: Sequence[str], scores: dict[str, Evaluation], session: Session) -> list[str]:
-    """The names that no other one beats in score and latency, cheapest first."""
-    ordered = sorted(names, key=lambda name: (session[name].time_s.value, -scores[name].value))
+def _choose(
+    roles: dict[str, list[str]],
+    families: dict[str, dict[str, SubnetConfig]],
+    scores: dict[str, Evaluation],
+    session: Session,
+) -> None:
+    """Note what each family's networks are at a session's batch size."""
+    at = f"at batch {session.protocol.batch_size}"
+    for label, subnets in families.items():
+        times_s = {
+            name: session[name].time_s.value for name in subnets if name in session.networks
+        }
+        front = _front(times_s, scores, times_s)
+        close = [name for name in front if scores[name].value >= scores[FULL].value - POINT]
+        fitting = [name for name in front if times_s[name] <= session[POWER].time_s.high]
+        for name in front:
+            roles.setdefault(name, []).append(f"{label}, front {at}")
+        if fitting:
+            roles[fitting[-1]].append(f"{label}, best that is no slower than PoWER-BERT {at}")
+        if close:
+            roles[close[0]].append(f"{label}, fastest within a point {at}")
+
+
+def _front(
+    names: Iterable[str], scores: dict[str, Evaluation], costs: dict[str, float]
+) -> list[str]:
+    """The names that no other one beats in score and cost, cheapest first."""
     front: list[str] = []
-    for name in ordered:
+    for name in sorted(names, key=lambda name: (costs[name], -scores[name].value)):
         if not front or scores[name].value > scores[front[-1]].value:
             front.append(name)
     return front
 
 
-def _best(
-    names: Sequence[str], scores: dict[str, Evaluation], session: Session, limit_s: float
-) -> str:
-    """The best score among those that are no slower than a limit, else the fastest."""
-    fitting = [name for name in names if session[name].time_s.value <= limit_s]
-    if not fitting:
-        return min(names, key=lambda name: session[name].time_s.value)
-    return max(fitting, key=lambda name: (scores[name].value, -session[name].time_s.value))
-
-
-def _fastest(front: Sequence[str], scores: dict[str, Evaluation], session: Session) -> str | None:
-    """The fastest of a front that scores within a point of the full model, if one does."""
-    close = (name for name in front if scores[name].value >= scores[FULL].value - POINT)
-    return min(close, key=lambda name: session[name].time_s.value, default=None)
-
-
 def _row(
-    label: str,
     name: str,
+    roles: Sequence[str],
     scores: dict[str, Evaluation],
     reports: dict[str, Evaluation],
     sessions: dict[int, Session],
 ) -> dict[str, Any]:
     loss = compare(reports[FULL], reports[name])
     return {
-        "label": label,
         "network": name,
+        "roles": list(roles),
         "search": scores[name].value,
         "report": {
             key: getattr(reports[name], key) for key in ("metric", "value", "low", "high", "n")
@@ -502,18 +512,18 @@ def _table(result: dict[str, Any]) -> str:
         f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} as long as in "
         "(b).",
         "",
-        "| network | score, report | loss against the full model | "
+        "| network | chosen as | score, report | loss against the full model | "
         + " | ".join(f"speed-up, {column}" for column in columns)
         + " | search |",
-        "|---" * (4 + len(columns)) + "|",
+        "|---" * (5 + len(columns)) + "|",
     ]
     for row in rows:
         report, loss = row["report"], row["loss_against_full"]
         tie = " (a tie)" if loss["tie"] else ""
         cells = " | ".join(_interval(row["speedup"][column]) for column in columns)
         lines.append(
-            f"| {row['label']}: {row['network']} | {_interval(report)} | {_interval(loss)}{tie} | "
-            f"{cells} | {row['search']:.3f} |"
+            f"| {row['network']} | {'<br>'.join(row['roles'])} | {_interval(report)} | "
+            f"{_interval(loss)}{tie} | {cells} | {row['search']:.3f} |"
         )
     for row in result["static"]:
         loss = row["loss_against_attention"]
@@ -527,49 +537,55 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def _draw(result: dict[str, Any], path: Path) -> None:
-    """Score on the report split against the latency ratio at batch 1, with both intervals."""
-    figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
-    series = (
-        ("(b)", "full model", "o", "#000000"),
-        ("PoWER-BERT", "PoWER-BERT", "*", "#D55E00"),
-        ("(c) DynaBERT, front", "DynaBERT front", "s", "#E69F00"),
-        ("(d) joint, front", "joint front", "^", "#0072B2"),
-    )
-    for start, label, marker, colour in series:
-        rows = [row for row in result["networks"] if row["label"].startswith(start)]
-        if not rows:
-            continue
-        speedups = [Estimate(**row["speedup"]["batch 1"]) for row in rows]
-        ratios = [1 / speedup.value for speedup in speedups]
-        reports = [row["report"] for row in rows]
-        axes.errorbar(
-            ratios,
-            [report["value"] for report in reports],
-            xerr=[
-                [r - 1 / s.high for r, s in zip(ratios, speedups, strict=True)],
-                [1 / s.low - r for r, s in zip(ratios, speedups, strict=True)],
-            ],
-            yerr=[
-                [report["value"] - report["low"] for report in reports],
-                [report["high"] - report["value"] for report in reports],
-            ],
-            marker=marker,
-            markersize=8,
-            color=colour,
-            ecolor="#BBBBBB",
-            elinewidth=1,
-            linewidth=1 if start.endswith("front") else 0,
-            label=label,
+    """Score on the report split against the latency ratio at each batch size, with intervals."""
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
+    for axes, record in zip(panels, result["protocols"], strict=False):
+        protocol = LatencyProtocol.from_dict(record)
+        batch = f"batch {protocol.batch_size}"
+        series = (
+            ("(b) dynamic padding", "full model", "o", "#000000"),
+            ("PoWER-BERT", "PoWER-BERT", "*", "#D55E00"),
+            (f"(c) DynaBERT, front at {batch}", "DynaBERT front", "s", "#E69F00"),
+            (f"(d) joint, front at {batch}", "joint front", "^", "#0072B2"),
+        )
+        for role, label, marker, colour in series:
+            rows = [row for row in result["networks"] if role in row["roles"]]
+            rows.sort(key=lambda row: row["speedup"][batch]["value"])
+            speedups = [Estimate(**row["speedup"][batch]) for row in rows]
+            ratios = [1 / speedup.value for speedup in speedups]
+            reports = [row["report"] for row in rows]
+            axes.errorbar(
+                ratios,
+                [report["value"] for report in reports],
+                xerr=[
+                    [r - 1 / s.high for r, s in zip(ratios, speedups, strict=True)],
+                    [1 / s.low - r for r, s in zip(ratios, speedups, strict=True)],
+                ],
+                yerr=[
+                    [report["value"] - report["low"] for report in reports],
+                    [report["high"] - report["value"] for report in reports],
+                ],
+                marker=marker,
+                markersize=8,
+                color=colour,
+                ecolor="#BBBBBB",
+                elinewidth=1,
+                linewidth=1 if "front" in label else 0,
+                label=label,
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(
+            f"latency relative to the full model with dynamic padding\n{protocol.title}"
         )
     report = result["networks"][0]["report"]
-    axes.set_xscale("log")
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis("{x:g}")
-    title = LatencyProtocol.from_dict(result["protocols"][0]).title
-    axes.set_xlabel(f"latency relative to the full model with dynamic padding\n{title}")
-    axes.set_ylabel(f"{report['metric']} on the report split (n = {report['n']}, 95 % intervals)")
-    axes.set_title(result["title"])
-    axes.legend(loc="lower right", frameon=False)
+    panels[0].set_ylabel(
+        f"{report['metric']} on the report split (n = {report['n']}, 95 % intervals)"
+    )
+    panels[0].legend(loc="lower right", frameon=False)
+    figure.suptitle(result["title"])
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
