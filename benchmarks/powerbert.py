@@ -303,6 +303,11 @@ def main() -> None:
         "command": " ".join(("python benchmarks/powerbert.py", *sys.argv[1:])),
         "title": arguments.title or bench.task.name,
         "task": bench.task.summary() | {"source": _from_here(bench.task.source)},
+        "trained": {
+            path.name: _training(Run.open(path))
+            for path in dict.fromkeys([arguments.run, arguments.plain, arguments.joint])
+            if path is not None
+        },
         "retention": {**retention.to_dict(), "options": options.to_dict()},
         "retention_with_diagonal": counted_folder and read_retention(counted_folder).to_dict(),
         "environment": sessions[1].environment.to_dict(),
@@ -477,6 +482,11 @@ def _reporting_on(task: Task, size: int | None) -> Task:
         labels=tuple(split.labels[i] for i in drawn),
     )
     return replace(task, report=report)
+
+
+def _training(run: Run) -> dict[str, Any]:
+    request = run.request
+    return {"model": _from_here(request.model), "training": request.training.to_dict()}
 
 
 def _from_here(source: str) -> str:
