@@ -44,7 +44,7 @@ def command(
     """Learn which word-vectors can be left out, train without them, score and measure that.
 
     The network is trained from the run's fine-tuned teacher. It appears in the report beside the
-    sub-networks.
+    sub-networks, and in the answers of `query` where it meets the budget.
     """
     log_to_stderr()
     run = Run.open(folder)

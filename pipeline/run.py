@@ -573,7 +573,7 @@ class Run:
         Returns:
             The answer with its score on the report split and its latency measured again, or the
             nearest sub-network where none fits. A sub-network that breaks the latency limit when
-            it is measured again is passed over.
+            it is measured again is passed over. PoWER-BERT networks that fit are named beside it.
 
         Raises:
             InputError: When a budget cannot be read or the run is not searched yet.
@@ -586,8 +586,9 @@ class Run:
         }
         constraints = [parse_budget(w, text) for w, text in budgets.items() if text is not None]
         table = self.table(device=device, runtime=runtime, precision=precision)
+        beside = [network.candidate for network in self.powers(table)]
         return deliver(
-            self.candidates(table),
+            [*self.candidates(table), *beside],
             constraints,
             outcome=lambda config: self._delivered(config, table),
         )

@@ -9,6 +9,9 @@ sub-network is the one whose missed limits sum to the smallest share.
 Limits are judged as `search.constraints` says. The answer's score on the report split and its
 second timing come later (`deliver`): the report split takes no part in choosing. An answer whose
 second timing breaks the latency limit by more than its interval is passed over for the next.
+
+Networks that were trained beside the supernet and keep the limits, PoWER-BERT's, are named next to
+the answer and compared with it; the answer itself is a sub-network, which can be exported.
 """
 
 import math
@@ -41,6 +44,20 @@ class RunnerUp:
     candidate: Candidate
     comparison: PairedComparison
     is_cheaper: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A network beside the supernet that keeps every limit.
+
+    Attributes:
+        candidate: The network.
+        comparison: The answer minus this one, on the examples of the search split; None where no
+            sub-network is the answer.
+    """
+
+    candidate: Candidate
+    comparison: PairedComparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,7 @@ class QueryResult:
         answer: The best feasible one, None when there is none.
         runners_up: The other feasible ones, best first.
         nearest: The one that is nearest to the budget, when there is no answer.
+        alternatives: Networks beside the supernet that keep every limit, best first.
         report: The answer's outcomes on the report split, once delivered.
         remeasured: The answer's latency measured again, once delivered.
         passed_over: Sub-networks that would have been the answer, but broke the latency limit
@@ -93,6 +111,7 @@ class QueryResult:
     answer: Candidate | None
     runners_up: tuple[RunnerUp, ...] = ()
     nearest: Candidate | None = None
+    alternatives: tuple[Alternative, ...] = ()
     report: Evaluation | None = None
     remeasured: LatencySummary | None = None
     passed_over: tuple[Candidate, ...] = ()
@@ -147,36 +166,41 @@ class QueryResult:
     def to_dict(self) -> dict[str, Any]:
         """The result as one JSON object.
 
-        `answer` and `nearest` are objects or null, `passed_over` and `runners_up` lists.
+        `answer` and `nearest` are objects or null, `passed_over`, `runners_up` and
+        `alternatives` lists.
         """
         answer, nearest = self.delivered, self.nearest
         return {
             "answer": answer
             and {
-                **_record(answer),
+                **_subnet_record(answer),
                 "report": self.report and _score(self.report),
                 "headroom": self.headroom(answer),
             },
             "runners_up": [
                 {
-                    **_record(entry.candidate),
+                    **_subnet_record(entry.candidate),
                     "headroom": self.headroom(entry.candidate),
-                    "difference": {
-                        "value": entry.comparison.difference,
-                        "low": entry.comparison.low,
-                        "high": entry.comparison.high,
-                    },
-                    "tie": entry.comparison.tie,
+                    **_comparison_record(entry.comparison),
                     "cheaper": entry.is_cheaper,
                 }
                 for entry in self.runners_up
             ],
             "nearest": nearest
             and {
-                **_record(nearest),
+                **_subnet_record(nearest),
                 "missed": [miss.to_dict() for miss in self.misses(nearest)],
             },
-            "passed_over": [_record(entry) for entry in self.passed_over],
+            "passed_over": [_subnet_record(entry) for entry in self.passed_over],
+            "alternatives": [
+                {
+                    **_record(entry.candidate),
+                    "source": entry.candidate.source,
+                    "headroom": self.headroom(entry.candidate),
+                    **(_comparison_record(entry.comparison) if entry.comparison else {}),
+                }
+                for entry in self.alternatives
+            ],
         }
 
     def sentences(self) -> list[str]:
@@ -220,7 +244,7 @@ class QueryResult:
                 f"The cheapest that is not distinguishable from the answer is {cheapest.key}: "
                 f"{_costs(cheapest)}."
             )
-        return lines
+        return [*lines, *self._alternative_lines()]
 
     def _refusal(self, nearest: Candidate) -> list[str]:
         metric = nearest.evaluation.metric
@@ -236,7 +260,11 @@ class QueryResult:
                 for miss in self.misses(nearest)
             ),
             *self._passed_over_lines(),
+            *self._alternative_lines(),
         ]
+
+    def _alternative_lines(self) -> list[str]:
+        return [_alternative_line(entry) for entry in self.alternatives]
 
     def _passed_over_lines(self) -> list[str]:
         return [
@@ -268,7 +296,8 @@ def answer_query(
     """Find the best sub-network under a budget.
 
     Args:
-        candidates: What there is to choose from; baselines and published numbers are passed over.
+        candidates: What there is to choose from, and networks beside it, which are named where
+            they keep the budget; published numbers are passed over.
         constraints: The budget; without any, everything is feasible.
 
     Raises:
@@ -288,6 +317,13 @@ def answer_query(
     ranked = sorted(subnets, key=_rank)
     feasible = [entry for entry in ranked if not total_violation(constraints, entry.judged)]
     answer = feasible[0] if feasible else None
+    beside = [
+        entry
+        for entry in candidates
+        if entry.origin == "baseline"
+        and all(constraint.quantity in entry.judged for constraint in constraints)
+        and not total_violation(constraints, entry.judged)
+    ]
     return QueryResult(
         constraints=tuple(constraints),
         num_candidates=len(subnets),
@@ -304,6 +340,15 @@ def answer_query(
         nearest=None
         if feasible
         else min(ranked, key=lambda entry: total_violation(constraints, entry.judged)),
+        alternatives=tuple(
+            Alternative(
+                candidate=entry,
+                comparison=None
+                if answer is None
+                else compare(_outcomes(answer), _outcomes(entry)),
+            )
+            for entry in sorted(beside, key=_rank)
+        ),
     )
 
 
@@ -362,14 +407,47 @@ def _outcomes(candidate: Candidate) -> Evaluation:
     return candidate.evaluation
 
 
-def _record(candidate: Candidate) -> dict[str, Any]:
-    config, latency = candidate.config, candidate.latency
+def _alternative_line(entry: Alternative) -> str:
+    candidate, comparison = entry.candidate, entry.comparison
+    score = f"{candidate.evaluation.metric} {candidate.evaluation.value:.4f}"
+    if comparison is not None:
+        verdict = "distinguishable" if not comparison.tie else "not distinguishable"
+        score += (
+            f", {-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
+            f"against the answer, {verdict} on {comparison.n} examples"
+        )
+    return (
+        f"Beside the supernet, {candidate.label} meets the budget: {score}; "
+        f"{_costs(candidate)}; {candidate.source}."
+    )
+
+
+def _subnet_record(candidate: Candidate) -> dict[str, Any]:
+    config = candidate.config
     assert config is not None
     layers = zip(config.layers, config.heads, config.neurons, strict=True)
     return {
-        "key": config.key,
+        **_record(candidate),
         "layers": [{"index": i, "heads": heads, "neurons": n} for i, heads, n in layers],
         "tokens": config.tokens and config.tokens.to_dict(),
+    }
+
+
+def _comparison_record(comparison: PairedComparison) -> dict[str, Any]:
+    return {
+        "difference": {
+            "value": comparison.difference,
+            "low": comparison.low,
+            "high": comparison.high,
+        },
+        "tie": comparison.tie,
+    }
+
+
+def _record(candidate: Candidate) -> dict[str, Any]:
+    latency = candidate.latency
+    return {
+        "key": candidate.key,
         "params": candidate.num_params,
         "flops": candidate.num_flops,
         "latency_ms": latency

@@ -115,6 +115,8 @@ def test_power_makes_a_network_for_the_report(
     assert main([*words, "--learning-rate", "0.5"]) == 2
     assert "learning_rate is 0.003 there, 0.5 here" in capsys.readouterr().err
     assert snapshot(run_copy) == before
+    _, answered = answer(capsys, run_copy, "--params", "1M")
+    assert [entry["key"] for entry in answered["alternatives"]] == [found["label"]]
     assert main(["report", str(run_copy)]) == 0
     page = (run_copy / "report" / "index.html").read_text()
     assert "PoWER-BERT (1.5x, percent)" in page

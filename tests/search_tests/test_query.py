@@ -108,7 +108,13 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
         report=evaluation(160, split="report"), latency=latency(4.0, width=0.1)
     )
     record = json.loads(json.dumps(delivered.to_dict()))
-    assert list(record) == ["answer", "runners_up", "nearest", "passed_over"]
+    assert list(record) == [
+        "answer",
+        "runners_up",
+        "nearest",
+        "passed_over",
+        "alternatives",
+    ]
     answer = record["answer"]
     assert result.answer is not None
     assert answer["key"] == result.answer.key
@@ -119,6 +125,51 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
     assert answer["report"]["value"] == pytest.approx(0.8)
     assert answer["report"].keys() == answer["search"].keys() == {"value", "low", "high", "n"}
     assert record["nearest"] is None
+
+
+def beside(num_correct: int, *, num_flops: int = 1000) -> Candidate:
+    """A network that was trained beside the supernet."""
+    return Candidate(
+        label=f"PoWER-BERT ({num_correct})",
+        origin="baseline",
+        config=None,
+        num_params=1000,
+        num_flops=num_flops,
+        latency=latency(4.0),
+        evaluation=evaluation(num_correct, seed=num_correct),
+        source="P80.50.1 in power/speedup2-percent/network",
+    )
+
+
+def test_networks_beside_the_supernet_that_fit_are_named_and_compared() -> None:
+    entry = candidate(at(1.0, 1.0), evaluation(150, seed=1))
+    assert entry.num_flops is not None
+    budget = [Constraint("num_flops", entry.num_flops)]
+    close, better, dear = beside(152), beside(190), beside(199, num_flops=entry.num_flops + 1)
+    result = answer_query([close, entry, dear, better], budget)
+    assert result.answer == entry
+    assert result.num_candidates == 1
+    assert [found.candidate for found in result.alternatives] == [better, close]
+    comparisons = [found.comparison for found in result.alternatives]
+    assert [found and found.tie for found in comparisons] == [False, True]
+    lines = result.sentences()[-2:]
+    assert "PoWER-BERT (190) meets the budget: accuracy 0.9500, +0.2000 [+" in lines[0]
+    assert f"against the answer, distinguishable on {NUM_EXAMPLES} examples" in lines[0]
+    assert "P80.50.1 in power/speedup2-percent/network" in lines[0]
+    assert f"not distinguishable on {NUM_EXAMPLES} examples" in lines[1]
+    record = json.loads(json.dumps(result.to_dict()))["alternatives"][0]
+    assert record["key"] == better.label
+    assert record["difference"]["value"] == pytest.approx(-0.2)
+    assert not record["tie"]
+
+
+def test_a_network_beside_the_supernet_may_fit_where_no_subnet_does() -> None:
+    entry = candidate(at(1.0, 1.0))
+    result = answer_query([entry, beside(150)], [Constraint("num_flops", 1000)])
+    assert result.answer is None
+    assert result.nearest == entry
+    assert result.sentences()[-1].startswith("Beside the supernet, PoWER-BERT (150) meets")
+    assert "difference" not in result.to_dict()["alternatives"][0]
 
 
 def test_a_second_timing_over_the_limit_is_noticed(candidates: list[Candidate]) -> None:
