@@ -31,7 +31,7 @@ LOG_FROM = 5.0
 """Costs that span more than this factor get a logarithmic axis."""
 
 SERIES_FROM = 3
-"""Models beside the sub-networks with this many points of one name form a series of their own."""
+"""Published models with this many points of one name form a series of their own."""
 
 _INTERVALS = {
     "accuracy": "Wilson's score interval",
@@ -228,6 +228,8 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         drawing.add_scatter(
             x=[p.x for p in points],
             y=[p.y for p in points],
+            error_x=_error_bars([(p.x, p.x_low, p.x_high) for p in points]),
+            error_y=_error_bars([(p.y, p.y_low, p.y_high) for p in points]),
             mode="markers",
             marker={
                 "symbol": mark.plotly,
@@ -352,17 +354,20 @@ def _caption(
 
 
 def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
-    """The series of each origin and label: large ones first, then one that small ones share.
+    """The series of each origin and label: baselines, large ones, then one that others share.
 
     A series is an origin with what stands before the first " (" of a label.
     """
     families = {(c.origin, c.label): f"{c.origin}: {c.label.split(' (')[0]}" for c in others}
-    sizes = Counter(families.values()).most_common(len(MARKS) - 1)
-    large = [family for family, size in sizes if size >= SERIES_FROM]
+    sizes = Counter(families.values()).most_common()
+    baselines = {family for (origin, _), family in families.items() if origin == "baseline"}
+    large = [family for family, _ in sizes if family in baselines]
+    large += [name for name, size in sizes if name not in baselines and size >= SERIES_FROM]
+    named = large[: len(MARKS) - 1]
     series = {
-        model: family if family in large else "other models" for model, family in families.items()
+        model: family if family in named else "other models" for model, family in families.items()
     }
-    order = [*large, "other models"]
+    order = [*named, "other models"]
     return dict(sorted(series.items(), key=lambda entry: order.index(entry[1])))
 
 

@@ -83,16 +83,7 @@ def _draw_front(figure: FrontFigure) -> Canvas:
     axes = _plain(drawing.add_subplot())
     for mark, name in zip(MARKS, figure.series, strict=False):
         points = [p for p in figure.points if p.series == name]
-        axes.plot(
-            [p.x for p in points],
-            [p.y for p in points],
-            linestyle="none",
-            marker=mark.matplotlib,
-            markerfacecolor="none",
-            markeredgecolor=mark.colour,
-            markersize=6,
-            label=name if points else None,
-        )
+        _bars(axes, points, mark.matplotlib, mark.colour, name, filled=False)
     xs, ys = zip(*figure.staircase, strict=True)
     axes.plot(xs, ys, color=FRONT, linewidth=1.5, zorder=2.5)
     own = figure.own
@@ -129,7 +120,15 @@ def _draw_front(figure: FrontFigure) -> Canvas:
     return drawing
 
 
-def _bars(axes: Axes, points: Sequence[FigurePoint], marker: str, colour: str, label: str) -> None:
+def _bars(
+    axes: Axes,
+    points: Sequence[FigurePoint],
+    marker: str,
+    colour: str,
+    label: str,
+    *,
+    filled: bool = True,
+) -> None:
     if points:
         axes.errorbar(
             [p.x for p in points],
@@ -138,6 +137,7 @@ def _bars(axes: Axes, points: Sequence[FigurePoint], marker: str, colour: str, l
             yerr=_lengths([(p.y, p.y_low, p.y_high) for p in points]),
             fmt=marker,
             color=colour,
+            markerfacecolor=colour if filled else "none",
             markersize=12 if marker == "*" else 6,
             elinewidth=0.9,
             zorder=3,

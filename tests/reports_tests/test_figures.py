@@ -181,6 +181,20 @@ def test_large_families_form_series_that_are_the_same_in_every_figure():
     assert figure_of((*ALL, *others), "num_flops").series == figure.series
 
 
+def test_a_network_trained_beside_the_supernet_is_a_series_with_error_bars():
+    baseline = replace(
+        LARGE, label="PoWER-BERT (2x)", origin="baseline", config=None, source="beside"
+    )
+    others = [published(f"Dyna ({i})", 0.8) for i in range(3)]
+    figure = figure_of((*ALL, *others, baseline))
+    assert figure.series == ("baseline: PoWER-BERT", "published: Dyna")
+    by_name = {trace.name: trace for trace in plotly_figure(figure).data}
+    bars = by_name["baseline: PoWER-BERT"].error_y
+    assert bars.array[0] == pytest.approx(LARGE.evaluation.high - LARGE.evaluation.value)
+    assert bars.visible
+    assert not by_name["published: Dyna"].error_y.visible
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
