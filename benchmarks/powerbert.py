@@ -490,9 +490,9 @@ def _training(run: Run) -> dict[str, Any]:
 
 
 def _from_here(source: str) -> str:
-    """Where data came from, with its folder as it is seen from here."""
-    path, comma, rest = source.partition(",")
-    return os.path.relpath(path) + comma + rest if path.startswith("/") else source
+    """Where data or a model came from, with its paths as they are seen from here."""
+    parts = source.split(", ")
+    return ", ".join(os.path.relpath(part) if part.startswith("/") else part for part in parts)
 
 
 def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
