@@ -40,9 +40,7 @@ def deployment(run: Run, table: LookupTable) -> dict[str, Any]:
         "versions": table.environment.versions,
         "load": [table.environment.load_before, table.environment.load_after],
         "noise": None if table.noise is None else table.noise.to_dict(),
-        "score_lost": None
-        if loss is None
-        else {"value": loss.difference, "low": loss.low, "high": loss.high, "tie": loss.tie},
+        "score_lost": None if loss is None else {**loss.interval, "tie": loss.tie},
         "profiles": profiles,
     }
 

@@ -29,7 +29,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -57,13 +57,16 @@ from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
 from paretobert.powerbert.training import read_retention, train_power
-from paretobert.profiling.counts import count_macs
+from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.inputs import Batch, histogram_lengths, random_batches
 from paretobert.profiling.latency import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.runtimes.artefact import load, write
 from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
 from paretobert.profiling.statistics import Estimate, Session
+from paretobert.profiling.table import LatencySummary
+from paretobert.search.candidate import Candidate, score_record
+from paretobert.search.front import ParetoFront
 from paretobert.storage import folder, read_json, write_json
 from paretobert.tasks.batches import Batch as TorchBatch
 from paretobert.tasks.batches import EncodedSplit, encode
@@ -90,19 +93,38 @@ class Bench:
         self.shape = EncoderShape.from_config(self.full.config)
         self.threads = threads
         self.networks: dict[str, PreTrainedModel] = {FULL: self.full}
+        self._encoded: dict[str, EncodedSplit] = {}
 
     def score(self, name: str, split: str) -> Evaluation:
         """Score one of the networks."""
         return evaluate(self.networks[name], self.encoded(split), task=self.task, split=split)
 
     def encoded(self, split: str) -> EncodedSplit:
-        """A split, tokenised."""
-        return encode(self.task.splits[split], self.tokenizer, max_length=self.task.max_length)
+        """A split, tokenised once."""
+        if split not in self._encoded:
+            self._encoded[split] = encode(
+                self.task.splits[split], self.tokenizer, max_length=self.task.max_length
+            )
+        return self._encoded[split]
 
-    def macs(self, config: SubnetConfig) -> float:
-        """Multiply-adds of a sub-network over the task's lengths."""
+    def candidate(
+        self,
+        name: str,
+        config: SubnetConfig,
+        evaluation: Evaluation,
+        session: Session | None = None,
+    ) -> Candidate:
+        """A sub-network with its operations over all of the task's texts, and its latency."""
         lengths = self.encoded("search").lengths
-        return sum(count_macs(self.shape, config, seq_len=int(length)) for length in lengths)
+        return Candidate(
+            label=name,
+            origin="supernet",
+            config=config,
+            num_params=count_parameters(self.shape, config),
+            num_flops=2 * sum(count_macs(self.shape, config, seq_len=n) for n in lengths),
+            latency=None if session is None else LatencySummary.from_measurement(session[name]),
+            evaluation=evaluation,
+        )
 
     def latencies(
         self,
@@ -250,8 +272,9 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
     )
     power_folder = _power(bench, run, options)
-    counted = replace(options, diagonal="include")
-    counted_folder = _power(bench, run, counted) if arguments.diagonal else None
+    powers = {POWER: power_folder}
+    if arguments.diagonal:
+        powers[DIAGONAL] = _power(bench, run, replace(options, diagonal="include"))
     retention = read_retention(power_folder)
     strategies: tuple[Strategy, ...] = ("head", "random") if arguments.static else ()
     statics = {
@@ -260,11 +283,9 @@ def main() -> None:
     }
     if arguments.train_only:
         return
-    powers = {POWER: power_folder, DIAGONAL: counted_folder}
     for name, trained in powers.items():
-        if trained is not None:
-            network = AutoModelForSequenceClassification.from_pretrained(trained / "network")
-            bench.networks[name] = network.eval()
+        network = AutoModelForSequenceClassification.from_pretrained(trained / "network")
+        bench.networks[name] = network.eval()
     widths, depths = tuple(arguments.widths), tuple(arguments.depths)
     dynabert = _subnets(bench, arguments.plain, "DynaBERT", widths=widths, depths=depths)
     elastic = _subnets(
@@ -287,17 +308,20 @@ def main() -> None:
         },
     }
     roles = {FULL: ["(b) dynamic padding"], POWER: ["PoWER-BERT"]}
-    if counted_folder is not None:
+    if DIAGONAL in powers:
         roles[DIAGONAL] = ["(f) diagonal counted"]
-    _choose(roles, families, scores, sessions[1])
+    _choose(roles, bench, families, scores, sessions[1])
     light = [
         name
         for subnets in families.values()
-        for name in _front(subnets, scores, {n: bench.macs(c) for n, c in subnets.items()})
+        for name in _front(
+            [bench.candidate(name, config, scores[name]) for name, config in subnets.items()],
+            "num_flops",
+        )
     ]
     several = list(dict.fromkeys([*roles, *light]))
     sessions[32] = bench.latencies(several, batch_size=32, measure_s=arguments.measure_s)
-    _choose(roles, families, scores, sessions[32])
+    _choose(roles, bench, families, scores, sessions[32])
     reports = {name: bench.score(name, "report") for name in roles}
     result = {
         "command": " ".join(("python benchmarks/powerbert.py", *sys.argv[1:])),
@@ -309,7 +333,9 @@ def main() -> None:
             if path is not None
         },
         "retention": {**retention.to_dict(), "options": options.to_dict()},
-        "retention_with_diagonal": counted_folder and read_retention(counted_folder).to_dict(),
+        "retention_with_diagonal": read_retention(powers[DIAGONAL]).to_dict()
+        if DIAGONAL in powers
+        else None,
         "environment": sessions[1].environment.to_dict(),
         "protocols": [session.protocol.to_dict() for session in sessions.values()],
         "padded": {"N": bench.task.max_length}
@@ -386,6 +412,7 @@ def _subnets(
 
 def _choose(
     roles: dict[str, list[str]],
+    bench: Bench,
     families: dict[str, dict[str, SubnetConfig]],
     scores: dict[str, Evaluation],
     session: Session,
@@ -393,12 +420,15 @@ def _choose(
     """Note what each family's networks are at a session's batch size."""
     at = f"at batch {session.protocol.batch_size}"
     for label, subnets in families.items():
-        times_s = {
-            name: session[name].time_s.value for name in subnets if name in session.networks
-        }
-        front = _front(times_s, scores, times_s)
+        measured = [
+            bench.candidate(name, config, scores[name], session)
+            for name, config in subnets.items()
+            if name in session.networks
+        ]
+        front = _front(measured, "latency_ms")
         close = [name for name in front if scores[name].value >= scores[FULL].value - POINT]
-        fitting = [name for name in front if times_s[name] <= session[POWER].time_s.high]
+        limit_s = session[POWER].time_s.high
+        fitting = [name for name in front if session[name].time_s.value <= limit_s]
         for name in front:
             roles.setdefault(name, []).append(f"{label}, front {at}")
         if fitting:
@@ -407,15 +437,15 @@ def _choose(
             roles[close[0]].append(f"{label}, fastest within a point {at}")
 
 
-def _front(
-    names: Iterable[str], scores: dict[str, Evaluation], costs: dict[str, float]
-) -> list[str]:
-    """The names that no other one beats in score and cost, cheapest first."""
-    front: list[str] = []
-    for name in sorted(names, key=lambda name: (costs[name], -scores[name].value)):
-        if not front or scores[name].value > scores[front[-1]].value:
-            front.append(name)
-    return front
+def _front(candidates: Sequence[Candidate], cost: str) -> list[str]:
+    """The names of those that no other one beats in score and cost, cheapest first."""
+    return [member.label for member in ParetoFront.of(candidates, ("accuracy", cost)).members]
+
+
+def _loss(than: Evaluation, found: Evaluation) -> dict[str, Any]:
+    """What a network loses, with its interval and whether that is a tie."""
+    loss = compare(than, found)
+    return {**loss.interval, "tie": loss.tie}
 
 
 def _row(
@@ -425,20 +455,12 @@ def _row(
     reports: dict[str, Evaluation],
     sessions: dict[int, Session],
 ) -> dict[str, Any]:
-    loss = compare(reports[FULL], reports[name])
     return {
         "network": name,
         "roles": list(roles),
         "search": scores[name].value,
-        "report": {
-            key: getattr(reports[name], key) for key in ("metric", "value", "low", "high", "n")
-        },
-        "loss_against_full": {
-            "value": loss.difference,
-            "low": loss.low,
-            "high": loss.high,
-            "tie": loss.tie,
-        },
+        "report": {"metric": reports[name].metric, **score_record(reports[name])},
+        "loss_against_full": _loss(reports[FULL], reports[name]),
         "speedup": {
             f"batch {size}": asdict(session[FULL].ratio_to(session[name]))
             for size, session in sessions.items()
@@ -455,17 +477,11 @@ def _static_rows(
     rows = []
     for strategy, network in networks.items():
         found = evaluate_deployed(network, encoded, task=bench.task, split="report")
-        loss = compare(reports[POWER], found)
         rows.append(
             {
                 "strategy": strategy,
-                "report": {k: getattr(found, k) for k in ("value", "low", "high", "n")},
-                "loss_against_attention": {
-                    "value": loss.difference,
-                    "low": loss.low,
-                    "high": loss.high,
-                    "tie": loss.tie,
-                },
+                "report": score_record(found),
+                "loss_against_attention": _loss(reports[POWER], found),
             }
         )
     return rows

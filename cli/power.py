@@ -7,6 +7,7 @@ import typer
 from ..errors import InputError
 from ..pipeline.run import Run
 from ..powerbert.options import PowerOptions
+from ..search.candidate import score_record
 from . import steps
 from .display import log_to_stderr, show, show_json
 from .fields import FieldsOf, Given
@@ -61,12 +62,7 @@ def command(
             {
                 **candidate_record(network.candidate),
                 "retention": network.retention.to_dict(),
-                "report": {
-                    "value": network.report.value,
-                    "low": network.report.low,
-                    "high": network.report.high,
-                    "n": network.report.n,
-                },
+                "report": score_record(network.report),
                 "network": str(run.folder.power(network.slug) / "network"),
                 "picture": str(picture),
             }

@@ -156,18 +156,7 @@ def front_table(front: ParetoFront) -> Table:
 
 def candidate_record(candidate: Candidate) -> dict[str, Any]:
     """A scored sub-network as JSON types, without every example's outcome."""
-    score, latency = candidate.evaluation, candidate.latency
-    return {
-        "key": candidate.key,
-        "label": candidate.label,
-        "params": candidate.num_params,
-        "flops": candidate.num_flops,
-        "latency_ms": latency
-        and {"median": latency.median_ms, "low": latency.low_ms, "high": latency.high_ms},
-        "speedup": candidate.speedup,
-        "metric": score.metric,
-        "search": {"value": score.value, "low": score.low, "high": score.high, "n": score.n},
-    }
+    return {"label": candidate.label, **candidate.summary()}
 
 
 def _candidate_cells(candidate: Candidate) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ def make_power(
         num_flops=2 * count_macs(table.shape, config, seq_len=table.protocol.seq_len),
         latency=LatencySummary.from_measurement(session[config.key]),
         evaluation=searched,
-        source=f"{retention.key} in power/{options.slug}/network",
+        source=f"{retention.key} in {(folder / 'network').relative_to(folder.parents[1])}",
     )
     lengths = scorer.lengths(protocol)
     return PowerNetwork(options.slug, retention, lengths, protocol.slug, candidate, report)

@@ -226,19 +226,13 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
     for mark, name in zip(MARKS, figure.series, strict=False):
         points = [p for p in figure.points if p.series == name]
         drawing.add_scatter(
-            x=[p.x for p in points],
-            y=[p.y for p in points],
-            error_x=_error_bars([(p.x, p.x_low, p.x_high) for p in points]),
-            error_y=_error_bars([(p.y, p.y_low, p.y_high) for p in points]),
-            mode="markers",
+            **_trace(points, figure),
             marker={
                 "symbol": mark.plotly,
                 "color": mark.colour,
                 "size": 8,
                 "line": {"width": 1.5},
             },
-            hovertext=[_hover(p, figure) for p in points],
-            hoverinfo="text",
             name=plotly_text(name),
             showlegend=bool(points),
             legendrank=2000,
@@ -255,14 +249,8 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         points = [p for p in figure.own if wanted(p)]
         if points:
             drawing.add_scatter(
-                x=[p.x for p in points],
-                y=[p.y for p in points],
-                error_x=_error_bars([(p.x, p.x_low, p.x_high) for p in points]),
-                error_y=_error_bars([(p.y, p.y_low, p.y_high) for p in points]),
-                mode="markers",
+                **_trace(points, figure),
                 marker={"symbol": symbol, "color": colour, "size": size},
-                hovertext=[_hover(p, figure) for p in points],
-                hoverinfo="text",
                 name=name,
                 legendrank=rank,
             )
@@ -359,16 +347,28 @@ def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
     A series is an origin with what stands before the first " (" of a label.
     """
     families = {(c.origin, c.label): f"{c.origin}: {c.label.split(' (')[0]}" for c in others}
-    sizes = Counter(families.values()).most_common()
     baselines = {family for (origin, _), family in families.items() if origin == "baseline"}
-    large = [family for family, _ in sizes if family in baselines]
-    large += [name for name, size in sizes if name not in baselines and size >= SERIES_FROM]
-    named = large[: len(MARKS) - 1]
+    sizes = Counter(families.values()).most_common()
+    own = [family for family, size in sizes if size >= SERIES_FROM or family in baselines]
+    named = sorted(own, key=lambda family: family not in baselines)[: len(MARKS) - 1]
     series = {
         model: family if family in named else "other models" for model, family in families.items()
     }
     order = [*named, "other models"]
     return dict(sorted(series.items(), key=lambda entry: order.index(entry[1])))
+
+
+def _trace(points: Sequence[FigurePoint], figure: FrontFigure) -> dict[str, Any]:
+    """Marks with their bars and texts, as plotly's arguments."""
+    return {
+        "x": [p.x for p in points],
+        "y": [p.y for p in points],
+        "error_x": _error_bars([(p.x, p.x_low, p.x_high) for p in points]),
+        "error_y": _error_bars([(p.y, p.y_low, p.y_high) for p in points]),
+        "mode": "markers",
+        "hovertext": [_hover(p, figure) for p in points],
+        "hoverinfo": "text",
+    }
 
 
 def _hover(point: FigurePoint, figure: FrontFigure) -> str:

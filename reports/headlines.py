@@ -77,10 +77,9 @@ def _latency(latency: LatencySummary) -> str:
 def _score(candidate: Candidate, full: Candidate) -> str:
     pair = compare(cast(Evaluation, candidate.evaluation), cast(Evaluation, full.evaluation))
     interval = f"[{_points(pair.low)}, {_points(pair.high)}]"
-    verdict = "not distinguishable" if pair.tie else "distinguishable"
     return (
         f"{_points(pair.difference)} points of {shared.METRICS[pair.metric]} {interval}, "
-        f"{verdict} on {pair.n} examples"
+        f"{pair.verdict} on {pair.n} examples"
     )
 
 

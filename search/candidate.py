@@ -140,6 +140,20 @@ class Candidate:
             score=self.evaluation.value,
         )
 
+    def summary(self) -> dict[str, Any]:
+        """Key, costs and score as JSON types, without every example's outcome."""
+        latency = self.latency
+        return {
+            "key": self.key,
+            "params": self.num_params,
+            "flops": self.num_flops,
+            "latency_ms": latency
+            and {"median": latency.median_ms, "low": latency.low_ms, "high": latency.high_ms},
+            "speedup": self.speedup,
+            "metric": self.evaluation.metric,
+            "search": score_record(self.evaluation),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
@@ -168,3 +182,8 @@ class Candidate:
             evaluation=kind.from_dict(evaluation),
             source=record["source"],
         )
+
+
+def score_record(score: Evaluation | StatedScore) -> dict[str, Any]:
+    """A score with its interval and number of examples, as JSON types."""
+    return {"value": score.value, "low": score.low, "high": score.high, "n": score.n}

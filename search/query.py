@@ -23,7 +23,7 @@ from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare
-from .candidate import Candidate
+from .candidate import Candidate, score_record
 from .constraints import Constraint, total_violation
 from .quantities import QUANTITIES
 
@@ -174,7 +174,7 @@ class QueryResult:
             "answer": answer
             and {
                 **_subnet_record(answer),
-                "report": self.report and _score(self.report),
+                "report": self.report and score_record(self.report),
                 "headroom": self.headroom(answer),
             },
             "runners_up": [
@@ -194,7 +194,7 @@ class QueryResult:
             "passed_over": [_subnet_record(entry) for entry in self.passed_over],
             "alternatives": [
                 {
-                    **_record(entry.candidate),
+                    **entry.candidate.summary(),
                     "source": entry.candidate.source,
                     "headroom": self.headroom(entry.candidate),
                     **(_comparison_record(entry.comparison) if entry.comparison else {}),
@@ -411,10 +411,9 @@ def _alternative_line(entry: Alternative) -> str:
     candidate, comparison = entry.candidate, entry.comparison
     score = f"{candidate.evaluation.metric} {candidate.evaluation.value:.4f}"
     if comparison is not None:
-        verdict = "distinguishable" if not comparison.tie else "not distinguishable"
         score += (
             f", {-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
-            f"against the answer, {verdict} on {comparison.n} examples"
+            f"against the answer, {comparison.verdict} on {comparison.n} examples"
         )
     return (
         f"Beside the supernet, {candidate.label} meets the budget: {score}; "
@@ -427,44 +426,14 @@ def _subnet_record(candidate: Candidate) -> dict[str, Any]:
     assert config is not None
     layers = zip(config.layers, config.heads, config.neurons, strict=True)
     return {
-        **_record(candidate),
+        **candidate.summary(),
         "layers": [{"index": i, "heads": heads, "neurons": n} for i, heads, n in layers],
         "tokens": config.tokens and config.tokens.to_dict(),
     }
 
 
 def _comparison_record(comparison: PairedComparison) -> dict[str, Any]:
-    return {
-        "difference": {
-            "value": comparison.difference,
-            "low": comparison.low,
-            "high": comparison.high,
-        },
-        "tie": comparison.tie,
-    }
-
-
-def _record(candidate: Candidate) -> dict[str, Any]:
-    latency = candidate.latency
-    return {
-        "key": candidate.key,
-        "params": candidate.num_params,
-        "flops": candidate.num_flops,
-        "latency_ms": latency
-        and {"median": latency.median_ms, "low": latency.low_ms, "high": latency.high_ms},
-        "speedup": candidate.speedup,
-        "metric": candidate.evaluation.metric,
-        "search": _score(_outcomes(candidate)),
-    }
-
-
-def _score(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "value": evaluation.value,
-        "low": evaluation.low,
-        "high": evaluation.high,
-        "n": evaluation.n,
-    }
+    return {"difference": comparison.interval, "tie": comparison.tie}
 
 
 def _interval(evaluation: Evaluation) -> str:

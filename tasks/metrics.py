@@ -155,6 +155,16 @@ class PairedComparison:
         """Whether the models are not distinguishable on these examples."""
         return self.low <= 0 <= self.high
 
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        return "not distinguishable" if self.tie else "distinguishable"
+
+    @property
+    def interval(self) -> dict[str, float]:
+        """The difference with its interval, as JSON types."""
+        return {"value": self.difference, "low": self.low, "high": self.high}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the verdict as JSON types."""
         return asdict(self) | {"tie": self.tie}
