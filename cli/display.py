@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 if TYPE_CHECKING:
     from ..dynabert.training import Progress as TrainingProgress
-    from ..profiling.latency import Progress as LatencyProgress
+    from ..profiling.measuring import Progress as LatencyProgress
 
 SECONDS_BETWEEN_LINES = 15.0
 """Without a terminal, progress is a line now and then instead of a bar."""
@@ -67,10 +67,11 @@ class Meter:
         self._update("deploy", done, total, f"{done} of {total} sub-networks")
 
     def latency(self, state: "LatencyProgress") -> None:
-        """Show how many rounds have been measured; visits count as parts of a round."""
-        rounds = state.num_rounds + state.num_visits / state.visits_per_round
-        total = max(state.min_rounds, state.num_rounds + 1)
-        self._update("latency", rounds, total, f"{state.num_rounds} rounds")
+        """Show how many processes have measured; visits count as parts of one."""
+        processes = state.num_processes + state.num_visits / state.visits_per_process
+        total = max(state.min_processes, state.num_processes + 1)
+        detail = f"{state.num_processes} processes, {state.elapsed_s:.0f} s"
+        self._update("latency", processes, total, detail)
 
     def evaluation(self, done: int, total: int) -> None:
         """Show how many sub-networks have been scored."""

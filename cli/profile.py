@@ -94,6 +94,7 @@ def command(
             {
                 "tables": [
                     {
+                        "warnings": list(run.warnings(table)),
                         "protocol": table.protocol.to_dict(),
                         "profiles": [
                             {**entry.to_dict(), "throughput_per_s": table.throughput(entry.config)}
@@ -105,6 +106,7 @@ def command(
             }
         )
         return
+    steps.warn([line for table in tables for line in run.warnings(table)])
     for table in tables:
         show(cost_table(table))
     if len(tables) > 1 or tables[0].protocol.deployment.changes_numbers:

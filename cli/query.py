@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Answer which sub-network is best under a budget; exit with 1 when none fits.
 
-    An answer is scored on the report split and measured again when it is given for the first
-    time, which takes some seconds.
+    An answer is scored on the report split, and measured again beside its rivals, when it is given
+    for the first time, which takes a minute or two. Warnings about the latencies come first.
     """
     log_to_stderr()
     result = Run.open(folder).query(

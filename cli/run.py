@@ -53,4 +53,5 @@ def command(
     steps.profile(run)
     front = steps.search(run)
     steps.report(run)
+    steps.warn(run.warnings(run.table()))
     show(front_table(front))

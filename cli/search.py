@@ -22,6 +22,12 @@ def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> No
     run = Run.open(folder)
     front = steps.search(run, replace(run.request.search, **search_given))
     if json:
-        show_json({"front": [candidate_record(entry) for entry in front.members]})
+        show_json(
+            {
+                "warnings": list(run.warnings(run.table())),
+                "front": [candidate_record(entry) for entry in front.members],
+            }
+        )
     else:
+        steps.warn(run.warnings(run.table()))
         show(front_table(front))

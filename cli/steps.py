@@ -21,6 +21,12 @@ SELF_TEST_FAILED = 1
 NOT_USABLE = 1
 
 
+def warn(warnings: Sequence[str]) -> None:
+    """Say first what forbids to take latencies at their word."""
+    if warnings:
+        show("\n".join(warnings))
+
+
 def train(run: Run) -> None:
     """Train the supernet, or say that it is trained."""
     if run.trained:

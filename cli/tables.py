@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 def cost_table(table: LookupTable) -> Table:
     """What each sub-network costs, with the protocol and the machine as the caption."""
+    latency = table.full.latency
+    meaning = "" if latency is None else f"; latency: {latency.ratio.meaning}"
     drawing = Table(
-        title=escape(table.protocol.title), caption=escape(table.environment.title), box=None
+        title=escape(table.protocol.title),
+        caption=escape(table.environment.title + meaning),
+        box=None,
     )
     drawing.add_column("sub-network", justify="left")
     for heading in ("params", "MACs", "FLOPs", "disk", "memory"):
         drawing.add_column(heading, justify="right")
-    for heading in ("latency", "95 %", "ratio", "95 %", "per s"):
+    for heading in ("latency", "interval", "ratio", "interval", "per s"):
         drawing.add_column(heading, justify="right")
     has_energy = any(entry.energy_j is not None for entry in table)
     if has_energy:
@@ -57,7 +61,7 @@ def deployment_table(
     """
     drawing = Table(title="The full model as deployed", box=None)
     drawing.add_column("deployment", justify="left")
-    for heading in ("latency", "95 %", "disk", "memory", "score lost", "95 %"):
+    for heading in ("latency", "interval", "disk", "memory", "score lost", "95 %"):
         drawing.add_column(heading, justify="right")
     for table, loss in deployments:
         full = table.full
@@ -93,8 +97,8 @@ def retention_table(network: PowerNetwork) -> Table:
         ("FLOPs", _count(candidate.num_flops)),
         (
             "latency",
-            f"{latency.median_ms:.3g} ms [{latency.low_ms:.3g}, {latency.high_ms:.3g}], "
-            f"{latency.speedup:.2f} times the full model's speed",
+            f"{' '.join(_latency_cells(latency)[:2])}, "
+            f"{latency.speedup:.2f} times the full model's speed; {latency.ratio.meaning}",
         ),
     ):
         drawing.add_row(name, text)
@@ -147,7 +151,7 @@ def front_table(front: ParetoFront) -> Table:
     )
     for heading in ("sub-network", "key"):
         drawing.add_column(heading)
-    for heading in (escape(evaluation.metric), "95 %", "params", "FLOPs", "latency", "95 %"):
+    for heading in (escape(evaluation.metric), "95 %", "params", "FLOPs", "latency", "interval"):
         drawing.add_column(heading, justify="right")
     for member in front.members:
         drawing.add_row(*_candidate_cells(member))
@@ -176,11 +180,12 @@ def _latency_cells(latency: LatencySummary | None) -> tuple[str, str, str, str]:
     if latency is None:
         return ("", "", "", "")
     mark = "" if latency.resolved else " (not resolved)"
+    time_ms, ratio = latency.time_ms, latency.ratio
     return (
-        f"{latency.median_ms:.3g} ms",
-        f"{latency.low_ms:.3g} to {latency.high_ms:.3g}",
-        f"{latency.ratio:.3f}",
-        f"{latency.ratio_low:.3f} to {latency.ratio_high:.3f}{mark}",
+        QUANTITIES["latency_ms"].text(float(f"{time_ms.value:.3g}")),
+        f"{time_ms.low:.3g} to {time_ms.high:.3g}{mark}",
+        f"{ratio.value:.3f}",
+        f"{ratio.low:.3f} to {ratio.high:.3f}{mark}",
     )
 
 

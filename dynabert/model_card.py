@@ -44,20 +44,24 @@ class CardLatency:
     """A measured latency with its interval.
 
     Attributes:
-        median_ms: Median time of one batch, in milliseconds.
-        low_ms: Lower end of its 95 % interval.
-        high_ms: Upper end of its 95 % interval.
+        time_ms: Time of one batch, in milliseconds.
+        low_ms: Lower end of its interval.
+        high_ms: Upper end of its interval.
+        meaning: What the ends are, e.g. "95 % interval over 5 processes".
         protocol: Device, batch and length of the measurement, in one line.
+        warnings: What forbids to take the latency at its word, in sentences.
     """
 
-    median_ms: float
+    time_ms: float
     low_ms: float
     high_ms: float
+    meaning: str
     protocol: str
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that the interval holds the median."""
-        _check_interval(self.low_ms, self.median_ms, self.high_ms)
+        """Check that the interval holds the time."""
+        _check_interval(self.low_ms, self.time_ms, self.high_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,12 @@ def render(card: ModelCard, *, library_name: str, usage: str, check: str) -> str
             f"`{_one_line(card.task)}`, found with paretobert: a DynaBERT supernet was trained "
             "from the checkpoint, and this network was cut out of it.",
             "",
+            *(f"> **{_one_line(warning)}**\n" for warning in _warnings(card)),
             "| quantity | value |",
             "|---|---|",
             *(f"| {name} | {_one_line(value)} |" for name, value in _rows(card)),
             "",
-            "Intervals are 95 % intervals. One multiply-add counts as two FLOPs.",
+            "Intervals of scores are 95 % intervals. One multiply-add counts as two FLOPs.",
             "",
             "## How to load it",
             "",
@@ -146,11 +151,15 @@ def _rows(card: ModelCard) -> Iterable[tuple[str, str]]:
     yield f"FLOPs at {card.seq_len} tokens", f"{card.num_flops:,}"
     if card.latency is not None:
         latency = card.latency
-        interval = f"{latency.low_ms:.2f} to {latency.high_ms:.2f}"
-        yield "latency", f"{latency.median_ms:.2f} ms ({interval}); {latency.protocol}"
+        interval = f"{latency.meaning} {latency.low_ms:.2f} to {latency.high_ms:.2f}"
+        yield "latency", f"{latency.time_ms:.2f} ms ({interval}); {latency.protocol}"
     for score in card.scores:
         interval = f"{score.low:.4f} to {score.high:.4f}, n = {score.num_examples:,}"
         yield f"{score.metric} on the {score.split} split", f"{score.value:.4f} ({interval})"
+
+
+def _warnings(card: ModelCard) -> tuple[str, ...]:
+    return () if card.latency is None else card.latency.warnings
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -1,122 +1,165 @@
-"""What a delivered sub-network is told apart by: a score it was not chosen on, a second timing.
+"""What an answer is told apart by: a second timing, beside its rivals, in fresh processes.
 
-Choices are made on the search split, so the chosen score is an optimistic one, and the fastest of
-many timings is a lucky one. Every sub-network that a search returns or a query answers is timed
-again beside the full model, by a process that does nothing else; an answer is also scored on the
-report splits. Scores join the others in `evaluations.jsonl`, timings go to `deliveries.jsonl`, so
-that the same answer is given at once the next time, without torch.
+The fastest of many timings is a lucky one. So whatever a search returns or a query answers is
+timed again, and every network whose number stands beside it is timed with it, in one session:
+numbers of two sessions are never set side by side. Sessions go to `deliveries.jsonl`, so that the
+same answer is given at once the next time, without torch.
 """
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.environment import Environment
-from ..profiling.runtimes.deployment import Deployment
+from ..profiling.quietness import disturbances
+from ..profiling.statistics import NoiseReport, Session
 from ..profiling.table import LatencySummary, LookupTable
 from ..storage import read_records
 
 logger = logging.getLogger(__name__)
 
-REMEASURE_S = 20.0
-"""Seconds that the second timing may take."""
+DECIDING = 2.0
+"""Times the protocol's time budget that a second timing may take on top, where an interval
+straddles the limit that it is held against."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """The second timing of a delivered sub-network.
+class Retiming:
+    """One session in which networks were timed again together.
 
     Attributes:
-        config: The sub-network.
         slug: The latency protocol, as one word.
-        latency: Its latency, measured again.
+        latencies: By the network's key; the full model's is among them.
+        noise: What the noise guards did.
+        time_budget_s: Seconds that it could take.
+        spent: Whether it was measured longer to decide something.
     """
 
-    config: SubnetConfig
     slug: str
-    latency: LatencySummary
+    latencies: Mapping[str, LatencySummary]
+    noise: NoiseReport
+    time_budget_s: float
+    spent: bool
+
+    def serves(self, table: LookupTable, keys: Collection[str]) -> bool:
+        """Whether it has all of some networks, measured as long as the table asks for."""
+        resolved = all(entry.resolved for entry in self.latencies.values())
+        enough = resolved or self.time_budget_s >= table.protocol.time_budget_s
+        return enough and set(keys) <= set(self.latencies)
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What forbids to take the latencies at their word; none on a quiet machine."""
+        return disturbances(self.noise, [entry.resolved for entry in self.latencies.values()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
-            "key": self.config.key,
             "slug": self.slug,
-            "latency": self.latency.to_dict(),
+            "latencies": {key: entry.to_dict() for key, entry in self.latencies.items()},
+            "noise": self.noise.to_dict(),
+            "time_budget_s": self.time_budget_s,
+            "spent": self.spent,
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
         return cls(
-            config=SubnetConfig.from_key(record["key"]),
             slug=record["slug"],
-            latency=LatencySummary.from_dict(record["latency"]),
+            latencies={
+                key: LatencySummary.from_dict(entry) for key, entry in record["latencies"].items()
+            },
+            noise=NoiseReport.from_dict(record["noise"]),
+            time_budget_s=record["time_budget_s"],
+            spent=record["spent"],
         )
 
 
-def read_deliveries(path: Path) -> list[Delivery]:
-    """Read the deliveries so far, none where there is no file.
+def read_retimings(path: Path, *, slug: str) -> list[Retiming]:
+    """Read the sessions of one protocol so far, the latest first; none where there is no file.
 
     Raises:
         InputError: When the file is damaged; the message names it.
     """
     try:
-        return [Delivery.from_dict(record) for record in read_records(path)]
-    except (KeyError, TypeError, ValueError) as error:
+        found = [Retiming.from_dict(record) for record in read_records(path)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is damaged ({type(error).__name__}: {error}): delete it to have answers "
             "timed again."
         ) from None
+    return [entry for entry in reversed(found) if entry.slug == slug]
 
 
-def measure_again(
-    configs: Sequence[SubnetConfig],
+def time_again(
+    keys: Collection[str],
     *,
     table: LookupTable,
     padding_id: int | None,
-    write: Callable[[SubnetConfig, Deployment, Path], None],
-) -> list[Delivery]:
-    """Time sub-networks again beside the full model, by the table's protocol, in a new process.
+    write: Callable[[str, Path], None],
+    decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
+) -> Retiming:
+    """Time networks again beside the full model, by the table's protocol, in new processes.
+
+    Where that does not decide what the latencies are for, measuring goes on for a while.
 
     Args:
-        configs: The sub-networks.
+        keys: The networks' keys; the full model is timed in any case.
         table: The cost table that they were chosen by.
         padding_id: The model's padding token.
-        write: Writes a sub-network as deployed into a new folder.
+        write: Writes the network of a key as deployed into a new folder.
+        decided: Whether latencies decide what they are for.
 
     Raises:
         InputError: When the protocol's device is absent.
     """
-    from ..profiling.fresh import measure_in_fresh_process
+    from ..profiling.fresh import FreshProcesses, Written
+    from ..profiling.measuring import measure
 
     _warn_of_another_machine(table)
-    budget_s = min(REMEASURE_S, table.protocol.time_budget_s)
-    protocol = replace(table.protocol, time_budget_s=budget_s)
-    full = SubnetConfig.full(table.shape)
+    protocol, full, name = table.protocol, table.full.config.key, uuid.uuid4().hex
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {config.key: Path(scratch) / config.key for config in (full, *configs)}
-        for config in dict.fromkeys((full, *configs)):
-            write(config, protocol.deployment, folders[config.key])
-        session = measure_in_fresh_process(
-            folders,
+        subjects = {
+            key: Written(Path(scratch) / str(place))
+            for place, key in enumerate(dict.fromkeys((full, *keys)))
+        }
+        for key, subject in subjects.items():
+            write(key, subject.folder)
+        fresh = FreshProcesses(
+            subjects,
             protocol,
-            sentinel=full.key,
+            sentinel=full,
             vocab_size=table.shape.vocab_size,
             padding_id=padding_id,
         )
-    return [
-        Delivery(
-            config=config,
-            slug=protocol.slug,
-            latency=LatencySummary.from_measurement(session[config.key]),
+        session = measure(
+            fresh, protocol, networks=subjects, sentinel=full, name=name, front=tuple(subjects)
         )
-        for config in configs
-    ]
+        spent = not decided(_latencies(session))
+        if spent:
+            logger.info("The second timing does not decide yet: measuring longer")
+            session = measure(
+                fresh,
+                replace(protocol, time_budget_s=DECIDING * protocol.time_budget_s),
+                networks=subjects,
+                sentinel=full,
+                name=name,
+                finished=session.processes,
+                enough=lambda so_far: decided(_latencies(so_far)),
+            )
+    return Retiming(
+        protocol.slug, _latencies(session), session.noise, protocol.time_budget_s, spent
+    )
+
+
+def _latencies(session: Session) -> dict[str, LatencySummary]:
+    return {name: LatencySummary.from_measurement(session[name]) for name in session.networks}
 
 
 def _warn_of_another_machine(table: LookupTable) -> None:

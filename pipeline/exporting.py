@@ -1,5 +1,6 @@
 """Exporting a sub-network of a run, with its numbers on the model card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ def model_card(
     profile: Profile,
     evaluations: tuple[Evaluation, ...],
     latency: LatencySummary | None,
+    warnings: Sequence[str],
     protocol: LatencyProtocol,
 ) -> ModelCard:
     """Gather the numbers of a sub-network's model card.
@@ -34,6 +36,7 @@ def model_card(
         profile: The sub-network's costs.
         evaluations: Its outcomes, in the order in which they are listed.
         latency: Its latency.
+        warnings: What forbids to take the latency at its word.
         protocol: How the latency was measured.
     """
     return ModelCard(
@@ -58,9 +61,11 @@ def model_card(
         latency=None
         if latency is None
         else CardLatency(
-            median_ms=latency.median_ms,
-            low_ms=latency.low_ms,
-            high_ms=latency.high_ms,
+            time_ms=latency.time_ms.value,
+            low_ms=latency.time_ms.low,
+            high_ms=latency.time_ms.high,
+            meaning=latency.time_ms.meaning,
+            warnings=tuple(warnings),
             protocol=protocol.title,
         ),
     )

@@ -10,13 +10,16 @@ from ..dynabert.retention import Retention
 from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from ..profiling.counts import count_macs, count_parameters
-from ..profiling.table import LatencySummary, LookupTable
+from ..profiling.runtimes.deployment import Deployment
+from ..profiling.table import LookupTable
 from ..search.candidate import Candidate
 from ..storage import read_records
 from ..tasks.metrics import Evaluation
-from .delivery import REMEASURE_S
+from .delivery import time_again
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ..dynabert.training import Progress
     from ..powerbert.options import PowerOptions
     from .scoring import SubnetScorer
@@ -85,6 +88,32 @@ def read_power(path: Path, *, slug_of_costs: str) -> list[PowerNetwork]:
     return list(latest.values())
 
 
+def write_power(
+    folder: Path, scorer: "SubnetScorer", deployment: Deployment, to: Path
+) -> "PreTrainedModel":
+    """Write a trained network as it is deployed.
+
+    Args:
+        folder: The network's own folder.
+        scorer: The run's task and sub-networks, for calibration.
+        deployment: Runtime and precision.
+        to: The destination: a new folder.
+
+    Returns:
+        The network in torch.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    from ..profiling.runtimes.artefact import write
+
+    network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        folder / "network", local_files_only=True, use_safetensors=True
+    ).eval()
+    calibration = scorer.calibration if deployment.precision == "int8" else ()
+    write(network, deployment, to, calibration=calibration)
+    return network
+
+
 def make_power(
     folder: Path,
     *,
@@ -107,40 +136,29 @@ def make_power(
     Raises:
         InputError: When the task is a regression, or the device is absent.
     """
-    from transformers import AutoModelForSequenceClassification
-
     from ..powerbert.training import read_retention, train_power
-    from ..profiling.fresh import measure_in_fresh_process
-    from ..profiling.runtimes.artefact import write
 
     train_power(
         teacher=teacher, task=scorer.task, folder=folder, options=options, progress=progress
     )
-    network = AutoModelForSequenceClassification.from_pretrained(
-        folder / "network", local_files_only=True, use_safetensors=True
-    ).eval()
     retention = read_retention(folder)
-    full = SubnetConfig.full(table.shape)
-    config = replace(full, tokens=retention)
-    protocol = replace(
-        table.protocol, time_budget_s=min(REMEASURE_S, table.protocol.time_budget_s)
+    config = replace(SubnetConfig.full(table.shape), tokens=retention)
+    deployment = table.protocol.deployment
+
+    def written(key: str, to: Path) -> None:
+        if key == config.key:
+            write_power(folder, scorer, deployment, to)
+        else:
+            scorer.write(SubnetConfig.from_key(key), deployment, to)
+
+    timing = time_again(
+        [config.key], table=table, padding_id=scorer.model.config.pad_token_id, write=written
     )
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {full.key: Path(scratch) / "full", config.key: Path(scratch) / "power"}
-        calibration = scorer.calibration if protocol.precision == "int8" else ()
-        scorer.write(full, protocol.deployment, folders[full.key])
-        write(network, protocol.deployment, folders[config.key], calibration=calibration)
-        session = measure_in_fresh_process(
-            folders,
-            protocol,
-            sentinel=full.key,
-            vocab_size=table.shape.vocab_size,
-            padding_id=scorer.model.config.pad_token_id,
-        )
+        to = Path(scratch) / "power"
+        network = write_power(folder, scorer, deployment, to)
         report, searched = (
-            scorer.score_written(
-                network, folders[config.key], split=split, deployment=protocol.deployment
-            )
+            scorer.score_written(network, to, split=split, deployment=deployment)
             for split in ("report", "search")
         )
     candidate = Candidate(
@@ -149,9 +167,9 @@ def make_power(
         config=None,
         num_params=count_parameters(table.shape, config),
         num_flops=2 * count_macs(table.shape, config, seq_len=table.protocol.seq_len),
-        latency=LatencySummary.from_measurement(session[config.key]),
+        latency=timing.latencies[config.key],
         evaluation=searched,
         source=f"{retention.key} in {(folder / 'network').relative_to(folder.parents[1])}",
     )
-    lengths = scorer.lengths(protocol)
-    return PowerNetwork(options.slug, retention, lengths, protocol.slug, candidate, report)
+    lengths = scorer.lengths(table.protocol)
+    return PowerNetwork(options.slug, retention, lengths, table.protocol.slug, candidate, report)

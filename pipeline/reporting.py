@@ -35,6 +35,7 @@ def report_content(
     table: LookupTable,
     manifest: Mapping[str, Any],
     measurements: Sequence[Figure],
+    warnings: Sequence[str],
 ) -> ReportContent:
     """Gather a report.
 
@@ -45,6 +46,7 @@ def report_content(
         table: Their costs.
         manifest: The run's manifest: the task's summary and the versions.
         measurements: Further figures, of what was measured.
+        warnings: What forbids to take the latencies at their word.
     """
     task = manifest["task"]
     model = Path(request.model).name
@@ -67,6 +69,7 @@ def report_content(
             "versions": _listed(manifest["versions"]),
         },
         measurements=tuple(measurements),
+        warnings=tuple(warnings),
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Self
 from ..dynabert.options import TrainingOptions
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
+from ..profiling.processes import ProcessLog
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.rounds import RoundLog
+from ..profiling.quietness import remedy
 from ..profiling.runtimes.deployment import Deployment
 from ..profiling.statistics import Round
 from ..profiling.table import LatencySummary, LookupTable
@@ -29,23 +30,23 @@ from ..search.candidate import Candidate
 from ..search.evaluations import append_evaluation, read_candidates, read_evaluations
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from ..search.query import QueryResult, deliver
+from ..search.query import QueryResult, Timing, deliver
 from ..storage import append_record, write_bytes, write_json
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import Evaluation, PairedComparison, compare
 from ..tasks.task import Task
 from .checkpoints import find_checkpoint
 from .costs import find_table, read_tables
-from .delivery import measure_again, read_deliveries
+from .delivery import read_retimings, time_again
 from .folder import RunFolder, claim, read_manifest, refuse_difference
-from .power import PowerNetwork, make_power, read_power
+from .power import PowerNetwork, make_power, read_power, write_power
 from .request import RunRequest
 
 if TYPE_CHECKING:
     from ..dynabert.export import ExportResult
     from ..dynabert.training import Progress as TrainingProgress
     from ..powerbert.options import PowerOptions
-    from ..profiling.latency import Progress as LatencyProgress
+    from ..profiling.measuring import Progress as LatencyProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
     from .scoring import SubnetScorer
 
 logger = logging.getLogger(__name__)
+
+
+TIMED_TOGETHER = 16
+"""Networks that a search times again in one session, the front first."""
 
 
 class NothingFits(Exception):
@@ -384,9 +389,11 @@ class Run:
             )
             for other in read_tables(self.folder.costs):
                 self._score_as_deployed(other)
-            front = [SubnetConfig.from_key(member.key) for member in result.front.members]
+            front = [member.key for member in result.front.members]
+            others = sorted(result.candidates, key=lambda entry: -entry.evaluation.value)
+            wanted = dict.fromkeys([*front, *(entry.key for entry in others)])
             try:
-                self._timings(front, table)
+                self._time_again(list(wanted)[: max(len(front), TIMED_TOGETHER)], table)
             except InputError as error:
                 logger.warning("The front was not measured again: %s", error)
         return result
@@ -536,6 +543,7 @@ class Run:
                 reported=reported | {entry.candidate.key: entry.report for entry in powers},
                 table=table,
                 manifest=self.manifest,
+                warnings=self.warnings(table),
                 measurements=measurement_figures(
                     table,
                     rounds=self._rounds(table),
@@ -587,11 +595,26 @@ class Run:
         constraints = [parse_budget(w, text) for w, text in budgets.items() if text is not None]
         table = self.table(device=device, runtime=runtime, precision=precision)
         beside = [network.candidate for network in self.powers(table)]
-        return deliver(
-            [*self.candidates(table), *beside],
-            constraints,
-            outcome=lambda config: self._delivered(config, table),
+
+        def timed(
+            networks: Sequence[Candidate],
+            *,
+            decided: Callable[[Mapping[str, LatencySummary]], bool],
+        ) -> Timing:
+            return self._time_again([entry.key for entry in networks], table, decided=decided)
+
+        def reported(candidate: Candidate) -> Evaluation:
+            config = SubnetConfig.from_key(candidate.key)
+            return self._reported([config], deployment=table.protocol.deployment)[config.key]
+
+        result = deliver(
+            [*self.candidates(table), *beside], constraints, time_again=timed, report=reported
         )
+        return replace(result, warnings=self._with_remedy(result.warnings, table))
+
+    def warnings(self, table: LookupTable) -> tuple[str, ...]:
+        """What forbids to take a table's latencies at their word, and what to do about it."""
+        return self._with_remedy(table.disturbances, table)
 
     def export(
         self,
@@ -641,14 +664,17 @@ class Run:
         self._require_supernet()
         from .exporting import export_subnet, model_card
 
-        report, again = self._delivered(config, table)
+        deployment = table.protocol.deployment
+        report = self._reported([config], deployment=deployment)[config.key]
+        timing = self._time_again([config.key], table)
         searched = read_evaluations(self.folder.evaluations).get(config.key)
         card = model_card(
             base_model=self.request.model,
             task=report.task,
             profile=table[config],
             evaluations=tuple(entry for entry in (searched, report) if entry is not None),
-            latency=again,
+            latency=timing.latencies[config.key],
+            warnings=timing.disturbances,
             protocol=table.protocol,
         )
         return export_subnet(self.folder.supernet, card=card, to=Path(to), format=format)
@@ -657,7 +683,8 @@ class Run:
         """The rounds behind a table; none where they were deleted."""
         path = self.folder.costs / "rounds" / f"{table.protocol.slug}.jsonl"
         networks = tuple(profile.config.key for profile in table)
-        return RoundLog(path, table.conditions, networks).read()
+        _, processes = ProcessLog(path, "", table.conditions, networks).read()
+        return tuple(entry for process in processes for entry in process.rounds)
 
     def _predictor(self, protocol: LatencyProtocol) -> "Predictor | None":
         from ..profiling.predictor import Predictor
@@ -677,33 +704,36 @@ class Run:
         )
         return [(entry, self.accuracy_loss(entry)) for entry in (table, *others)]
 
-    def _delivered(
-        self, config: SubnetConfig, table: LookupTable
-    ) -> tuple[Evaluation, LatencySummary]:
-        """A sub-network's outcomes on the report split and its second timing, each made once."""
-        report = self._reported([config], deployment=table.protocol.deployment)[config.key]
-        return report, self._timings([config], table)[config]
+    def _time_again(
+        self,
+        keys: Collection[str],
+        table: LookupTable,
+        *,
+        decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
+    ) -> Timing:
+        """The second timing of some networks together: the latest that decides, or a new one."""
+        path, slug = self.folder.deliveries, table.protocol.slug
+        for known in read_retimings(path, slug=slug):
+            if known.serves(table, keys) and (known.spent or decided(known.latencies)):
+                return Timing(known.latencies, known.disturbances)
+        beside = {network.candidate.key: network.slug for network in self.powers(table)}
+        deployment = table.protocol.deployment
 
-    def _timings(
-        self, configs: Sequence[SubnetConfig], table: LookupTable
-    ) -> dict[SubnetConfig, LatencySummary]:
-        """The second timings of sub-networks; what is missing is measured in one process."""
-        known = {
-            entry.config: entry.latency
-            for entry in read_deliveries(self.folder.deliveries)
-            if entry.slug == table.protocol.slug
-        }
-        missing = [config for config in configs if config not in known]
-        if missing:
-            for delivery in measure_again(
-                missing,
-                table=table,
-                padding_id=self._scorer.model.config.pad_token_id,
-                write=self._scorer.write,
-            ):
-                append_record(self.folder.deliveries, delivery.to_dict())
-                known[delivery.config] = delivery.latency
-        return known
+        def write(key: str, to: Path) -> None:
+            if key in beside:
+                write_power(self.folder.power(beside[key]), self._scorer, deployment, to)
+            else:
+                self._scorer.write(SubnetConfig.from_key(key), deployment, to)
+
+        found = time_again(
+            keys,
+            table=table,
+            padding_id=self._scorer.model.config.pad_token_id,
+            write=write,
+            decided=decided,
+        )
+        append_record(path, found.to_dict())
+        return Timing(found.latencies, found.disturbances)
 
     def _score_as_deployed(
         self, table: LookupTable, *, progress: Callable[[int, int], None] | None = None
@@ -766,6 +796,21 @@ class Run:
 
     def _command(self, name: str) -> str:
         return f"paretobert {name} {self.folder.root}"
+
+    def _with_remedy(self, disturbances: Sequence[str], table: LookupTable) -> tuple[str, ...]:
+        if table.noise is None or not disturbances:
+            return ()
+        command = " ".join([self._command("profile"), *self._options(table.protocol)])
+        budget_s = table.protocol.time_budget_s
+        return (
+            *disturbances,
+            remedy(table.noise, command=command, time_budget_s=budget_s),
+        )
+
+    def _options(self, protocol: LatencyProtocol) -> list[str]:
+        """The options of `profile` that ask for a protocol, where it is not the run's own."""
+        names = [name for name in self.request.protocol.differences(protocol) if name != "lengths"]
+        return [f"--{name.replace('_', '-')} {getattr(protocol, name)}" for name in names]
 
     def _table_path(self, protocol: LatencyProtocol) -> Path:
         return self.folder.costs / f"{protocol.slug}.jsonl"

@@ -2,15 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
-from ..profiling.deployed import bound_run
-from ..profiling.latency import Progress
+from ..profiling.fresh import FreshProcesses, Written
+from ..profiling.measuring import Progress
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.selftest import SelfTest, self_test
+from ..profiling.selftest import FULL, SelfTest, depth_name, self_test
 from .scoring import SubnetScorer
 
 DEPTHS = (1.0, 0.75, 0.5, 0.25)
@@ -40,13 +39,18 @@ def run_self_test(
         subnet.num_layers: subnet
         for subnet in (SubnetConfig.from_multipliers(shape, 1.0, depth) for depth in DEPTHS)
     }
-    bind = partial(
-        bound_run, protocol=protocol, vocab_size=config.vocab_size, padding_id=config.pad_token_id
-    )
-    runs = {}
     with tempfile.TemporaryDirectory() as scratch:
+        written = {layers: Written(Path(scratch) / depth_name(layers)) for layers in subnets}
         for layers, subnet in subnets.items():
-            folder = Path(scratch) / subnet.key
-            scorer.write(subnet, protocol.deployment, folder)
-            runs[layers] = bind(folder)
-    return self_test(runs[shape.num_layers], runs, protocol, progress=progress)
+            scorer.write(subnet, protocol.deployment, written[layers].folder)
+        fresh = FreshProcesses(
+            {
+                **dict.fromkeys(FULL, written[shape.num_layers]),
+                **{depth_name(layers): subject for layers, subject in written.items()},
+            },
+            protocol,
+            sentinel=FULL[0],
+            vocab_size=config.vocab_size,
+            padding_id=config.pad_token_id,
+        )
+        return self_test(fresh, tuple(subnets), protocol, progress=progress)

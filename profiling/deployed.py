@@ -1,23 +1,20 @@
-"""A sub-network as it is deployed: extracted, checked, written by its runtime, bound to inputs.
+"""A sub-network as it is deployed: extracted, checked and written by its runtime.
 
 Only what lies on disk is timed, weighed and scored, so that it is what a user would ship.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from transformers import PreTrainedModel
 
 from ..dynabert.extraction import extract
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
-from ..errors import InputError
 from .counts import count_macs, count_parameters
 from .crosscheck import count_macs_by_fvcore
-from .inputs import Batch, random_batches
-from .protocol import LatencyProtocol
-from .runtimes.artefact import load, write
+from .inputs import Batch
+from .runtimes.artefact import write
 from .runtimes.deployment import Deployment
 
 CHECK_LENGTH = 16
@@ -60,33 +57,3 @@ def write_subnet(
                 f"{config.key}: the dense copy has {counted} {name}, the closed form {expected}"
             )
     write(dense, deployment, folder, calibration=calibration)
-
-
-def bound_run(
-    folder: Path, protocol: LatencyProtocol, *, vocab_size: int, padding_id: int | None
-) -> Callable[[], object]:
-    """Load a written network and bind it to the protocol's batches.
-
-    Args:
-        folder: What `write_subnet` wrote; not needed any more afterwards.
-        protocol: Its device, threads and lengths are used.
-        vocab_size: See `random_batches`.
-        padding_id: See `random_batches`.
-
-    Returns:
-        A call that runs the network once over all batches.
-
-    Raises:
-        InputError: When the network's logits are not finite.
-    """
-    runner = load(folder, threads=protocol.threads, device=protocol.device)
-    batches = random_batches(protocol, vocab_size=vocab_size, padding_id=padding_id)
-    if not np.isfinite(runner.logits(batches[0])).all():
-        raise InputError(
-            f"The network {folder.name} gives logits that are not finite: its checkpoint is "
-            "damaged, train it again."
-        )
-    calls = [runner.bind(batch) for batch in batches]
-    if len(calls) == 1:
-        return calls[0]
-    return lambda: [call() for call in calls]

@@ -7,12 +7,17 @@ out, never estimated.
 """
 
 import ctypes
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 POWERCAP = Path("/sys/class/powercap")
 NVML = "libnvidia-ml.so.1"
+COUNTED_S = 1.0
+"""Seconds that a network runs at least for its energy."""
+
 _J_PER_UJ = 1e-6
 _J_PER_MJ = 1e-3
 
@@ -91,6 +96,15 @@ def energy_counter(device: str, *, powercap: Path = POWERCAP) -> EnergyCounter |
         powercap: Where Linux shows RAPL's domains.
     """
     return _rapl_counter(powercap) if device == "cpu" else _nvml_counter(device)
+
+
+def energy_of_run_j(run: Callable[[], object], counter: EnergyCounter) -> float:
+    """Joules of one run, the mean over `COUNTED_S` seconds of runs."""
+    start_s, start_j, num_runs = time.perf_counter(), counter.joules(), 0
+    while num_runs == 0 or time.perf_counter() - start_s < COUNTED_S:
+        run()
+        num_runs += 1
+    return (counter.joules() - start_j) / num_runs
 
 
 def _rapl_counter(powercap: Path) -> RaplCounter | None:

@@ -138,6 +138,18 @@ class Environment:
         return cls(**{**record, "isa_flags": tuple(record["isa_flags"])})
 
 
+def busy_s() -> float | None:
+    """Seconds that all processors together have worked since the system's start, for anyone.
+
+    The time that a hypervisor gave to other machines counts too. None where /proc/stat is absent.
+    """
+    words = (_read("/proc/stat") or "").partition("\n")[0].split()
+    if not words or words[0] != "cpu":
+        return None
+    user, nice, system, _, _, interrupts, soft, steal = map(int, words[1:9])
+    return (user + nice + system + interrupts + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def _read(path: str) -> str | None:
     try:
         return Path(path).read_text().strip()

@@ -43,6 +43,19 @@ def random_batches(
     return tuple(batches)
 
 
+def widened(batch: Batch, width: int, *, padding_id: int | None) -> Batch:
+    """The batch padded on to a width of so many tokens."""
+    pads = {"input_ids": padding_id or 0}
+    return {
+        name: np.pad(
+            entry,
+            ((0, 0), (0, width - entry.shape[1])),
+            constant_values=pads.get(name, 0),
+        )
+        for name, entry in batch.items()
+    }
+
+
 def histogram_lengths(lengths: Sequence[int], *, batch_size: int) -> tuple[int, ...]:
     """Lengths that stand for a histogram: the quantiles in the middle of equal shares.
 

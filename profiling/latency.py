@@ -1,9 +1,9 @@
-"""Measuring latency in randomised, complete rounds with the full model as sentinel.
+"""The rounds of one process: randomised and complete, with the full model as sentinel.
 
 A visit throws its first runs away, then times runs one by one until there are enough of them. A
 round visits every network once in fresh random order and the sentinel first, in the middle and
 last. Noisy visits are repeated, a round in which the sentinel drifts is measured again, all of it
-counted. Rounds go on until every interval is narrow enough or the time budget ends.
+counted. How many processes there are is `profiling.measuring`'s business.
 
 A network is a call without arguments: its runtime has bound it to its inputs before. The clock is
 an argument: tests drive the whole procedure with one that they turn themselves.
@@ -12,27 +12,23 @@ an argument: tests drive the whole procedure with one that they turn themselves.
 import gc
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
 import numpy as np
-import torch
 
-from .environment import Environment
 from .protocol import LatencyProtocol
-from .statistics import Round, Session, Visit
+from .statistics import Round, Visit
 
 logger = logging.getLogger(__name__)
 
 Run = Callable[[], object]
 """One timed run: a call without arguments, of a network that is bound to its inputs."""
-
-FEWEST_ROUNDS = 3
-"""Rounds that are finished whatever the time budget says: fewer have no interval."""
 
 
 class Clock(Protocol):
@@ -81,7 +77,7 @@ class CudaClock:
 
     def __init__(self, device: str) -> None:
         """Keep the device."""
-        self._device = torch.device(device)
+        self._device = device
 
     def now_s(self) -> float:
         """Seconds since some fixed moment."""
@@ -89,6 +85,8 @@ class CudaClock:
 
     def time_runs(self, run: Run, num_runs: int) -> tuple[float, ...]:
         """Seconds of each of `num_runs` successive calls of `run`."""
+        import torch
+
         with torch.cuda.device(self._device):
             events = [torch.cuda.Event(enable_timing=True) for _ in range(num_runs + 1)]
             events[0].record()
@@ -102,77 +100,36 @@ class CudaClock:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far measuring has come.
-
-    Attributes:
-        num_rounds: Finished rounds.
-        min_rounds: Rounds that are needed at least.
-        num_visits: Visits of the present attempt at the next round.
-        visits_per_round: Visits that make a round.
-        elapsed_s: Seconds since measuring began.
-        time_budget_s: Seconds it may take.
-    """
-
-    num_rounds: int
-    min_rounds: int
-    num_visits: int
-    visits_per_round: int
-    elapsed_s: float
-    time_budget_s: float
-
-
-def measure(
+def measure_rounds(
     networks: Mapping[str, Run],
     protocol: LatencyProtocol,
     *,
     sentinel: str,
-    front: Collection[str] = (),
-    finished: Sequence[Round] = (),
-    on_round: Callable[[Round], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    process: int,
+    on_visit: Callable[[int, int], None] | None = None,
     clock: Clock | None = None,
-) -> Session:
-    """Measure networks against a sentinel.
+) -> tuple[Round, ...]:
+    """Measure networks against a sentinel in this process, in `protocol.rounds` rounds.
 
     Args:
         networks: By name: calls that run a network once. The sentinel is one of them.
         protocol: How to measure.
         sentinel: Name of the network that ratios refer to, usually the full model.
-        front: Names of the networks that are to reach `protocol.front_half_width`.
-        finished: Rounds of the same networks and protocol that an earlier process finished.
-        on_round: Is given every finished round, to keep it.
-        progress: Is told after every visit how far it has come.
+        process: The process's number, which decides the visiting order with the seed.
+        on_visit: Is told after every visit how many are done, and of how many; visits that are
+            repeated count anew.
         clock: Times the runs; by default the device's own.
 
-    Returns:
-        All rounds, those of `finished` first; `session[name]` is a network's measurement.
-
     Raises:
-        ValueError: When the sentinel or the front are not among the networks.
+        ValueError: When the sentinel is not among the networks.
     """
-    unknown = {sentinel, *front} - set(networks)
-    if unknown:
-        raise ValueError(f"not among the networks: {', '.join(sorted(unknown))}")
-    targets = {
-        name: protocol.front_half_width if name in front else protocol.half_width
-        for name in networks
-    }
-    environment = Environment.capture(device=protocol.device, runtime=protocol.runtime)
-    session = Session(sentinel, targets, tuple(finished), protocol, environment)
-    if session.resolved:
-        return session
+    if sentinel not in networks:
+        raise ValueError(f"the sentinel {sentinel} is not among the networks")
     with quiet(protocol):
-        meter = _Meter(networks, protocol, sentinel, clock or _clock(protocol), progress)
+        meter = _Meter(networks, protocol, sentinel, process, clock or _clock(protocol), on_visit)
         for name in networks:
             meter.warm_up(name)
-        while not session.resolved and meter.may_begin_round(len(session.rounds)):
-            entry = meter.round(len(session.rounds))
-            session = replace(session, rounds=(*session.rounds, entry))
-            if on_round is not None:
-                on_round(entry)
-    return replace(session, environment=environment.finished(device=protocol.device))
+        return tuple(meter.round(index) for index in range(protocol.rounds))
 
 
 class _Meter:
@@ -183,16 +140,16 @@ class _Meter:
         runs: Mapping[str, Run],
         protocol: LatencyProtocol,
         sentinel: str,
+        process: int,
         clock: Clock,
-        progress: Callable[[Progress], None] | None,
+        on_visit: Callable[[int, int], None] | None,
     ) -> None:
         self._runs = runs
         self._protocol = protocol
         self._sentinel = sentinel
+        self._process = process
         self._clock = clock
-        self._progress = progress
-        self._start_s = clock.now_s()
-        self._attempt_s = 0.0
+        self._on_visit = on_visit
 
     def warm_up(self, name: str) -> None:
         """Run until two successive groups agree and the least time has passed."""
@@ -210,10 +167,6 @@ class _Meter:
                 return
             previous_s = median_s
 
-    def may_begin_round(self, num_rounds: int) -> bool:
-        """Whether another round fits the budget; the first few always do."""
-        return num_rounds < FEWEST_ROUNDS or self._fits_budget()
-
     def round(self, index: int) -> Round:
         """Measure one round, again if the sentinel drifts; the steadiest attempt counts."""
         protocol = self._protocol
@@ -221,7 +174,7 @@ class _Meter:
         while True:
             attempts.append(self._attempt(index, num_attempts=len(attempts)))
             steady = attempts[-1].drift(self._sentinel) <= protocol.drift_tolerance
-            if steady or len(attempts) > protocol.max_redos or not self._fits_budget():
+            if steady or len(attempts) > protocol.max_redos:
                 break
             logger.info("round %d: the sentinel drifted, measuring it again", index)
         kept = min(attempts, key=lambda attempt: attempt.drift(self._sentinel))
@@ -233,14 +186,10 @@ class _Meter:
         ]
         return replace(kept, discarded=(*kept.discarded, *given_up), num_redos=len(attempts) - 1)
 
-    def _fits_budget(self) -> bool:
-        elapsed_s = self._clock.now_s() - self._start_s
-        return elapsed_s + self._attempt_s <= self._protocol.time_budget_s
-
     def _attempt(self, index: int, *, num_attempts: int) -> Round:
         gc.collect(0)
-        start_s = self._clock.now_s()
-        order = self._order(np.random.default_rng((self._protocol.seed, index, num_attempts)))
+        seed = (self._protocol.seed, self._process, index, num_attempts)
+        order = self._order(np.random.default_rng(seed))
         visits: list[Visit] = []
         discarded: list[Visit] = []
         for name in order:
@@ -249,12 +198,14 @@ class _Meter:
                 visit, noisier = _steadier(visit, self._visit(name))
                 discarded.append(noisier)
             visits.append(visit)
-            self._report(index, num_visits=len(visits), visits_per_round=len(order))
+            if self._on_visit is not None:
+                self._on_visit(
+                    index * len(order) + len(visits), self._protocol.rounds * len(order)
+                )
         for position, visit in enumerate(visits):
             if visit.spread > self._protocol.invalid_spread:
                 visits[position], noisier = _steadier(visit, self._visit(visit.network))
                 discarded.append(noisier)
-        self._attempt_s = self._clock.now_s() - start_s
         return Round(index, tuple(visits), tuple(discarded))
 
     def _order(self, generator: np.random.Generator) -> list[str]:
@@ -277,19 +228,6 @@ class _Meter:
             times_s += self._clock.time_runs(run, num_runs)
         return Visit(name, times_s)
 
-    def _report(self, num_rounds: int, *, num_visits: int, visits_per_round: int) -> None:
-        if self._progress is not None:
-            self._progress(
-                Progress(
-                    num_rounds=num_rounds,
-                    min_rounds=self._protocol.min_rounds,
-                    num_visits=num_visits,
-                    visits_per_round=visits_per_round,
-                    elapsed_s=self._clock.now_s() - self._start_s,
-                    time_budget_s=self._protocol.time_budget_s,
-                )
-            )
-
 
 def _steadier(one: Visit, two: Visit) -> tuple[Visit, Visit]:
     """The visit with the smaller spread, then the other."""
@@ -303,16 +241,30 @@ def _clock(protocol: LatencyProtocol) -> Clock:
 @contextmanager
 def quiet(protocol: LatencyProtocol) -> Iterator[None]:
     """The protocol's threads, no gradients, no garbage collection; restored afterwards."""
-    num_threads, collecting = torch.get_num_threads(), gc.isenabled()
-    torch.set_num_threads(protocol.threads)
+    collecting = gc.isenabled()
     gc.disable()
     try:
-        with _pinned(protocol), torch.inference_mode():
+        with _pinned(protocol), _torch_settings(protocol):
+            yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
+def _torch_settings(protocol: LatencyProtocol) -> Iterator[None]:
+    """Torch's threads and inference mode, where torch runs anything; restored afterwards."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(protocol.threads)
+    try:
+        with torch.inference_mode():
             yield
     finally:
         torch.set_num_threads(num_threads)
-        if collecting:
-            gc.enable()
 
 
 @contextmanager

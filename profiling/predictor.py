@@ -20,8 +20,8 @@ are fitted on the same networks; the one with the smallest cross-validated error
 networks that none of them saw decide whether it may be used at all. A predictor's file holds the
 measurements and the name of the model, which is fitted again when the file is read.
 
-Latencies are modelled relative to the full model of the same round, which cancels what the machine
-does to both.
+Latencies are modelled relative to the full model of the same rounds, which cancels what the
+machine does to both.
 """
 
 import json
@@ -44,7 +44,7 @@ from .environment import Environment
 from .protocol import LatencyProtocol
 from .table import LatencySummary, LookupTable, Profile
 
-SCHEMA = 1
+SCHEMA = 2
 NUM_STRETCHES = 8
 _SINGLES = 6
 SMOOTHING = 0.02
@@ -74,7 +74,7 @@ class Check:
     @property
     def relative_error(self) -> float:
         """Predicted minus measured, relative to measured."""
-        return self.predicted_ms / self.measured.median_ms - 1
+        return self.predicted_ms / self.measured.time_ms.value - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +106,14 @@ class Validation:
         """Rank correlation of predicted and measured latencies."""
         from scipy.stats import kendalltau
 
-        measured = [check.measured.median_ms for check in self.checks]
+        measured = [check.measured.time_ms.value for check in self.checks]
         return float(kendalltau(measured, [c.predicted_ms for c in self.checks]).statistic)
 
     @property
     def noise_floor(self) -> float:
-        """Mean absolute relative difference of the networks' odd and even rounds.
+        """Mean absolute relative difference of the networks' odd and even processes.
 
-        What measuring a second time would err by, with half the rounds each time.
+        What measuring a second time would err by, with half the processes each time.
         """
         return float(np.mean([_repeat_error(check.measured) for check in self.checks]))
 
@@ -140,9 +140,9 @@ class Validation:
             "checks": [
                 {
                     "key": check.config.key,
-                    "measured_ms": check.measured.median_ms,
-                    "low_ms": check.measured.low_ms,
-                    "high_ms": check.measured.high_ms,
+                    "measured_ms": check.measured.time_ms.value,
+                    "low_ms": check.measured.time_ms.low,
+                    "high_ms": check.measured.time_ms.high,
                     "predicted_ms": check.predicted_ms,
                 }
                 for check in self.checks
@@ -194,7 +194,7 @@ class Predictor:
         self.conditions = conditions
         self.fitted, self.held_out = tuple(fitted), tuple(held_out)
         full = SubnetConfig.full(conditions.shape)
-        self._full_ms = next(_latency(p).median_ms for p in fitted if p.config == full)
+        self._full_ms = next(_latency(p).time_ms.value for p in fitted if p.config == full)
         if validations is None:
             found = [self._validated(name) for name in MODELS]
             validations = sorted(found, key=lambda entry: entry.fold_error)
@@ -422,12 +422,12 @@ def _latency(profile: Profile) -> LatencySummary:
 
 
 def _ratios(profiles: Sequence[Profile]) -> Floats:
-    return np.array([_latency(profile).ratio for profile in profiles])
+    return np.array([_latency(profile).ratio.value for profile in profiles])
 
 
 def _repeat_error(latency: LatencySummary) -> float:
-    odd, even = latency.round_ratios[1::2], latency.round_ratios[::2]
-    return abs(float(np.median(odd) / np.median(even)) - 1)
+    logarithms = np.log(latency.process_ratios)
+    return abs(float(np.expm1(logarithms[1::2].mean() - logarithms[::2].mean())))
 
 
 def _profiles(records: Sequence[Mapping[str, Any]]) -> tuple[Profile, ...]:

@@ -5,9 +5,8 @@ closed form, otherwise what is measured is not what was asked for.
 """
 
 import logging
-import shutil
 import tempfile
-import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +18,14 @@ from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
 from .conditions import Conditions
 from .counts import count_macs, count_parameters
-from .deployed import bound_run, write_subnet
-from .energy import EnergyCounter, energy_counter
+from .deployed import write_subnet
 from .environment import Environment
 from .footprint import Footprint, FootprintLog, measure_footprint
+from .fresh import FreshProcesses, Written
 from .inputs import Batch
-from .latency import Clock, Progress, Run, measure, quiet
+from .measuring import Progress, Starter, measure
+from .processes import ProcessLog
 from .protocol import LatencyProtocol
-from .rounds import RoundLog
 from .statistics import Session
 from .table import LatencySummary, LookupTable, Profile
 
@@ -34,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 _OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert")
 _POSITION_OFFSET = 2
-_ENERGY_S = 1.0
 
 
 def profile_grid(
@@ -48,14 +46,14 @@ def profile_grid(
     with_footprints: bool = True,
     deploying: Callable[[int, int], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    clock: Clock | None = None,
+    starter: Callable[[FreshProcesses], Starter] = lambda fresh: fresh,
 ) -> LookupTable:
     """Count, deploy and measure sub-networks, and write their table.
 
     The full model is measured with them, as the sentinel, and comes first in the table. Every
-    finished round and every footprint is written to `folder/rounds`; called again, measuring goes
-    on from there, and a table whose intervals are narrow enough is not measured again. The table
-    itself is `table_path(folder, protocol)`.
+    finished process and every footprint is written to `folder/rounds`; called again, measuring
+    goes on from there, and a table whose intervals are narrow enough is not measured again. The
+    table itself is `table_path(folder, protocol)`.
 
     Args:
         model: The full classification model, stock or a supernet's; it stays as it is.
@@ -67,7 +65,7 @@ def profile_grid(
         with_footprints: Whether sizes and memory are wanted too; a process per network.
         deploying: Is told how many networks are deployed and weighed, and of how many.
         progress: Is told after every visit how far measuring has come.
-        clock: Times the runs; by default the device's own.
+        starter: Gives what measures in place of fresh processes.
 
     Returns:
         The table, already written.
@@ -75,7 +73,7 @@ def profile_grid(
     Raises:
         InputError: When a sub-network is not one of the model's, the sequence is too long for it,
             the device, the runtime or a package is absent, the logits are not finite, or the
-            folder holds rounds of another measurement.
+            folder holds another measurement.
         RuntimeError: When a dense copy has other counts than the closed form.
     """
     protocol.deployment.require(protocol.device)
@@ -87,42 +85,43 @@ def profile_grid(
     _check_length(shape, protocol)
     environment = Environment.capture(device=protocol.device, runtime=protocol.runtime)
     conditions = Conditions(shape, protocol, environment)
-    log = RoundLog(folder / "rounds" / f"{protocol.slug}.jsonl", conditions, tuple(wanted))
-    finished = log.read()
+    log = ProcessLog(
+        folder / "rounds" / f"{protocol.slug}.jsonl", uuid.uuid4().hex, conditions, tuple(wanted)
+    )
+    name, finished = log.read()
     if finished:
-        logger.info("%d rounds were finished before and are kept", len(finished))
+        logger.info("%d processes were finished before and are kept", len(finished))
     sizes = FootprintLog(folder / "rounds" / f"{protocol.slug}.sizes.jsonl", conditions)
     footprints = sizes.read()
-    runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for key, config in wanted.items():
-            written = Path(scratch) / key
+        subjects = {key: Written(Path(scratch) / key) for key in wanted}
+        for number, (key, config) in enumerate(wanted.items(), start=1):
+            written = subjects[key].folder
             write_subnet(model, config, protocol.deployment, written, calibration=calibration)
             if with_footprints and key not in footprints:
                 footprints[key] = measure_footprint(written, protocol)
                 sizes.append(footprints[key])
-            runs[key] = bound_run(
-                written,
-                protocol,
-                vocab_size=model.config.vocab_size,
-                padding_id=model.config.pad_token_id,
-            )
-            shutil.rmtree(written)
             if deploying is not None:
-                deploying(len(runs), len(wanted))
-    session = measure(
-        runs,
-        protocol,
-        sentinel=full.key,
-        front={config.key for config in front},
-        finished=finished,
-        on_round=log.append,
-        progress=progress,
-        clock=clock,
-    )
-    table = _table(
-        shape, wanted, session, footprints=footprints, energies=_energies(runs, protocol)
-    )
+                deploying(number, len(wanted))
+        fresh = FreshProcesses(
+            subjects,
+            protocol,
+            sentinel=full.key,
+            vocab_size=model.config.vocab_size,
+            padding_id=model.config.pad_token_id,
+        )
+        session = measure(
+            starter(fresh),
+            protocol,
+            networks=wanted,
+            sentinel=full.key,
+            name=name,
+            front={config.key for config in front},
+            finished=finished,
+            on_process=log.append,
+            progress=progress,
+        )
+    table = _table(shape, wanted, session, footprints=footprints)
     table.save(table_path(folder, protocol))
     return table
 
@@ -157,31 +156,12 @@ def _check_length(shape: EncoderShape, protocol: LatencyProtocol) -> None:
         )
 
 
-def _energies(runs: Mapping[str, Run], protocol: LatencyProtocol) -> dict[str, float]:
-    """Joules of one batch of each network; none where the machine has no counter."""
-    counter = energy_counter(protocol.device)
-    if counter is None:
-        return {}
-    num_batches = len(protocol.batch_lengths)
-    with quiet(protocol):
-        return {key: _energy_j(run, counter) / num_batches for key, run in runs.items()}
-
-
-def _energy_j(run: Run, counter: EnergyCounter) -> float:
-    start_s, start_j, num_runs = time.perf_counter(), counter.joules(), 0
-    while num_runs == 0 or time.perf_counter() - start_s < _ENERGY_S:
-        run()
-        num_runs += 1
-    return (counter.joules() - start_j) / num_runs
-
-
 def _table(
     shape: EncoderShape,
     configs: Mapping[str, SubnetConfig],
     session: Session,
     *,
     footprints: Mapping[str, Footprint],
-    energies: Mapping[str, float],
 ) -> LookupTable:
     protocol = session.protocol
     counts = count_grid(shape, configs.values(), seq_len=protocol.seq_len)
@@ -194,7 +174,7 @@ def _table(
                 latency=LatencySummary.from_measurement(session[key]),
                 size_bytes=None if footprint is None else footprint.size_bytes,
                 peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
-                energy_j=energies.get(key),
+                energy_j=session.energies_j.get(key),
             )
         )
     return LookupTable(shape, protocol, session.environment, tuple(profiles), session.noise)

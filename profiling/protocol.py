@@ -11,7 +11,7 @@ from typing import Any, Self
 from ..errors import InputError
 from .runtimes.deployment import Deployment
 
-STOPPING = ("min_rounds", "half_width", "front_half_width", "time_budget_s", "seed")
+STOPPING = ("min_processes", "half_width", "front_half_width", "time_budget_s", "seed")
 """Fields that decide when measuring ends and with which random numbers, not what is measured."""
 
 
@@ -42,11 +42,12 @@ class LatencyProtocol:
         invalid_spread: A visit that is still noisier than this is repeated after the round.
         drift_tolerance: A round whose sentinel visits differ by more is measured again.
         max_redos: How often one round is measured again before its steadiest attempt is kept.
-        min_rounds: Rounds before an interval counts.
+        rounds: Rounds of each fresh process.
+        min_processes: Fresh processes before an interval counts.
         half_width: Relative half-width at which a network's interval is narrow enough.
         front_half_width: The same for the networks that the caller marks as the front.
-        time_budget_s: No round is begun that would end later than this.
-        seed: Of the visiting order, the token ids and the bootstrap.
+        time_budget_s: No process is started that would end later than this.
+        seed: Of the visiting order and the token ids.
     """
 
     device: str = "cpu"
@@ -58,7 +59,7 @@ class LatencyProtocol:
     threads: int = 1
     warmup_group: int = 5
     warmup_tolerance: float = 0.02
-    warmup_min_s: float = 0.5
+    warmup_min_s: float = 0.2
     warmup_max_runs: int = 50
     warmup_max_s: float = 10.0
     visit_discards: int = 3
@@ -68,10 +69,11 @@ class LatencyProtocol:
     invalid_spread: float = 0.25
     drift_tolerance: float = 0.03
     max_redos: int = 2
-    min_rounds: int = 7
+    rounds: int = 3
+    min_processes: int = 5
     half_width: float = 0.05
     front_half_width: float = 0.02
-    time_budget_s: float = 120.0
+    time_budget_s: float = 180.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -5,14 +5,22 @@ Monotonicity: of two networks that differ in depth alone, the deeper one is neve
 the interval.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from .latency import Clock, Progress, Run, measure
+from .measuring import Progress, Starter, measure
 from .protocol import LatencyProtocol
 from .statistics import Estimate, NoiseReport
+
+FULL = ("sentinel", "a", "b")
+"""Names under which the full model is measured."""
+
+
+def depth_name(layers: int) -> str:
+    """The name under which the sub-network of so many layers is measured."""
+    return f"{layers} layers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,9 @@ class SelfTest:
     @property
     def faster_though_deeper(self) -> tuple[int, ...]:
         """Depths, in layers, that were measured faster than the next smaller one."""
-        return tuple(layers for layers, ratio in self.steps if ratio.high < 1)
+        return tuple(
+            layers for layers, ratio in self.steps if ratio.excludes_one and ratio.high < 1
+        )
 
     @property
     def passed(self) -> bool:
@@ -68,7 +78,7 @@ class SelfTest:
         verdict = "ties" if self.tied else "does NOT tie"
         lines = [
             f"A/A: the full model {verdict} with itself: ratio {self.same.value:.4f} "
-            f"[{self.same.low:.4f}, {self.same.high:.4f}].",
+            f"[{self.same.low:.4f}, {self.same.high:.4f}], {self.same.meaning}.",
             f"Noise floor: {self.noise_floor:.2%} ({self.protocol.title}).",
         ]
         for layers, ratio in self.steps:
@@ -78,43 +88,43 @@ class SelfTest:
                 f"[{ratio.low:.4f}, {ratio.high:.4f}], {verdict}."
             )
         discarded = f"{self.noise.num_discarded_visits} of its visits were discarded"
-        lines.append(f"{self.noise.num_rounds} rounds; {discarded}.")
+        lines.append(
+            f"{self.noise.num_rounds} rounds in {self.noise.num_processes} processes; {discarded}."
+        )
         return lines
 
 
 def self_test(
-    full: Run,
-    by_depth: Mapping[int, Run],
+    start: Starter,
+    depths: Collection[int],
     protocol: LatencyProtocol,
     *,
     progress: Callable[[Progress], None] | None = None,
-    clock: Clock | None = None,
 ) -> SelfTest:
-    """Measure the full model twice, and networks that differ in depth alone.
+    """Measure the full model three times, and networks that differ in depth alone.
 
     Args:
-        full: Runs the full model.
-        by_depth: Runs of its sub-networks of full width, by their number of layers.
+        start: Starts processes that measure the networks of `FULL` and of `depth_name`.
+        depths: Numbers of layers of the sub-networks of full width.
         protocol: How to measure.
         progress: Is told after every visit how far measuring has come.
-        clock: Times the runs; by default the device's own.
     """
-    depths: Sequence[int] = sorted(by_depth)
-    runs = {"sentinel": full, "a": full, "b": full}
-    runs |= {_name(layers): by_depth[layers] for layers in depths}
+    names = (*FULL, *map(depth_name, depths))
     session = measure(
-        runs, protocol, sentinel="sentinel", front=tuple(runs), progress=progress, clock=clock
+        start,
+        protocol,
+        networks=names,
+        sentinel="sentinel",
+        name="self-test",
+        front=names,
+        progress=progress,
     )
     return SelfTest(
         same=session["a"].ratio_to(session["b"]),
         steps=tuple(
-            (deeper, session[_name(deeper)].ratio_to(session[_name(shallower)]))
-            for shallower, deeper in pairwise(depths)
+            (deeper, session[depth_name(deeper)].ratio_to(session[depth_name(shallower)]))
+            for shallower, deeper in pairwise(sorted(depths))
         ),
         noise=session.noise,
         protocol=protocol,
     )
-
-
-def _name(layers: int) -> str:
-    return f"{layers} layers"

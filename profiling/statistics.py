@@ -1,15 +1,27 @@
 """From raw run times to medians, paired ratios and intervals (numpy, no torch).
 
 A *visit* times one network some times in a row. A *round* visits every network once, the sentinel
-(the full model) three times: first, in the middle and last. A round counts as a whole: its visits
-share the machine's mood, so a network is compared with the sentinel of its own round, and the
-95 % intervals come from resampling rounds, never single runs.
+(the full model) three times: first, in the middle and last. Its visits share the machine's mood,
+so a network is compared with the sentinel of its own round. A *process* is a few rounds of a
+freshly started process: memory layout and the kernels chosen differ between processes and never
+inside one, so the process is the unit of repetition and every interval is over processes.
 
-Left out: any model of the noise. Medians of medians and the percentile bootstrap need none.
+**The interval.** The value of a process is the median over its rounds, taken on the logarithm;
+over processes, Student's t interval (Student 1908). Rounds are added until intervals are narrow
+enough, noise may be correlated in time, and one process in five may be disturbed; each of these
+costs coverage. `LEVEL` is what t is asked for so that at least 94 of 100 intervals hold the truth
+under all of them, shown by simulation for `FEWEST_PROCESSES` to `MOST_PROCESSES`
+(`benchmarks/latency_coverage.py`). Beyond that many a steady share of disturbed processes, which
+biases any mean, outweighs the interval; with fewer the result is only called a range.
+
+Rejected by the same simulation: the percentile bootstrap over rounds (covers .71 to .90), order
+statistics of the median and Hodges-Lehmann's estimate (no interval below 6 processes, and no
+better from there on).
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any, Self
 
@@ -19,8 +31,14 @@ from numpy.typing import ArrayLike
 from .environment import Environment
 from .protocol import LatencyProtocol
 
-NUM_RESAMPLES = 2000
-"""Bootstrap resamples of the rounds."""
+FEWEST_PROCESSES = 5
+"""Processes from which on an interval is called a 95 % one."""
+
+MOST_PROCESSES = 12
+"""Processes up to which its coverage was shown."""
+
+LEVEL = 0.985
+"""Two-sided level that Student's t is asked for, so that the interval covers at least .94."""
 
 QUANTILE_RUNS = {0.90: 44, 0.99: 459}
 """Fewest runs from which a tail quantile is reported.
@@ -119,12 +137,75 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """The rounds of one freshly started process.
+
+    Attributes:
+        index: Its number, from 0.
+        rounds: Its finished rounds.
+        foreign_share: Share of all processors' time that other programs used meanwhile; None where
+            the system does not tell.
+        energies_j: Joules of one batch of each network; empty where the machine has no counter,
+            and for all processes but the first.
+    """
+
+    index: int
+    rounds: tuple[Round, ...]
+    foreign_share: float | None = None
+    energies_j: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that there are rounds and that all are of the same networks."""
+        networks = {frozenset(visit.network for visit in entry.visits) for entry in self.rounds}
+        if len(networks) != 1:
+            raise ValueError(f"process {self.index} needs rounds that all visit the same networks")
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """Names of the networks that every round visits."""
+        return frozenset(visit.network for visit in self.rounds[0].visits)
+
+    def time_s(self, network: str) -> float:
+        """Seconds of a run: the median over rounds."""
+        return float(np.median([entry.median_s(network) for entry in self.rounds]))
+
+    def ratio(self, ours: str, theirs: str) -> float:
+        """Time of one network relative to another: the median over rounds of paired ratios."""
+        return float(
+            np.median([entry.median_s(ours) / entry.median_s(theirs) for entry in self.rounds])
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {
+            "index": self.index,
+            "rounds": [entry.to_dict() for entry in self.rounds],
+            "foreign_share": self.foreign_share,
+            "energies_j": dict(self.energies_j),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**{**record, "rounds": tuple(map(Round.from_dict, record["rounds"]))})
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval."""
+    """A positive value with what it may as well be.
+
+    Attributes:
+        value: The geometric mean over processes.
+        low: Lower end of the 95 % interval, or of the range.
+        high: Upper end.
+        num_processes: Processes behind it; below `FEWEST_PROCESSES` the ends are the smallest and
+            the largest of their values, and nothing is concluded from them.
+    """
 
     value: float
     low: float
     high: float
+    num_processes: int
 
     @property
     def half_width(self) -> float:
@@ -132,38 +213,86 @@ class Estimate:
         return (self.high - self.low) / 2 / self.value
 
     @property
+    def covers(self) -> bool:
+        """Whether this is a 95 % interval, and not a mere range."""
+        return self.num_processes >= FEWEST_PROCESSES
+
+    @property
+    def meaning(self) -> str:
+        """What the ends are, for a reader."""
+        return interval_name(self.num_processes)
+
+    @property
     def excludes_one(self) -> bool:
         """Whether a ratio differs from 1: the one criterion for "faster" or "slower"."""
-        return self.high < 1 or self.low > 1
+        return self.covers and (self.high < 1 or self.low > 1)
 
 
-def estimate(per_round: ArrayLike, *, seed: int) -> Estimate:
-    """Median over rounds with a bootstrap interval over rounds.
+def interval_name(num_processes: int) -> str:
+    """What the ends of an estimate from so many processes are, for a reader.
 
-    Args:
-        per_round: One value per round, [R].
-        seed: Of the resampling.
+    >>> interval_name(7), interval_name(3)
+    ('95 % interval over 7 processes', 'range of 3 processes')
     """
-    values = np.asarray(per_round, dtype=float)
-    picks = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
-    low, high = np.quantile(np.median(values[picks], axis=1), (0.025, 0.975))
-    return Estimate(float(np.median(values)), float(low), float(high))
+    if num_processes >= FEWEST_PROCESSES:
+        return f"95 % interval over {num_processes} processes"
+    return f"range of {num_processes} process{'es' if num_processes > 1 else ''}"
 
 
-def paired_ratio(ours: Sequence[float], theirs: Sequence[float], *, seed: int) -> Estimate:
-    """Ratio of two networks, paired by round: below 1 when ours is faster.
+def estimate(per_process: ArrayLike) -> Estimate:
+    """Geometric mean over processes with Student's t interval on the logarithm.
 
     Args:
-        ours: One value per round, [R].
-        theirs: The same rounds of the other network, [R].
-        seed: Of the resampling.
+        per_process: One positive value per process, [P].
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(per_process, dtype=float)
+    logarithms, count = np.log(values), len(values)
+    mean = float(logarithms.mean())
+    if count < FEWEST_PROCESSES:
+        low, high = float(values.min()), float(values.max())
+        return Estimate(min(max(math.exp(mean), low), high), low, high, count)
+    error = float(logarithms.std(ddof=1)) / math.sqrt(count)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * error
+    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half), count)
+
+
+def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
+    """Ratio of two networks, paired by process: below 1 when ours is faster.
+
+    Args:
+        ours: One value per process, [P].
+        theirs: The same processes' of the other network, [P].
 
     Raises:
-        ValueError: When the two do not have the same rounds.
+        ValueError: When the two do not have the same processes.
     """
     if len(ours) != len(theirs):
-        raise ValueError(f"paired rounds differ in number: {len(ours)} and {len(theirs)}")
-    return estimate(np.asarray(ours) / np.asarray(theirs), seed=seed)
+        raise ValueError(f"paired processes differ in number: {len(ours)} and {len(theirs)}")
+    return estimate(np.asarray(ours) / np.asarray(theirs))
+
+
+def product(ratio: Estimate, reference: Estimate) -> Estimate:
+    """A ratio to a reference times the reference, as an estimate of its own.
+
+    The two errors are added in squares on the logarithm. They are not independent: noise of the
+    reference makes the one large where it makes the other small, so that the sum is on the safe
+    side (`benchmarks/latency_coverage.py`).
+
+    Args:
+        ratio: Relative to the reference.
+        reference: The reference, of the same processes.
+    """
+    below = math.hypot(
+        math.log(ratio.value / ratio.low), math.log(reference.value / reference.low)
+    )
+    above = math.hypot(
+        math.log(ratio.high / ratio.value), math.log(reference.high / reference.value)
+    )
+    value = ratio.value * reference.value
+    count = min(ratio.num_processes, reference.num_processes)
+    return Estimate(value, value * math.exp(-below), value * math.exp(above), count)
 
 
 def tail_quantile(times_s: Sequence[float], quantile: float) -> float | None:
@@ -178,25 +307,25 @@ class NoiseReport:
     """What the noise guards did: nothing is discarded silently.
 
     Attributes:
+        num_processes: Processes that were started.
         num_rounds: Rounds that count.
         num_visits: Visits that count.
         num_discarded_visits: Visits that were repeated, or belonged to a given-up attempt.
         num_noisy_visits: Visits that count although they stayed above the invalid spread.
         num_redos: Attempts at a round that were given up because the sentinel drifted.
         num_drifted_rounds: Rounds that count although the sentinel drifted in every attempt.
+        foreign_share: Mean share of all processors' time that other programs used meanwhile; None
+            where the system does not tell.
     """
 
+    num_processes: int
     num_rounds: int
     num_visits: int
     num_discarded_visits: int
     num_noisy_visits: int
     num_redos: int
     num_drifted_rounds: int
-
-    @classmethod
-    def total(cls, reports: Sequence[Self]) -> Self:
-        """The sums over several sessions."""
-        return cls(*(sum(counts) for counts in zip(*map(astuple, reports), strict=True)))
+    foreign_share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -214,47 +343,35 @@ class Measurement:
 
     Attributes:
         network: Name of the network.
-        sentinel: Name of the network that ratios refer to.
-        rounds: The finished rounds, shared with the other networks of the session.
-        protocol: How it was measured.
-        environment: Where it was measured.
-        target_half_width: Relative half-width of the ratio's interval that was aimed at.
+        session: The session that it was measured in.
     """
 
     network: str
-    sentinel: str
-    rounds: tuple[Round, ...] = field(repr=False)
-    protocol: LatencyProtocol
-    environment: Environment
-    target_half_width: float
+    session: "Session"
 
     @property
     def times_s(self) -> tuple[float, ...]:
         """Seconds of every run that counts, in order of time."""
-        visits = chain.from_iterable(entry.visits_of(self.network) for entry in self.rounds)
+        visits = chain.from_iterable(
+            entry.visits_of(self.network) for entry in self.session.rounds
+        )
         return tuple(chain.from_iterable(visit.times_s for visit in visits))
 
     @property
-    def round_medians_s(self) -> tuple[float, ...]:
-        """Seconds of a run, one value per round."""
-        return tuple(entry.median_s(self.network) for entry in self.rounds)
-
-    @property
-    def round_ratios(self) -> tuple[float, ...]:
-        """Time relative to the sentinel of the same round, one value per round."""
-        return tuple(
-            entry.median_s(self.network) / entry.median_s(self.sentinel) for entry in self.rounds
-        )
-
-    @property
-    def time_s(self) -> Estimate:
-        """Seconds of a run."""
-        return estimate(self.round_medians_s, seed=self.protocol.seed)
+    def process_ratios(self) -> tuple[float, ...]:
+        """Time relative to the sentinel, one value per process."""
+        sentinel = self.session.sentinel
+        return tuple(entry.ratio(self.network, sentinel) for entry in self.session.processes)
 
     @property
     def ratio(self) -> Estimate:
         """Time relative to the sentinel: the headline."""
-        return estimate(self.round_ratios, seed=self.protocol.seed)
+        return estimate(self.process_ratios)
+
+    @property
+    def time_s(self) -> Estimate:
+        """Seconds of a run: the ratio times the session's one reference time."""
+        return product(self.ratio, self.session.reference_s)
 
     @property
     def p90_s(self) -> float | None:
@@ -268,13 +385,16 @@ class Measurement:
 
     @property
     def resolved(self) -> bool:
-        """Whether there are enough rounds and the interval is as narrow as was aimed at."""
-        enough = len(self.rounds) >= self.protocol.min_rounds
-        return enough and self.ratio.half_width <= self.target_half_width
+        """Whether there are enough processes and the interval is as narrow as was aimed at."""
+        ratio = self.ratio
+        enough = ratio.covers and ratio.num_processes >= self.session.protocol.min_processes
+        return enough and ratio.half_width <= self.session.targets[self.network]
 
     def ratio_to(self, other: "Measurement") -> Estimate:
         """Time relative to another network of the same session, paired by round."""
-        return paired_ratio(self.round_medians_s, other.round_medians_s, seed=self.protocol.seed)
+        return estimate(
+            [entry.ratio(self.network, other.network) for entry in self.session.processes]
+        )
 
     def ties_with(self, other: "Measurement") -> bool:
         """Whether neither is faster: the interval of their paired ratio holds 1."""
@@ -283,32 +403,27 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All rounds of one measuring session.
+    """All processes of one measuring session.
 
     Attributes:
         sentinel: Name of the network that ratios refer to.
         targets: Relative half-width aimed at, by network.
-        rounds: The finished rounds.
+        processes: The finished processes.
         protocol: How it was measured.
         environment: Where it was measured.
+        name: Tells this session's figures from those of others.
     """
 
     sentinel: str
     targets: dict[str, float]
-    rounds: tuple[Round, ...] = field(repr=False)
+    processes: tuple[Process, ...] = field(repr=False)
     protocol: LatencyProtocol
     environment: Environment
+    name: str
 
     def __getitem__(self, network: str) -> Measurement:
         """The measurement of one network."""
-        return Measurement(
-            network,
-            self.sentinel,
-            self.rounds,
-            self.protocol,
-            self.environment,
-            self.targets[network],
-        )
+        return Measurement(network, self)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -316,21 +431,42 @@ class Session:
         return tuple(self.targets)
 
     @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds of all processes, in order of time."""
+        return tuple(chain.from_iterable(entry.rounds for entry in self.processes))
+
+    @property
+    def reference_s(self) -> Estimate:
+        """Seconds of a run of the sentinel."""
+        return estimate([entry.time_s(self.sentinel) for entry in self.processes])
+
+    @property
     def resolved(self) -> bool:
         """Whether every network's interval is narrow enough."""
-        return all(self[network].resolved for network in self.networks)
+        return bool(self.processes) and all(self[name].resolved for name in self.networks)
+
+    @property
+    def energies_j(self) -> Mapping[str, float]:
+        """Joules of one batch of each network, where the machine has a counter."""
+        return self.processes[0].energies_j if self.processes else {}
 
     @property
     def noise(self) -> NoiseReport:
         """What the noise guards did."""
-        visits = list(chain.from_iterable(entry.visits for entry in self.rounds))
+        rounds = self.rounds
+        visits = list(chain.from_iterable(entry.visits for entry in rounds))
+        shares = [
+            entry.foreign_share for entry in self.processes if entry.foreign_share is not None
+        ]
         return NoiseReport(
-            num_rounds=len(self.rounds),
+            num_processes=len(self.processes),
+            num_rounds=len(rounds),
             num_visits=len(visits),
-            num_discarded_visits=sum(len(entry.discarded) for entry in self.rounds),
+            num_discarded_visits=sum(len(entry.discarded) for entry in rounds),
             num_noisy_visits=sum(visit.spread > self.protocol.invalid_spread for visit in visits),
-            num_redos=sum(entry.num_redos for entry in self.rounds),
+            num_redos=sum(entry.num_redos for entry in rounds),
             num_drifted_rounds=sum(
-                entry.drift(self.sentinel) > self.protocol.drift_tolerance for entry in self.rounds
+                entry.drift(self.sentinel) > self.protocol.drift_tolerance for entry in rounds
             ),
+            foreign_share=float(np.mean(shares)) if shares else None,
         )

@@ -18,98 +18,103 @@ from ..storage import read_records, write_text
 from .conditions import Conditions, parsed
 from .environment import Environment
 from .protocol import LatencyProtocol
-from .statistics import Estimate, Measurement, NoiseReport, paired_ratio
+from .quietness import disturbances
+from .statistics import Estimate, Measurement, NoiseReport, paired_ratio, product
 
-SCHEMA = 2
-"""Version of the file's layout: 2 has sizes, memory, energy and pinned threads."""
+SCHEMA = 3
+"""Version of the file's layout: 3 measures in several fresh processes."""
 
 _MS_PER_S = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """A measured latency in milliseconds per batch, with 95 % intervals over rounds.
+    """A measured latency: the ratio to the full model, and one reference time of that.
 
-    Where the sequences differ in length it is the mean over the protocol's batches.
+    The time in milliseconds is the ratio times the reference, so that networks of one session are
+    ordered by their ratios, which no disturbance of a single visit moves much. Times are per
+    batch; where the sequences differ in length, the mean over the protocol's batches.
 
     Attributes:
-        median_ms: Median over rounds of the visit medians.
-        low_ms: Lower end of its interval.
-        high_ms: Upper end of its interval.
+        ratio: Time relative to the full model of the same rounds.
+        full_ms: Time of the full model in the same session.
+        resolved: False when measuring ended before the ratio's interval was narrow enough.
+        process_ratios: Time relative to the full model, one value per process.
+        session: Name of the session; only figures of one session may be compared.
+        num_runs: Timed runs that count.
         p90_ms: 90 % of the runs took at most so long; None below 44 runs, and where a run is
             several batches.
-        ratio: Time relative to the full model of the same round.
-        ratio_low: Lower end of its interval.
-        ratio_high: Upper end of its interval.
-        resolved: False when the time budget ended before the interval was narrow enough.
         p99_ms: 99 % of the runs took at most so long; None below 459 runs, likewise.
-        num_runs: Timed runs that count.
-        round_ratios: Time relative to the full model, one value per round.
     """
 
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    p90_ms: float | None
-    ratio: float
-    ratio_low: float
-    ratio_high: float
+    ratio: Estimate
+    full_ms: Estimate
     resolved: bool
+    process_ratios: tuple[float, ...]
+    session: str
+    num_runs: int
+    p90_ms: float | None = None
     p99_ms: float | None = None
-    num_runs: int = 0
-    round_ratios: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that times and ratios are positive and intervals in order."""
-        for name, low, high in (
-            ("latency", self.low_ms, self.high_ms),
-            ("ratio", self.ratio_low, self.ratio_high),
-        ):
-            if not 0 < low <= high:
-                raise ValueError(f"the interval of the {name} is [{low}, {high}]")
-        if not (self.median_ms > 0 and self.ratio > 0):
-            raise ValueError(f"latency {self.median_ms} ms and ratio {self.ratio} must be > 0")
+        for name, entry in (("ratio", self.ratio), ("full model's time", self.full_ms)):
+            if not 0 < entry.low <= entry.value <= entry.high:
+                raise ValueError(
+                    f"the interval of the {name} is [{entry.low}, {entry.high}] around "
+                    f"{entry.value}"
+                )
 
     @classmethod
     def from_measurement(cls, measurement: Measurement) -> Self:
         """Summarise the raw times."""
-        time_s, ratio = measurement.time_s, measurement.ratio
-        num_batches = len(measurement.protocol.batch_lengths)
+        session = measurement.session
+        num_batches = len(session.protocol.batch_lengths)
+        reference = session.reference_s
         ms_per_s = _MS_PER_S / num_batches
         tails = (measurement.p90_s, measurement.p99_s) if num_batches == 1 else (None, None)
         return cls(
-            median_ms=time_s.value * ms_per_s,
-            low_ms=time_s.low * ms_per_s,
-            high_ms=time_s.high * ms_per_s,
-            p90_ms=_milliseconds(tails[0]),
-            ratio=ratio.value,
-            ratio_low=ratio.low,
-            ratio_high=ratio.high,
+            ratio=measurement.ratio,
+            full_ms=Estimate(
+                reference.value * ms_per_s,
+                reference.low * ms_per_s,
+                reference.high * ms_per_s,
+                reference.num_processes,
+            ),
             resolved=measurement.resolved,
-            p99_ms=_milliseconds(tails[1]),
+            process_ratios=measurement.process_ratios,
+            session=session.name,
             num_runs=len(measurement.times_s),
-            round_ratios=measurement.round_ratios,
+            p90_ms=_milliseconds(tails[0]),
+            p99_ms=_milliseconds(tails[1]),
         )
+
+    @property
+    def time_ms(self) -> Estimate:
+        """Milliseconds of a batch."""
+        return product(self.ratio, self.full_ms)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the full model's own."""
+        return set(self.process_ratios) == {1.0}
 
     @property
     def speedup(self) -> float:
         """How many times faster than the full model."""
-        return 1 / self.ratio
+        return 1 / self.ratio.value
 
-    def ratio_to(self, other: "LatencySummary", *, seed: int = 0) -> Estimate:
-        """Time relative to another network of the same table, paired by round.
+    def ratio_to(self, other: "LatencySummary") -> Estimate:
+        """Time relative to another network of the same session, paired by process.
 
-        The full model's time cancels. Of networks measured in different sessions the rounds both
-        have are paired; their pairing is then arbitrary and the interval a little wider.
+        The full model's time cancels.
 
         Raises:
-            ValueError: When either was summarised without its rounds.
+            ValueError: When the two are of different sessions.
         """
-        num_rounds = min(len(self.round_ratios), len(other.round_ratios))
-        if num_rounds == 0:
-            raise ValueError("a latency without rounds cannot be compared")
-        ours, theirs = self.round_ratios[:num_rounds], other.round_ratios[:num_rounds]
-        return paired_ratio(ours, theirs, seed=seed)
+        if self.session != other.session:
+            raise ValueError("latencies of two sessions cannot be compared")
+        return paired_ratio(self.process_ratios, other.process_ratios)
 
     def ties_with(self, other: "LatencySummary") -> bool:
         """Whether neither is faster: the interval of their paired ratio holds 1."""
@@ -117,12 +122,19 @@ class LatencySummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return asdict(self) | {"round_ratios": list(self.round_ratios)}
+        return asdict(self) | {"process_ratios": list(self.process_ratios)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(**{**record, "round_ratios": tuple(record.get("round_ratios", ()))})
+        return cls(
+            **{
+                **record,
+                "ratio": Estimate(**record["ratio"]),
+                "full_ms": Estimate(**record["full_ms"]),
+                "process_ratios": tuple(record["process_ratios"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +259,7 @@ class LookupTable:
             return None
         batches = self.protocol.batch_lengths
         per_batch = sum(map(len, batches)) / len(batches)
-        return per_batch * _MS_PER_S / latency.median_ms
+        return per_batch * _MS_PER_S / latency.time_ms.value
 
     @property
     def full(self) -> Profile:
@@ -255,27 +267,18 @@ class LookupTable:
         return self[SubnetConfig.full(self.shape)]
 
     @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What forbids to take the latencies at their word; none on a quiet machine."""
+        if self.noise is None:
+            return ()
+        return disturbances(
+            self.noise, [entry.latency.resolved for entry in self if entry.latency is not None]
+        )
+
+    @property
     def conditions(self) -> Conditions:
         """What the latencies depend on besides the sub-network."""
         return Conditions(self.shape, self.protocol, self.environment)
-
-    def merged(self, other: "LookupTable") -> "LookupTable":
-        """Both tables' profiles; where both have a sub-network, the other's (newer) one.
-
-        Raises:
-            InputError: When the tables are of different models, machines, runtimes or protocols;
-                the message names the field.
-        """
-        difference = self.conditions.difference(other.conditions)
-        if difference is not None:
-            raise InputError(
-                f"The two cost tables cannot be merged, they differ in {difference}: profile "
-                "all sub-networks on one machine with one protocol."
-            )
-        profiles = tuple((self._by_config | other._by_config).values())
-        noises = [table.noise for table in (self, other) if table.noise is not None]
-        noise = NoiseReport.total(noises) if noises else None
-        return LookupTable(self.shape, self.protocol, self.environment, profiles, noise)
 
     def save(self, path: Path) -> None:
         """Write the table, atomically."""

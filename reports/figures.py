@@ -200,6 +200,7 @@ def front_figure(
             quantity,
             judged_on=judged[0].evaluation.split,
             others={point.origin for point in points},
+            latency_interval=own[0].latency.ratio.meaning if own[0].latency else "",
         ),
     )
 
@@ -296,8 +297,8 @@ _OWN_SERIES: tuple[tuple[int, str, str, str, int, Callable[[FigurePoint], bool]]
 def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
     """A known cost in the figure's unit, with the ends of its interval."""
     if quantity == "latency_ms" and candidate.latency is not None:
-        latency = candidate.latency
-        return latency.median_ms, latency.low_ms, latency.high_ms
+        time_ms = candidate.latency.time_ms
+        return time_ms.value, time_ms.low, time_ms.high
     value = cast(float, candidate.value(quantity)) / _SCALES[quantity]
     return value, value, value
 
@@ -322,7 +323,12 @@ def _staircase(points: Sequence[FigurePoint]) -> tuple[tuple[float, float], ...]
 
 
 def _caption(
-    score: Evaluation | StatedScore, quantity: str, *, judged_on: str, others: set[str]
+    score: Evaluation | StatedScore,
+    quantity: str,
+    *,
+    judged_on: str,
+    others: set[str],
+    latency_interval: str,
 ) -> str:
     sentences = [
         f"Vertical bars: 95 % interval of each score over the {score.n} examples "
@@ -332,7 +338,10 @@ def _caption(
         f"the scores on the {judged_on} split; numbers are those of the table.",
     ]
     if quantity == "latency_ms":
-        sentences.append("Horizontal bars: 95 % interval of the median, bootstrap over rounds.")
+        sentences.append(
+            f"Horizontal bars: {latency_interval} of the ratio to the full model, times its one "
+            "reference time."
+        )
     if "published" in others:
         sentences.append(
             "Open marks: published numbers on the same examples (GLUE dev), of other full models "

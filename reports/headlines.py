@@ -70,7 +70,8 @@ def sentence(candidate: Candidate, full: Candidate | None) -> str:
 
 
 def _latency(latency: LatencySummary) -> str:
-    text = f"×{latency.ratio:.2f} latency [{latency.ratio_low:.2f}, {latency.ratio_high:.2f}]"
+    ratio = latency.ratio
+    text = f"×{ratio.value:.2f} latency [{ratio.low:.2f}, {ratio.high:.2f}]"
     return text if latency.resolved else f"{text} (not resolved in the time given)"
 
 

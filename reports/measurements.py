@@ -276,7 +276,7 @@ def heat_map_figure(
             tuple(
                 ""
                 if cell is None
-                else f"{cell.speedup:.3g}\n[{1 / cell.ratio_high:.3g}, {1 / cell.ratio_low:.3g}]"
+                else f"{cell.speedup:.3g}\n[{1 / cell.ratio.high:.3g}, {1 / cell.ratio.low:.3g}]"
                 + ("" if cell.resolved else "\nnot resolved")
                 for cell in row
             )
@@ -307,9 +307,9 @@ def prediction_figure(
             "would err by. Bars are 95 % intervals of the measurement."
         ),
         labels=tuple(check.config.key for check in checks),
-        measured_ms=tuple(check.measured.median_ms for check in checks),
-        low_ms=tuple(check.measured.low_ms for check in checks),
-        high_ms=tuple(check.measured.high_ms for check in checks),
+        measured_ms=tuple(check.measured.time_ms.value for check in checks),
+        low_ms=tuple(check.measured.time_ms.low for check in checks),
+        high_ms=tuple(check.measured.time_ms.high for check in checks),
         predicted_ms=tuple(check.predicted_ms for check in checks),
         noise_floor=validation.noise_floor,
         axis_title=f"ms per batch\n{conditions}",
@@ -338,9 +338,9 @@ def deployment_figure(
         bars.append(
             DeploymentBar(
                 label=deployment.title,
-                latency_ms=full.latency.median_ms,
-                low_ms=full.latency.low_ms,
-                high_ms=full.latency.high_ms,
+                latency_ms=full.latency.time_ms.value,
+                low_ms=full.latency.time_ms.low,
+                high_ms=full.latency.time_ms.high,
                 size_mb=None if full.size_bytes is None else full.size_bytes / 1e6,
                 memory_mb=None if full.peak_memory_bytes is None else full.peak_memory_bytes / 1e6,
                 loss=interval[0],

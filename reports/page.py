@@ -66,10 +66,12 @@ EXPLANATIONS = (
     ),
     (
         "Latency",
-        "Medians over complete rounds with 95 % bootstrap intervals over rounds. Ratios are to "
-        "the full model of the same round, so slow drift of the machine cancels. “Not resolved” "
-        "means that the time budget ended before the interval was narrow enough. Tokenisation is "
-        "not included.",
+        "Medians over rounds in several fresh processes, because memory layout and kernels differ "
+        "between processes and never inside one. Intervals are over processes: Student's t on the "
+        "logarithm, 95 % from five processes on, else a range. A time is the ratio to the full "
+        "model of the same rounds, in which slow drift cancels, times one reference time. “Not "
+        "resolved” means that measuring ended before the interval was narrow enough. Tokenisation "
+        "is not included.",
     ),
     (
         "Parameters and FLOPs",
@@ -106,6 +108,7 @@ class ReportContent:
         hypervolumes: Of the fronts on the search split, by a name such as "accuracy and latency".
         provenance: Whatever tells how to make this again: command, seeds, versions.
         measurements: Further figures, of what was measured.
+        warnings: What forbids to take the latencies at their word, in sentences.
     """
 
     title: str
@@ -121,6 +124,7 @@ class ReportContent:
     hypervolumes: Mapping[str, Hypervolume]
     provenance: Mapping[str, str]
     measurements: tuple[Figure, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that there is something to show and that it is of one task, split and metric."""
@@ -242,6 +246,7 @@ def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
             f"<style>{(assets / 'page.css').read_text(encoding='utf-8')}</style>",
             "</head>",
             "<body>",
+            *_banner(content.warnings),
             f"<h1>{escape(content.title)}</h1>",
             *sections,
             *(f"<script>{script}</script>" for script in scripts),
@@ -259,6 +264,11 @@ def _policy(scripts: Iterable[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _banner(warnings: Iterable[str]) -> list[str]:
+    lines = "<br>".join(map(escape, warnings))
+    return [f'<p class="warning" role="alert">{lines}</p>'] if lines else []
 
 
 def _headline_section(content: ReportContent) -> str:

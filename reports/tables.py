@@ -151,13 +151,14 @@ def _fronts(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
 def _latency(candidate: Candidate) -> dict[str, Any]:
     latency = candidate.latency
     return {
-        "latency_ms": latency and latency.median_ms,
-        "latency_low_ms": latency and latency.low_ms,
-        "latency_high_ms": latency and latency.high_ms,
+        "latency_ms": latency and latency.time_ms.value,
+        "latency_low_ms": latency and latency.time_ms.low,
+        "latency_high_ms": latency and latency.time_ms.high,
         "latency_p90_ms": latency and latency.p90_ms,
-        "latency_ratio": latency and latency.ratio,
-        "latency_ratio_low": latency and latency.ratio_low,
-        "latency_ratio_high": latency and latency.ratio_high,
+        "latency_ratio": latency and latency.ratio.value,
+        "latency_ratio_low": latency and latency.ratio.low,
+        "latency_ratio_high": latency and latency.ratio.high,
+        "latency_processes": latency and latency.ratio.num_processes,
         "latency_resolved": latency and latency.resolved,
     }
 

@@ -111,10 +111,10 @@ class Candidate:
         return None if self.latency is None else self.latency.speedup
 
     def value(self, quantity: str) -> float | None:
-        """Its value of a quantity of `QUANTITIES`; the median of a latency."""
+        """Its value of a quantity of `QUANTITIES`; a time as `LatencySummary.time_ms` has it."""
         return {
             "accuracy": self.evaluation.value,
-            "latency_ms": None if self.latency is None else self.latency.median_ms,
+            "latency_ms": None if self.latency is None else self.latency.time_ms.value,
             "num_params": self.num_params,
             "num_flops": self.num_flops,
         }[quantity]
@@ -148,7 +148,13 @@ class Candidate:
             "params": self.num_params,
             "flops": self.num_flops,
             "latency_ms": latency
-            and {"median": latency.median_ms, "low": latency.low_ms, "high": latency.high_ms},
+            and {
+                "value": latency.time_ms.value,
+                "low": latency.time_ms.low,
+                "high": latency.time_ms.high,
+                "interval": latency.ratio.meaning,
+                "resolved": latency.resolved,
+            },
             "speedup": self.speedup,
             "metric": self.evaluation.metric,
             "search": score_record(self.evaluation),

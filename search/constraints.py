@@ -84,7 +84,7 @@ def judged_values(
     """The values that limits are held against, of the quantities that are known."""
     values = {
         "accuracy": score,
-        "latency_ms": None if latency is None else latency.high_ms,
+        "latency_ms": None if latency is None else latency.time_ms.high,
         "num_params": num_params,
         "num_flops": num_flops,
     }

@@ -40,9 +40,13 @@ class Quantity:
 
         >>> [QUANTITIES["num_params"].text(15_230_000), QUANTITIES["latency_ms"].text(0.5)]
         ['15.23M', '0.5 ms']
+        >>> QUANTITIES["latency_ms"].text(1_250)
+        '1.25 s'
         """
         if self.name in _COUNTS:
             return _short(value)
+        if self.unit == "ms" and abs(value) >= _MS_PER_S:
+            return f"{value / _MS_PER_S:.4g} s"
         rounded = f"{value:.4g}" if self.unit else f"{value:.4f}".rstrip("0").rstrip(".")
         return f"{rounded} {self.unit}".rstrip()
 
@@ -60,6 +64,7 @@ QUANTITIES = {
 fraction; `num_flops` counts two per multiply-add, for one example."""
 
 _COUNTS = ("num_params", "num_flops")
+_MS_PER_S = 1000.0
 
 
 def quantity_named(name: str) -> Quantity:

@@ -1,26 +1,29 @@
 """The best sub-network under a budget, and how sure that is (no torch, no Optuna).
 
 The answer is the feasible sub-network that scores highest on the search split; of equal scores,
-the cheaper one. A higher score need not mean a better network, so every runner-up is compared with
-the answer on the same examples, and cheaper ones that are not distinguishable from it are named:
-whether to take one of those is the user's choice. When nothing is feasible, the nearest
-sub-network is the one whose missed limits sum to the smallest share.
+the cheaper one. A higher score need not mean a better network, so runners-up are compared with
+the answer on the same examples, and the cheapest that is not distinguishable from it is named:
+whether to take that is the user's choice. When nothing is feasible, the nearest sub-network is the
+one whose missed limits sum to the smallest share.
 
-Limits are judged as `search.constraints` says. The answer's score on the report split and its
-second timing come later (`deliver`): the report split takes no part in choosing. An answer whose
-second timing breaks the latency limit by more than its interval is passed over for the next.
+Limits are judged as `search.constraints` says: a latency by the upper end of its interval. That
+holds when the answer is chosen and again when it is delivered (`deliver`): the answer, its shown
+rivals and the full model are timed again in one session, and every number of the result is of that
+session. An interval that straddles the limit is measured longer first. An answer that does not
+keep the limit then is passed over for the next. The report split takes no part in choosing.
 
 Networks that were trained beside the supernet and keep the limits, PoWER-BERT's, are named next to
 the answer and compared with it; the answer itself is a sub-network, which can be exported.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
+from ..profiling.statistics import Estimate
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare
 from .candidate import Candidate, score_record
@@ -28,7 +31,41 @@ from .constraints import Constraint, total_violation
 from .quantities import QUANTITIES
 
 SHOWN_RUNNERS_UP = 3
-"""How many runners-up a reader is shown; the record holds all of them."""
+"""How many runners-up are timed again and shown, beside the cheapest that ties."""
+
+FAR_OFF = 100.0
+"""A limit that every network misses by more than this factor lacks a unit, probably."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Latencies of one session.
+
+    Attributes:
+        latencies: By the network's key.
+        disturbances: What forbids to take them at their word.
+    """
+
+    latencies: Mapping[str, LatencySummary]
+    disturbances: tuple[str, ...] = ()
+
+
+class TimeAgain(Protocol):
+    """Times networks again, together."""
+
+    def __call__(
+        self,
+        networks: Sequence[Candidate],
+        *,
+        decided: Callable[[Mapping[str, LatencySummary]], bool],
+    ) -> Timing:
+        """Time networks in one session, and longer for a while where it does not decide.
+
+        Args:
+            networks: What to time.
+            decided: Whether latencies decide what they are for.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +95,28 @@ class Alternative:
 
     candidate: Candidate
     comparison: PairedComparison | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A network that would have been named, but does not keep the limit when timed again.
+
+    Attributes:
+        candidate: The network, with the latency measured again.
+        undecided: Whether its interval still straddles the limit after measuring longer.
+    """
+
+    candidate: Candidate
+    undecided: bool
+
+    def sentence(self) -> str:
+        """Why it was passed over, for a reader."""
+        reason = (
+            "whose interval still straddles the latency limit after measuring longer"
+            if self.undecided
+            else "which broke the latency limit when measured again"
+        )
+        return f"Passed over: {self.candidate.key}, {reason}: {_costs(self.candidate)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +153,16 @@ class QueryResult:
     Attributes:
         constraints: The budget.
         num_candidates: Sub-networks that were scored.
-        num_feasible: Those of them that keep every limit.
+        num_feasible: Those of them that keep every limit by the cost table.
         answer: The best feasible one, None when there is none.
-        runners_up: The other feasible ones, best first.
+        runners_up: Other feasible ones, best first: all of them, once delivered those that were
+            timed again beside the answer.
         nearest: The one that is nearest to the budget, when there is no answer.
         alternatives: Networks beside the supernet that keep every limit, best first.
         report: The answer's outcomes on the report split, once delivered.
-        remeasured: The answer's latency measured again, once delivered.
-        passed_over: Sub-networks that would have been the answer, but broke the latency limit
-            when they were measured again; with the latency measured again.
+        passed_over: Networks that did not keep the latency limit when they were timed again.
+        hints: Limits that were probably meant in another unit.
+        warnings: What forbids to take the latencies at their word, to be said first.
     """
 
     constraints: tuple[Constraint, ...]
@@ -113,39 +173,31 @@ class QueryResult:
     nearest: Candidate | None = None
     alternatives: tuple[Alternative, ...] = ()
     report: Evaluation | None = None
-    remeasured: LatencySummary | None = None
-    passed_over: tuple[Candidate, ...] = ()
-
-    def with_delivery(
-        self, *, report: Evaluation, latency: LatencySummary | None
-    ) -> "QueryResult":
-        """The same result with what is found out once the answer is delivered.
-
-        Args:
-            report: The answer's outcomes on the report split.
-            latency: Its latency, measured again; None where nothing was measured.
-
-        Raises:
-            ValueError: When there is no answer.
-        """
-        if self.answer is None:
-            raise ValueError("no sub-network meets the budget, so there is nothing to deliver")
-        return replace(self, report=report, remeasured=latency)
+    passed_over: tuple[PassedOver, ...] = ()
+    hints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
-    def delivered(self) -> Candidate | None:
-        """The answer with the latency that was measured last."""
-        if self.answer is None or self.remeasured is None:
-            return self.answer
-        return replace(self.answer, latency=self.remeasured)
+    def cheapest_tie(self) -> RunnerUp | None:
+        """The cheapest runner-up that is cheaper than the answer and not distinguishable."""
+        ties = [entry for entry in self.runners_up if entry.comparison.tie and entry.is_cheaper]
+        return min(ties, key=lambda entry: _cost_rank(entry.candidate), default=None)
 
     @property
-    def breaks_budget(self) -> bool:
-        """Whether the second timing lies over the latency limit by more than its interval."""
-        return self.remeasured is not None and any(
-            entry.violation(self.remeasured.low_ms) > 0
-            for entry in self.constraints
-            if entry.quantity == "latency_ms"
+    def rivals(self) -> tuple[RunnerUp, ...]:
+        """The runners-up that a reader is shown."""
+        first, tie = self.runners_up[:SHOWN_RUNNERS_UP], self.cheapest_tie
+        return first if tie is None or tie in first else (*first, tie)
+
+    @property
+    def named(self) -> tuple[Candidate, ...]:
+        """Every network whose number stands in the result."""
+        first = self.nearest if self.answer is None else self.answer
+        assert first is not None
+        return (
+            first,
+            *(entry.candidate for entry in self.rivals),
+            *(entry.candidate for entry in self.alternatives),
         )
 
     def headroom(self, candidate: Candidate) -> dict[str, float]:
@@ -166,11 +218,11 @@ class QueryResult:
     def to_dict(self) -> dict[str, Any]:
         """The result as one JSON object.
 
-        `answer` and `nearest` are objects or null, `passed_over`, `runners_up` and
-        `alternatives` lists.
+        `answer` and `nearest` are objects or null, the others lists.
         """
-        answer, nearest = self.delivered, self.nearest
+        answer, nearest = self.answer, self.nearest
         return {
+            "warnings": list(self.warnings),
             "answer": answer
             and {
                 **_subnet_record(answer),
@@ -191,7 +243,10 @@ class QueryResult:
                 **_subnet_record(nearest),
                 "missed": [miss.to_dict() for miss in self.misses(nearest)],
             },
-            "passed_over": [_subnet_record(entry) for entry in self.passed_over],
+            "passed_over": [
+                {**entry.candidate.summary(), "undecided": entry.undecided}
+                for entry in self.passed_over
+            ],
             "alternatives": [
                 {
                     **entry.candidate.summary(),
@@ -201,20 +256,18 @@ class QueryResult:
                 }
                 for entry in self.alternatives
             ],
+            "hints": list(self.hints),
         }
 
     def sentences(self) -> list[str]:
-        """The result for a reader, one sentence or list item per line."""
-        if self.nearest is not None:
-            return self._refusal(self.nearest)
-        answer = self.delivered
+        """The result for a reader, warnings first, one sentence or list item per line."""
+        found = self._refusal(self.nearest) if self.nearest is not None else self._found()
+        return [*self.warnings, *found]
+
+    def _found(self) -> list[str]:
+        answer = self.answer
         assert answer is not None
         metric = answer.evaluation.metric
-        cheaper = [
-            entry.candidate
-            for entry in self.runners_up
-            if entry.comparison.tie and entry.is_cheaper
-        ]
         lines = [
             f"{answer.key} scores best of the {self._field(metric)}.",
             f"{metric}: {_interval(_outcomes(answer))} on {answer.evaluation.n} search examples.",
@@ -224,33 +277,35 @@ class QueryResult:
                 f"{metric}: {_interval(self.report)} on {self.report.n} report examples, "
                 "which took no part in the choice."
             )
-        again = " (measured again)" if self.remeasured is not None else ""
-        lines.append(f"Costs: {_costs(answer)}{again}.")
-        lines.extend(self._passed_over_lines())
+        lines.append(f"Costs: {_costs(answer)}.")
+        if self.report is not None and answer.latency is not None:
+            latency = answer.latency
+            lines.append(
+                f"Latencies are {latency.ratio.meaning}, all of one session; the full model takes "
+                f"{_time(latency.full_ms)}."
+            )
+        lines.extend(entry.sentence() for entry in self.passed_over)
         if self.constraints:
             lines.append(f"Headroom: {self._headroom_text(answer)}.")
-        for place, entry in enumerate(self.runners_up[:SHOWN_RUNNERS_UP], start=2):
-            verdict = "not distinguishable" if entry.comparison.tie else "worse"
+        lines.extend(
+            f"{place}. {entry.candidate.key}: {metric} {entry.candidate.evaluation.value:.4f}, "
+            f"{_difference(entry.comparison)}; {_costs(entry.candidate)}."
+            for place, entry in enumerate(self.rivals, start=2)
+        )
+        tie = self.cheapest_tie
+        if tie is not None:
             lines.append(
-                f"{place}. {entry.candidate.key}: {metric} "
-                f"{entry.candidate.evaluation.value:.4f}, "
-                f"{entry.comparison.difference:.4f} less "
-                f"[{entry.comparison.low:.4f}, {entry.comparison.high:.4f}]: {verdict} on "
-                f"{entry.comparison.n} examples; {_costs(entry.candidate)}."
+                "The cheapest of these that is not distinguishable from the answer is "
+                f"{tie.candidate.key}."
             )
-        if cheaper:
-            cheapest = min(cheaper, key=_cost_rank)
-            lines.append(
-                f"The cheapest that is not distinguishable from the answer is {cheapest.key}: "
-                f"{_costs(cheapest)}."
-            )
-        return [*lines, *self._alternative_lines()]
+        return [*lines, *(_alternative_line(entry) for entry in self.alternatives)]
 
     def _refusal(self, nearest: Candidate) -> list[str]:
         metric = nearest.evaluation.metric
         budget = " and ".join(entry.phrase(metric=metric) for entry in self.constraints)
         return [
             f"None of the {self.num_candidates} sub-networks meets {budget}.",
+            *self.hints,
             f"Nearest is {nearest.key}: {metric} {_interval(_outcomes(nearest))}, "
             f"{_costs(nearest)}.",
             *(
@@ -259,18 +314,8 @@ class QueryResult:
                 f"({miss.constraint.relative_violation(miss.value):.1%}){_judged_at(miss)}."
                 for miss in self.misses(nearest)
             ),
-            *self._passed_over_lines(),
-            *self._alternative_lines(),
-        ]
-
-    def _alternative_lines(self) -> list[str]:
-        return [_alternative_line(entry) for entry in self.alternatives]
-
-    def _passed_over_lines(self) -> list[str]:
-        return [
-            f"Passed over: {entry.key}, which broke the latency limit when measured again: "
-            f"{_costs(entry)}."
-            for entry in self.passed_over
+            *(entry.sentence() for entry in self.passed_over),
+            *(_alternative_line(entry) for entry in self.alternatives),
         ]
 
     def _field(self, metric: str) -> str:
@@ -293,7 +338,7 @@ def answer_query(
     candidates: Sequence[Candidate],
     constraints: Sequence[Constraint] = (),
 ) -> QueryResult:
-    """Find the best sub-network under a budget.
+    """Find the best sub-network under a budget, by the costs that candidates have.
 
     Args:
         candidates: What there is to choose from, and networks beside it, which are named where
@@ -349,6 +394,7 @@ def answer_query(
             )
             for entry in sorted(beside, key=_rank)
         ),
+        hints=tuple(filter(None, (_hint(entry, subnets) for entry in constraints))),
     )
 
 
@@ -356,31 +402,102 @@ def deliver(
     candidates: Sequence[Candidate],
     constraints: Sequence[Constraint],
     *,
-    outcome: Callable[[SubnetConfig], tuple[Evaluation, LatencySummary | None]],
+    time_again: TimeAgain,
+    report: Callable[[Candidate], Evaluation],
 ) -> QueryResult:
-    """Answer a query with a sub-network that keeps the budget when it is measured again.
+    """Answer a query with a sub-network that keeps the budget when it is timed again.
 
     Args:
-        candidates: See `answer_query`.
+        candidates: See `answer_query`; their latencies are of one session.
         constraints: See `answer_query`.
-        outcome: Gives a sub-network's outcomes on the report split and its second timing.
+        time_again: Times the named networks again, in one session.
+        report: Gives a sub-network's outcomes on the report split.
 
     Raises:
         InputError: See `answer_query`.
     """
-    pool = {candidate.key: candidate for candidate in candidates}
-    passed_over: list[Candidate] = []
-    while True:
+    result = answer_query(candidates, constraints)
+    by_table = (result.num_candidates, result.num_feasible)
+    pool = {entry.key: entry for entry in candidates}
+    broken: dict[str, Candidate] = {}
+    while result.answer is not None or result.alternatives:
+        wanted = {entry.key: entry for entry in (*result.named, *broken.values())}
+        timed = [entry for entry in wanted.values() if entry.latency is not None]
+        timing = time_again(timed, decided=partial(_decided, timed, constraints=constraints))
+        again = [
+            replace(entry, latency=timing.latencies.get(entry.key)) for entry in wanted.values()
+        ]
+        found = answer_query(again, constraints)
+        if found.answer is not None or result.answer is None:
+            num_candidates, num_feasible = by_table
+            return replace(
+                found,
+                num_candidates=num_candidates,
+                num_feasible=num_feasible,
+                passed_over=_passed_over(found, again, constraints),
+                report=None if found.answer is None else report(found.answer),
+                warnings=tuple(timing.disturbances),
+            )
+        broken = {entry.key: entry for entry in again}
+        pool |= broken
         result = answer_query(tuple(pool.values()), constraints)
-        if result.answer is None or result.answer.config is None:
-            return replace(result, passed_over=tuple(passed_over))
-        report, latency = outcome(result.answer.config)
-        result = result.with_delivery(report=report, latency=latency)
-        if not result.breaks_budget:
-            return replace(result, passed_over=tuple(passed_over))
-        assert result.delivered is not None
-        passed_over.append(result.delivered)
-        pool[result.delivered.key] = result.delivered
+    return replace(result, passed_over=_passed_over(result, tuple(broken.values()), constraints))
+
+
+def _decided(
+    timed: Sequence[Candidate],
+    latencies: Mapping[str, LatencySummary],
+    *,
+    constraints: Sequence[Constraint],
+) -> bool:
+    """Whether latencies tell which network is the answer, and which are named beside it."""
+    again = [replace(entry, latency=latencies[entry.key]) for entry in timed]
+    subnets = sorted((entry for entry in again if entry.origin == "supernet"), key=_rank)
+    for entry in subnets:
+        if _straddles(entry, constraints):
+            return False
+        if not total_violation(constraints, entry.judged):
+            break
+    return not any(_straddles(e, constraints) for e in again if e.origin != "supernet")
+
+
+def _straddles(candidate: Candidate, constraints: Sequence[Constraint]) -> bool:
+    """Whether the interval of its latency holds the limit."""
+    time_ms = None if candidate.latency is None else candidate.latency.time_ms
+    return time_ms is not None and any(
+        time_ms.low <= entry.limit < time_ms.high
+        for entry in constraints
+        if entry.quantity == "latency_ms"
+    )
+
+
+def _passed_over(
+    found: QueryResult, again: Sequence[Candidate], constraints: Sequence[Constraint]
+) -> tuple[PassedOver, ...]:
+    """Those timed again that do not keep the limit and would have been named before the answer."""
+    answer = found.answer
+    return tuple(
+        PassedOver(entry, undecided=_straddles(entry, constraints))
+        for entry in sorted(again, key=_rank)
+        if entry is not found.nearest
+        and total_violation(constraints, entry.judged)
+        and (answer is None or entry.origin != "supernet" or _rank(entry) < _rank(answer))
+    )
+
+
+def _hint(constraint: Constraint, candidates: Sequence[Candidate]) -> str | None:
+    """The limit in the unit that was probably meant, where every network misses it by far."""
+    kind = constraint.kind
+    least = min(candidate.judged[constraint.quantity] for candidate in candidates)
+    if kind.larger_is_better or least < FAR_OFF * constraint.limit:
+        return None
+    factor = next((f for f in (1e3, 1e6, 1e9) if constraint.limit * f >= least), None)
+    if factor is None:
+        return None
+    return (
+        f"Every network misses {constraint.phrase()} by a factor of more than {FAR_OFF:g}: did "
+        f"you mean {kind.text(constraint.limit * factor)}?"
+    )
 
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:
@@ -411,13 +528,19 @@ def _alternative_line(entry: Alternative) -> str:
     candidate, comparison = entry.candidate, entry.comparison
     score = f"{candidate.evaluation.metric} {candidate.evaluation.value:.4f}"
     if comparison is not None:
-        score += (
-            f", {-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
-            f"against the answer, {comparison.verdict} on {comparison.n} examples"
-        )
+        score += f", {_difference(comparison)}"
     return (
         f"Beside the supernet, {candidate.label} meets the budget: {score}; "
         f"{_costs(candidate)}; {candidate.source}."
+    )
+
+
+def _difference(comparison: PairedComparison) -> str:
+    """How much less than the answer a network scores, with the verdict."""
+    return (
+        f"{comparison.difference:.4f} less than the answer "
+        f"[{comparison.low:.4f}, {comparison.high:.4f}], {comparison.verdict} on "
+        f"{comparison.n} examples"
     )
 
 
@@ -440,6 +563,11 @@ def _interval(evaluation: Evaluation) -> str:
     return f"{evaluation.value:.4f} [{evaluation.low:.4f}, {evaluation.high:.4f}]"
 
 
+def _time(time_ms: Estimate) -> str:
+    kind = QUANTITIES["latency_ms"]
+    return f"{kind.text(time_ms.value)} [{kind.text(time_ms.low)}, {kind.text(time_ms.high)}]"
+
+
 def _costs(candidate: Candidate) -> str:
     counts = [
         f"{QUANTITIES['num_params'].text(candidate.known_value('num_params'))} parameters",
@@ -448,8 +576,13 @@ def _costs(candidate: Candidate) -> str:
     latency = candidate.latency
     if latency is None:
         return ", ".join(counts)
-    times = f"{latency.median_ms:.4g} ms [{latency.low_ms:.4g}, {latency.high_ms:.4g}]"
-    return ", ".join([times, f"{latency.speedup:.3g} times the full model's speed", *counts])
+    speed = (
+        "the full model"
+        if latency.is_reference
+        else f"{latency.speedup:.3g} times the full model's speed"
+    )
+    mark = "" if latency.resolved else " (not resolved)"
+    return ", ".join([_time(latency.time_ms) + mark, speed, *counts])
 
 
 def _judged_at(miss: Miss) -> str:
