@@ -450,10 +450,15 @@ def _decided(
     *,
     constraints: Sequence[Constraint],
 ) -> bool:
-    """Whether latencies tell which network is the answer, and which are named beside it."""
+    """Whether latencies tell which network is the answer, and which are named beside it.
+
+    Args:
+        timed: What was timed, its sub-networks best first.
+        latencies: By key, what was found.
+        constraints: The budget.
+    """
     again = [replace(entry, latency=latencies[entry.key]) for entry in timed]
-    subnets = sorted((entry for entry in again if entry.origin == "supernet"), key=_rank)
-    for entry in subnets:
+    for entry in (entry for entry in again if entry.origin == "supernet"):
         if _straddles(entry, constraints):
             return False
         if not total_violation(constraints, entry.judged):
@@ -481,7 +486,11 @@ def _passed_over(
         for entry in sorted(again, key=_rank)
         if entry is not found.nearest
         and total_violation(constraints, entry.judged)
-        and (answer is None or entry.origin != "supernet" or _rank(entry) < _rank(answer))
+        and (
+            answer is None
+            or entry.origin != "supernet"
+            or entry.evaluation.value >= answer.evaluation.value
+        )
     )
 
 
@@ -536,11 +545,10 @@ def _alternative_line(entry: Alternative) -> str:
 
 
 def _difference(comparison: PairedComparison) -> str:
-    """How much less than the answer a network scores, with the verdict."""
+    """How a network scores against the answer, with the verdict."""
     return (
-        f"{comparison.difference:.4f} less than the answer "
-        f"[{comparison.low:.4f}, {comparison.high:.4f}], {comparison.verdict} on "
-        f"{comparison.n} examples"
+        f"{-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
+        f"against the answer, {comparison.verdict} on {comparison.n} examples"
     )
 
 

@@ -61,7 +61,9 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
     for entry in table["profiles"]:
         assert entry["size_bytes"] > 0
         assert entry["peak_memory_bytes"] > 10**7
-        assert entry["throughput_per_s"] == pytest.approx(1000 / entry["latency"]["median_ms"])
+        assert entry["throughput_per_s"] == pytest.approx(
+            1000 / (entry["latency"]["ratio"]["value"] * entry["latency"]["full_ms"]["value"])
+        )
     assert main(["search", str(finished), "--json"]) == 0
     front = json.loads(capsys.readouterr().out)["front"]
     assert set(front[0]) >= {"key", "params", "flops", "latency_ms", "speedup", "search"}
@@ -134,7 +136,7 @@ def test_query_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
         *("search", "report"),
     }
     assert set(found["answer"]["report"]) == {"value", "low", "high", "n"}
-    assert set(found["answer"]["latency_ms"]) == {"median", "low", "high"}
+    assert set(found["answer"]["latency_ms"]) == {"value", "low", "high", "interval", "resolved"}
     assert set(found["answer"]["layers"][0]) == {"index", "heads", "neurons"}
 
 

@@ -15,7 +15,7 @@ CARD = ModelCard(
     num_flops=1_200_000_000,
     seq_len=128,
     scores=(CardScore("report", "accuracy", 0.9123, 0.8918, 0.9301, 872),),
-    latency=CardLatency(4.212, 4.1, 4.3, "CPU, batch 1, 128 tokens"),
+    latency=CardLatency(4.212, 4.1, 4.3, "range of 3 processes", "CPU, batch 1, 128 tokens"),
 )
 
 
@@ -41,10 +41,20 @@ def test_the_numbers_are_in_the_table():
     assert "| heads of each | 9, 6 |" in lines
     assert "| parameters | 11,171,074 |" in lines
     assert "| FLOPs at 128 tokens | 1,200,000,000 |" in lines
-    assert "| latency | 4.21 ms (4.10 to 4.30); CPU, batch 1, 128 tokens |" in lines
+    assert (
+        "| latency | 4.21 ms (range of 3 processes 4.10 to 4.30); CPU, batch 1, 128 tokens |"
+        in lines
+    )
     assert "| accuracy on the report split | 0.9123 (0.8918 to 0.9301, n = 872) |" in lines
     assert "Load it so." in lines
     assert "Compared." in lines
+
+
+def test_warnings_come_before_the_numbers():
+    assert CARD.latency is not None
+    disturbed = replace(CARD.latency, warnings=("Not resolved: 1 of 2 |intervals| are wide.",))
+    text = rendered(replace(CARD, latency=disturbed))
+    assert text.index("> **Not resolved: 1 of 2 \\|intervals") < text.index("| quantity |")
 
 
 def test_a_latency_that_was_not_measured_is_left_out():
@@ -61,4 +71,4 @@ def test_an_interval_holds_its_value():
     with pytest.raises(ValueError, match="does not hold the value 0.5"):
         CardScore("report", "accuracy", 0.5, 0.6, 0.7, 10)
     with pytest.raises(ValueError, match="does not hold the value 5"):
-        CardLatency(5.0, 4.0, 4.5, "CPU")
+        CardLatency(5.0, 4.0, 4.5, "range of 3 processes", "CPU")

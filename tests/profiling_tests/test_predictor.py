@@ -19,6 +19,7 @@ from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import MODELS, Predictor
 from paretobert.profiling.profiler import count_grid
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import Estimate, estimate
 from paretobert.profiling.table import LatencySummary, LookupTable
 
 SHAPE = EncoderShape.from_config(BertConfig())
@@ -50,18 +51,14 @@ def table(
     full_ms = world(SubnetConfig.full(SHAPE))
     profiles = []
     for profile in count_grid(SHAPE, configs, seq_len=128):
-        rounds = world(profile.config) / full_ms * (1 + noise * generator.standard_normal(7))
-        ratio = float(np.median(rounds))
+        ratios = world(profile.config) / full_ms * (1 + noise * generator.standard_normal(7))
         latency = LatencySummary(
-            median_ms=ratio * full_ms,
-            low_ms=float(min(rounds)) * full_ms,
-            high_ms=float(max(rounds)) * full_ms,
-            p90_ms=None,
-            ratio=ratio,
-            ratio_low=float(min(rounds)),
-            ratio_high=float(max(rounds)),
+            ratio=estimate(ratios),
+            full_ms=Estimate(full_ms, full_ms, full_ms, 7),
             resolved=True,
-            round_ratios=tuple(rounds.tolist()),
+            process_ratios=tuple(ratios.tolist()),
+            session="table",
+            num_runs=105,
         )
         profiles.append(replace(profile, latency=latency))
     environment = Environment.capture()
@@ -109,7 +106,7 @@ def test_an_exact_world_is_recovered() -> None:
     blocks = next(entry for entry in found.validations if entry.model == "blocks")
     assert blocks.mape < 0.005
     assert blocks.kendall_tau > 0.98
-    assert blocks.noise_floor == 0
+    assert blocks.noise_floor == pytest.approx(0, abs=1e-9)
 
 
 def test_the_best_in_cross_validation_is_chosen_and_noise_is_stated(predictor: Predictor) -> None:
@@ -129,7 +126,7 @@ def test_the_best_in_cross_validation_is_chosen_and_noise_is_stated(predictor: P
 def test_larger_networks_are_never_predicted_faster(data: st.DataObject) -> None:
     found = Predictor.of_table(table(additive_ms, noise=0.03), held_out=HELD_OUT)
     fit = MODELS["blocks"]
-    ratios = np.array([p.latency.ratio for p in found.fitted if p.latency])
+    ratios = np.array([p.latency.ratio.value for p in found.fitted if p.latency])
     model = fit([p.config for p in found.fitted], ratios, found.conditions)
     small = data.draw(st.sampled_from(HELD_OUT))
     layer = data.draw(st.integers(0, small.num_layers - 1))

@@ -44,7 +44,7 @@ def test_impossible_protocols_are_refused(change: dict[str, object], message: st
 
 def test_only_stopping_fields_may_differ() -> None:
     protocol = LatencyProtocol()
-    assert protocol.differences(replace(protocol, seed=3, time_budget_s=9, min_rounds=9)) == ()
+    assert protocol.differences(replace(protocol, seed=3, time_budget_s=9, min_processes=9)) == ()
     assert protocol.differences(replace(protocol, threads=2, seq_len=64)) == ("seq_len", "threads")
 
 

@@ -21,7 +21,7 @@ from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
-from paretobert.profiling.deployed import bound_run
+from paretobert.profiling.bound import bound_run
 from paretobert.profiling.inputs import Batch
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.runtimes import artefact, deployment, runner, torch_runtime

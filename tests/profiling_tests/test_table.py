@@ -13,7 +13,7 @@ from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.errors import InputError
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import NoiseReport
+from paretobert.profiling.statistics import Estimate, NoiseReport
 from paretobert.profiling.table import LatencySummary, LookupTable, Profile
 
 SHAPE = EncoderShape("bert", 4, 4, 6, 24, 40, 24, 53, 34, 2, 3)
@@ -21,17 +21,14 @@ CONFIGS = tuple(grid(SHAPE, widths=(1.0, 0.5), depths=(1.0, 0.5)))
 ENVIRONMENT = Environment.capture()
 
 
-def latency(ratio: float = 0.5) -> LatencySummary:
+def latency(ratio: float = 0.5, *, resolved: bool = True) -> LatencySummary:
     return LatencySummary(
-        median_ms=10 * ratio,
-        low_ms=9.9 * ratio,
-        high_ms=10.1 * ratio,
-        p90_ms=None,
-        ratio=ratio,
-        ratio_low=ratio * 0.99,
-        ratio_high=ratio * 1.01,
-        resolved=True,
-        round_ratios=(ratio * 0.99, ratio, ratio * 1.01),
+        ratio=Estimate(ratio, ratio * 0.99, ratio * 1.01, 5),
+        full_ms=Estimate(10.0, 9.9, 10.1, 5),
+        resolved=resolved,
+        process_ratios=tuple(ratio * noise for noise in (0.99, 0.995, 1.0, 1.005, 1.01)),
+        session="table",
+        num_runs=75,
     )
 
 
@@ -40,7 +37,7 @@ def table(configs: tuple[SubnetConfig, ...] = CONFIGS) -> LookupTable:
         Profile(config, 1000 + index, 2000 + index, 128, latency(1 / (1 + index)))
         for index, config in enumerate(configs)
     )
-    noise = NoiseReport(7, 42, 3, 0, 1, 0)
+    noise = NoiseReport(5, 15, 90, 3, 0, 1, 0, 0.01)
     return LookupTable(SHAPE, LatencyProtocol(), ENVIRONMENT, profiles, noise)
 
 
@@ -75,36 +72,47 @@ def test_speedups_and_ties() -> None:
     assert slow.ties_with(slow)
     assert not slow.ties_with(fast)
     assert fast.ratio_to(slow).value == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="without rounds"):
-        replace(slow, round_ratios=()).ratio_to(fast)
 
 
-def test_merged_tables_hold_both_and_prefer_the_newer() -> None:
-    one, two = table(CONFIGS[:3]), table(CONFIGS[2:])
-    merged = one.merged(two)
-    assert {profile.config for profile in merged} == set(CONFIGS)
-    assert merged[CONFIGS[2]] == two[CONFIGS[2]]
-    assert merged.noise is not None
-    assert merged.noise.num_visits == 84
+def test_latencies_of_two_sessions_do_not_mix() -> None:
+    with pytest.raises(ValueError, match="two sessions cannot be compared"):
+        replace(latency(0.5), session="another").ratio_to(latency(0.25))
+
+
+def test_a_time_is_the_ratio_times_the_reference() -> None:
+    time_ms = latency(0.5).time_ms
+    assert time_ms.value == pytest.approx(5.0)
+    assert time_ms.low < 5.0 * 0.99
+    assert time_ms.high > 5.0 * 1.01
+
+
+def test_a_disturbed_table_says_so() -> None:
+    quiet = table()
+    assert quiet.disturbances == ()
+    wide = replace(
+        quiet, profiles=tuple(replace(e, latency=latency(resolved=False)) for e in quiet)
+    )
+    assert wide.disturbances == ("Not resolved: 4 of 4 latency intervals are wider than asked.",)
+    assert quiet.noise is not None
+    busy = replace(quiet, noise=replace(quiet.noise, foreign_share=0.4))
+    assert "Other programs used 40% of the processors" in busy.disturbances[0]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"protocol": LatencyProtocol(threads=2)},
-            "differ in protocol.threads: 1 and 2",
-        ),
+        ({"protocol": LatencyProtocol(threads=2)}, "protocol.threads: 1 and 2"),
         (
             {"environment": replace(ENVIRONMENT, processor="abacus")},
-            "differ in environment.processor: .* and abacus",
+            f"environment.processor: {ENVIRONMENT.processor} and abacus",
         ),
-        ({"shape": replace(SHAPE, num_labels=2)}, "differ in shape.num_labels: 3 and 2"),
+        ({"shape": replace(SHAPE, num_labels=2)}, "shape.num_labels: 3 and 2"),
     ],
 )
-def test_foreign_tables_do_not_merge(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        table().merged(replace(table(), **change))
+def test_foreign_conditions_are_named(change: dict[str, Any], message: str) -> None:
+    ours = table().conditions
+    assert ours.difference(ours) is None
+    assert ours.difference(replace(ours, **change)) == message
 
 
 def test_a_table_of_another_shape_is_impossible() -> None:
@@ -117,12 +125,12 @@ def test_a_table_of_another_shape_is_impossible() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"median_ms": -1.0}, "must be > 0"),
-        ({"low_ms": 11.0}, "interval of the latency"),
-        ({"ratio_low": 0.0}, "interval of the ratio"),
+        ({"full_ms": Estimate(10.0, 11.0, 12.0, 5)}, "interval of the full model's time"),
+        ({"ratio": Estimate(0.5, 0.0, 0.6, 5)}, "interval of the ratio"),
+        ({"ratio": Estimate(-0.5, -0.6, -0.4, 5)}, "interval of the ratio"),
     ],
 )
-def test_impossible_summaries_are_refused(change: dict[str, float], message: str) -> None:
+def test_impossible_summaries_are_refused(change: dict[str, Estimate], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(latency(), **change)
 
@@ -152,7 +160,7 @@ def header_edit(edit: Callable[[dict[str, Any]], object]) -> Callable[[str], str
         (lambda text: "\n".join(text.split("\n")[:-2]) + "\n", "damaged in 'space'"),
         (lambda text: text.replace('"num_macs": 2001', '"num_macs": "x"'), "'line 3'.*num_macs"),
         (lambda text: text.replace('"num_macs": 2001, ', ""), "field 'num_macs' is missing"),
-        (lambda text: text.replace('"ratio": 0.5', '"ratio": -0.5'), "'line 3'"),
+        (lambda text: text.replace('{"value": 0.5,', '{"value": -0.5,'), "'line 3'"),
         (header_edit(lambda header: header.update(schema=99)), "field schema 99"),
         (header_edit(lambda header: header.pop("protocol")), "damaged in 'protocol'"),
         (header_edit(lambda header: header["protocol"].update(threads=0)), "threads must be"),
@@ -179,7 +187,7 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_tables_load_without_torch() -> None:
-    modules = ("table", "rounds", "counts", "protocol", "environment", "statistics", "conditions")
+    modules = ("table", "processes", "measuring", "quietness", "counts", "fresh")
     program = (
         "import sys; "
         + "; ".join(f"import paretobert.profiling.{name}" for name in modules)

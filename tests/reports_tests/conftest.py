@@ -11,6 +11,7 @@ from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import Estimate
 from paretobert.profiling.table import LatencySummary
 from paretobert.reports.page import ReportContent
 from paretobert.search.candidate import Candidate
@@ -50,14 +51,13 @@ def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
     """A latency with symmetric intervals."""
     ratio = median_ms / full_ms
     return LatencySummary(
-        median_ms=median_ms,
-        low_ms=median_ms * (1 - spread),
-        high_ms=median_ms * (1 + spread),
-        p90_ms=median_ms * 1.1,
-        ratio=ratio,
-        ratio_low=ratio * (1 - spread),
-        ratio_high=ratio * (1 + spread),
+        ratio=Estimate(ratio, ratio / (1 + spread), ratio * (1 + spread), 5),
+        full_ms=Estimate(full_ms, full_ms, full_ms, 5),
         resolved=resolved,
+        process_ratios=(ratio,) * 5,
+        session="table",
+        num_runs=75,
+        p90_ms=median_ms * 1.1,
     )
 
 

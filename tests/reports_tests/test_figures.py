@@ -151,9 +151,9 @@ def is_cheapest(point, figure):
 def test_latency_carries_its_interval(latency):
     figure = figure_of([replace(FULL, latency=latency(30.0))], "latency_ms", "conditions")
     (point,) = figure.points
-    assert (point.x_low, point.x, point.x_high) == pytest.approx((29.55, 30.0, 30.45))
+    assert (point.x_low, point.x, point.x_high) == pytest.approx((30 / 1.015, 30.0, 30.45))
     assert figure.x_title == "median latency, ms per run\nconditions"
-    assert "bootstrap over rounds" in figure.caption
+    assert "95 % interval over 5 processes of the ratio" in figure.caption
 
 
 def test_a_cost_that_nothing_has_gives_no_figure():

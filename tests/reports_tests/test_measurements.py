@@ -74,7 +74,7 @@ def predictions():
     checks = tuple(
         Check(
             config,
-            replace(latency(30.0 * i), round_ratios=(1.0, 1.01, 1.0, 0.99)),
+            replace(latency(30.0 * i), process_ratios=(1.0, 1.01, 1.0, 0.99)),
             30.0 * i * 1.02,
         )
         for i, config in enumerate(CONFIGS, 1)

@@ -42,7 +42,7 @@ def test_unknown_values_are_missing(content):
 
 def test_readable_shows_intervals_and_what_was_not_resolved(frame):
     table = readable(frame)
-    assert table["latency, ms"][0] == "30.00 [29.55, 30.45]"
+    assert table["latency, ms"][0] == "30.00 [29.56, 30.45]"
     assert table["latency / full"][0] == "1.000 [0.985, 1.015]"
     assert table["params"][0] == "22.71M"
     assert table["latency, ms"][7].endswith("(not resolved)")

@@ -10,6 +10,7 @@ from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import Estimate
 from paretobert.profiling.table import LatencySummary, LookupTable, Profile
 from paretobert.search.candidate import Candidate
 from paretobert.tasks.metrics import Evaluation, score_predictions
@@ -37,17 +38,17 @@ ENVIRONMENT = Environment(
 )
 
 
-def latency(median_ms: float, *, full_ms: float = 10.0, width: float = 0.02) -> LatencySummary:
+def latency(
+    median_ms: float, *, full_ms: float = 10.0, width: float = 0.02, processes: int = 5
+) -> LatencySummary:
     ratio = median_ms / full_ms
     return LatencySummary(
-        median_ms=median_ms,
-        low_ms=median_ms * (1 - width),
-        high_ms=median_ms * (1 + width),
-        p90_ms=None,
-        ratio=ratio,
-        ratio_low=ratio * (1 - width),
-        ratio_high=ratio * (1 + width),
+        ratio=Estimate(ratio, ratio / (1 + width), ratio * (1 + width), processes),
+        full_ms=Estimate(full_ms, full_ms, full_ms, processes),
         resolved=True,
+        process_ratios=(ratio,) * processes,
+        session="table",
+        num_runs=25,
     )
 
 
