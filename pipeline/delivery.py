@@ -107,7 +107,8 @@ def time_again(
 ) -> Retiming:
     """Time networks again beside the full model, by the table's protocol, in new processes.
 
-    Where that does not decide what the latencies are for, measuring goes on for a while.
+    Where that does not decide what the latencies are for, measuring goes on to its end, and is
+    then judged once: looking after every process would choose a lucky one.
 
     Args:
         keys: The networks' keys; the full model is timed in any case.
@@ -151,7 +152,7 @@ def time_again(
                 sentinel=full,
                 name=name,
                 finished=session.processes,
-                enough=lambda so_far: decided(_latencies(so_far)),
+                enough=lambda so_far: False,
             )
     return Retiming(
         protocol.slug, _latencies(session), session.noise, protocol.time_budget_s, spent

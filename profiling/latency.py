@@ -2,8 +2,8 @@
 
 A visit throws its first runs away, then times runs one by one until there are enough of them. A
 round visits every network once in fresh random order and the sentinel first, in the middle and
-last. Noisy visits are repeated, a round in which the sentinel drifts is measured again, all of it
-counted. How many processes there are is `profiling.measuring`'s business.
+last. Noisy visits are repeated, a round in which the sentinel drifts is measured again while there
+is time, all of it counted. How many processes there are is `profiling.measuring`'s business.
 
 A network is a call without arguments: its runtime has bound it to its inputs before. The clock is
 an argument: tests drive the whole procedure with one that they turn themselves.
@@ -150,6 +150,8 @@ class _Meter:
         self._process = process
         self._clock = clock
         self._on_visit = on_visit
+        self._start_s = clock.now_s()
+        self._attempt_s = 0.0
 
     def warm_up(self, name: str) -> None:
         """Run until two successive groups agree and the least time has passed."""
@@ -174,7 +176,7 @@ class _Meter:
         while True:
             attempts.append(self._attempt(index, num_attempts=len(attempts)))
             steady = attempts[-1].drift(self._sentinel) <= protocol.drift_tolerance
-            if steady or len(attempts) > protocol.max_redos:
+            if steady or len(attempts) > protocol.max_redos or not self._fits_budget():
                 break
             logger.info("round %d: the sentinel drifted, measuring it again", index)
         kept = min(attempts, key=lambda attempt: attempt.drift(self._sentinel))
@@ -186,8 +188,13 @@ class _Meter:
         ]
         return replace(kept, discarded=(*kept.discarded, *given_up), num_redos=len(attempts) - 1)
 
+    def _fits_budget(self) -> bool:
+        elapsed_s = self._clock.now_s() - self._start_s
+        return elapsed_s + self._attempt_s <= self._protocol.time_budget_s
+
     def _attempt(self, index: int, *, num_attempts: int) -> Round:
         gc.collect(0)
+        start_s = self._clock.now_s()
         seed = (self._protocol.seed, self._process, index, num_attempts)
         order = self._order(np.random.default_rng(seed))
         visits: list[Visit] = []
@@ -206,6 +213,7 @@ class _Meter:
             if visit.spread > self._protocol.invalid_spread:
                 visits[position], noisier = _steadier(visit, self._visit(visit.network))
                 discarded.append(noisier)
+        self._attempt_s = self._clock.now_s() - start_s
         return Round(index, tuple(visits), tuple(discarded))
 
     def _order(self, generator: np.random.Generator) -> list[str]:

@@ -11,8 +11,14 @@ from typing import Any, Self
 from ..errors import InputError
 from .runtimes.deployment import Deployment
 
+FEWEST_ROUNDS = 3
+"""Rounds of each process at least: the median of fewer passes disturbances on."""
+
 STOPPING = ("min_processes", "half_width", "front_half_width", "time_budget_s", "seed")
 """Fields that decide when measuring ends and with which random numbers, not what is measured."""
+
+
+_SMALLEST = {"seed": 0, "max_redos": 0, "visit_discards": 0, "rounds": FEWEST_ROUNDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class LatencyProtocol:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int:
-                smallest = 0 if field.name in ("seed", "max_redos", "visit_discards") else 1
+                smallest = _SMALLEST.get(field.name, 1)
                 if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
                     raise InputError(
                         f"{field.name} must be a whole number of at least {smallest}, "

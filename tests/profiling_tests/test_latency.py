@@ -61,7 +61,7 @@ def test_a_visit_is_long_enough_and_no_longer(time_s: float) -> None:
 
 def test_a_slow_start_of_a_visit_does_not_shorten_it() -> None:
     fake = FakeTime()
-    protocol = LatencyProtocol(warmup_min_s=0.001, warmup_max_runs=10, rounds=1)
+    protocol = LatencyProtocol(warmup_min_s=0.001, warmup_max_runs=10)
     network = fake.network(*[0.01] * 10, *[1.0] * 3, then_s=0.01)
     assert len(rounds(fake, {"full": network}, protocol)[0].visits[0].times_s) >= 10
 
@@ -134,6 +134,13 @@ def test_a_machine_that_always_drifts_ends() -> None:
     found = rounds(fake, {"full": fake.network(*[0.1 * 1.01**i for i in range(2000)])})
     assert [entry.num_redos for entry in found] == [PROTOCOL.max_redos] * 3
     assert all(entry.drift("full") > PROTOCOL.drift_tolerance for entry in found)
+
+
+def test_a_drifting_round_is_kept_when_time_is_up() -> None:
+    fake = FakeTime()
+    protocol = LatencyProtocol(seq_len=8, time_budget_s=1)
+    found = rounds(fake, {"full": fake.network(*[0.1 * 1.01**i for i in range(2000)])}, protocol)
+    assert [entry.num_redos for entry in found] == [0] * 3
 
 
 def test_globals_are_set_and_restored() -> None:

@@ -21,7 +21,7 @@ from paretobert.profiling.table import LookupTable
 from .conftest import tiny_model
 from .fake import FakeProcesses, FakeTime
 
-PROTOCOL = LatencyProtocol(seq_len=16, rounds=1)
+PROTOCOL = LatencyProtocol(seq_len=16)
 
 
 def configs(model: PreTrainedModel) -> list[SubnetConfig]:
@@ -175,6 +175,6 @@ def test_too_long_sequences_are_refused(family: str, longest: int, tmp_path: Pat
 
 def test_the_longest_sequence_is_measured(family: str, tmp_path: Path) -> None:
     longest = 32 if family in ("roberta", "xlm-roberta", "camembert") else 34
-    protocol = LatencyProtocol(seq_len=longest, rounds=1)
+    protocol = LatencyProtocol(seq_len=longest)
     table = profile_grid(tiny_model(family), [], protocol, folder=tmp_path, starter=in_fake_time)
     assert len(table) == 1
