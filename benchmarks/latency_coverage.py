@@ -9,8 +9,8 @@ value, or under a drift the mean of what was measured. Intervals are taken after
 processes, under the stop rule (processes are added until the half-width is a multiple of the
 typical standard deviation), under the rule that decides about a limit (where the interval holds
 it, all further processes are added; the limit is the truth), and of an absolute time (the ratio
-times a reference that shares the noise). Beside ours, `former` is the percentile bootstrap of the median
-over rounds of one process that stood here before.
+times a reference that shares the noise). Beside ours, `former` is the percentile bootstrap of the
+median over rounds of one process that stood here before.
 
     python benchmarks/latency_coverage.py
 
