@@ -80,6 +80,15 @@ POINT = 0.01
 FULL, PADDED = "full", "full, padded"
 POWER, DIAGONAL = "PoWER-BERT", "PoWER-BERT, diagonal"
 
+SAME = {
+    **dict.fromkeys(("value", "low", "high"), 0.0),
+    "tie": True,
+    "p_value": 1.0,
+    "detectable": 0.0,
+    "discordant": [0, 0],
+}
+"""What a network loses against itself: nothing, without uncertainty."""
+
 
 class Bench:
     """One task's networks, their scores and their latencies."""
@@ -443,9 +452,11 @@ def _front(candidates: Sequence[Candidate], cost: str) -> list[str]:
 
 
 def _loss(than: Evaluation, found: Evaluation) -> dict[str, Any]:
-    """What a network loses, with its interval and whether that is a tie."""
+    """What a network loses, with its interval, the test and what it could have seen."""
+    if found is than:
+        return SAME
     loss = compare(than, found)
-    return {**loss.interval, "tie": loss.tie}
+    return {**loss.interval, **loss.test}
 
 
 def _row(

@@ -152,10 +152,9 @@ def main() -> None:
         "sub_networks": [
             {
                 "key": config.key,
-                "ours": round(ours.value, 4),
-                "naive": round(naive.value, 4),
-                "difference": [round(pair.low, 4), round(pair.high, 4)],
-                "tie": pair.tie,
+                "ours": ours.value,
+                "naive": naive.value,
+                "difference": {**pair.interval, **pair.test},
             }
             for config, ours, naive, pair in zip(
                 supernet.space.configs(supernet.shape),

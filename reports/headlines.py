@@ -78,10 +78,8 @@ def _latency(latency: LatencySummary) -> str:
 def _score(candidate: Candidate, full: Candidate) -> str:
     pair = compare(cast(Evaluation, candidate.evaluation), cast(Evaluation, full.evaluation))
     interval = f"[{_points(pair.low)}, {_points(pair.high)}]"
-    return (
-        f"{_points(pair.difference)} points of {shared.METRICS[pair.metric]} {interval}, "
-        f"{pair.verdict} on {pair.n} examples"
-    )
+    points = f"{_points(pair.difference)} points of {shared.METRICS[pair.metric]}"
+    return f"{points} {interval}, {pair.verdict}"
 
 
 def _points(fraction: float) -> str:

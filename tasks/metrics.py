@@ -9,9 +9,9 @@ Values come from scikit-learn and SciPy; intervals, each over examples as the un
 - Pearson correlation: Fisher's z (Fisher 1921); Spearman: the same with the variance
   (1 + r^2/2) / (n - 3) of Bonett and Wright (2000).
 
-Two evaluations of the same examples are compared in pairs: accuracy by the exact conditional
-interval on the examples that only one of them has right, which excludes 0 exactly when McNemar's
-exact test rejects at 5 %; everything else by the paired bootstrap.
+Two evaluations of the same examples are compared in pairs: accuracy by McNemar's exact test, with
+Tango's (1998) interval of the difference (`proportions`); everything else by the paired bootstrap.
+What no difference was found in says how large a loss would have been found.
 
 Left out: variation over training seeds, which no interval of one trained model contains.
 """
@@ -25,8 +25,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = 1.959963984540054
-"""The 97.5 % quantile of the standard normal distribution."""
+from .proportions import (
+    LEVEL,
+    POWER,
+    Z95,
+    detectable_loss,
+    mcnemar_p_value,
+    tango_interval,
+    wilson_interval,
+)
+
+DETECTABLE = 2.80
+"""Standard errors of a difference that its 95 % interval shows with probability .8: the normal
+quantiles of .975 and .8 together."""
 
 RESAMPLES = 1000
 """Bootstrap resamples."""
@@ -142,6 +153,13 @@ class PairedComparison:
         low: Lower end of the difference's 95 % interval.
         high: Upper end of the difference's 95 % interval.
         n: The number of examples.
+        discordant: For accuracy, how many examples only the first model has right and how many
+            only the second; None for other metrics.
+        p_value: Of McNemar's exact test, which decides between two accuracies; None for other
+            metrics, where the interval decides.
+        detectable: The smallest true loss that so many examples show with probability .8, see
+            `detectable_loss`; for other metrics than accuracy 2.80 standard errors of the
+            difference. None where no loss would be shown.
     """
 
     metric: str
@@ -149,25 +167,73 @@ class PairedComparison:
     low: float
     high: float
     n: int
+    discordant: tuple[int, int] | None
+    p_value: float | None
+    detectable: float | None
 
     @property
     def tie(self) -> bool:
-        """Whether the models are not distinguishable on these examples."""
+        """Whether the models are not distinguishable on these examples.
+
+        For accuracy the exact test decides. Near 5 % the interval, which is made differently, may
+        exclude 0 for a tie, or hold 0 where the models are distinguishable.
+        """
+        if self.p_value is not None:
+            return self.p_value >= LEVEL
         return self.low <= 0 <= self.high
 
     @property
     def verdict(self) -> str:
-        """The same in words."""
-        return "not distinguishable" if self.tie else "distinguishable"
+        """The same in words, with what could have been seen where nothing was."""
+        examples = f"on {self.n} examples"
+        if not self.tie:
+            return f"distinguishable {examples}"
+        if self.detectable is None:
+            return f"not distinguishable {examples} (too few for a loss of any size to be seen)"
+        return (
+            f"not distinguishable {examples} (a loss of {self.detectable:.2g} would have been "
+            f"seen with {100 * POWER:.0f} % power)"
+        )
 
     @property
     def interval(self) -> dict[str, float]:
         """The difference with its interval, as JSON types."""
         return {"value": self.difference, "low": self.low, "high": self.high}
 
+    @property
+    def test(self) -> dict[str, Any]:
+        """Whether that is a tie, by what, and what would have been none; as JSON types."""
+        return {
+            "tie": self.tie,
+            "p_value": self.p_value,
+            "detectable": self.detectable,
+            "discordant": None if self.discordant is None else list(self.discordant),
+        }
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the verdict as JSON types."""
-        return asdict(self) | {"tie": self.tie}
+        """Return the fields and whether that is a tie as JSON types."""
+        return asdict(self) | self.test
+
+    @classmethod
+    def of_accuracies(cls, only_a: int, only_b: int, *, n: int) -> Self:
+        """Compare two accuracies.
+
+        Args:
+            only_a: How many examples only the first model has right.
+            only_b: How many only the second has right.
+            n: The number of all examples.
+        """
+        low, high = tango_interval(float(only_a), float(only_b), n=n)
+        return cls(
+            metric="accuracy",
+            difference=(only_a - only_b) / n,
+            low=low,
+            high=high,
+            n=n,
+            discordant=(only_a, only_b),
+            p_value=mcnemar_p_value(only_a, only_b),
+            detectable=detectable_loss(n, only_a + only_b),
+        )
 
 
 def score_predictions(
@@ -240,13 +306,23 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
             f"({a.n} examples) with {b.metric} on {b.task} {b.split} ({b.n})"
         )
     if a.metric == "accuracy":
-        low, high = _discordant_interval(a.correct, b.correct)
-    else:
-        both = (a.predictions, b.predictions)
-        resample = _resampled_correlation if a.metric in CORRELATIONS else _resampled_from_counts
-        first, second = resample(a.metric, a.labels, both, seed=seed)
-        low, high = np.quantile(first - second, (0.025, 0.975))
-    return PairedComparison(a.metric, a.value - b.value, float(low), float(high), a.n)
+        pairs = list(zip(a.correct, b.correct, strict=True))
+        only_a, only_b = (pairs.count(found) for found in ((True, False), (False, True)))
+        return PairedComparison.of_accuracies(only_a, only_b, n=a.n)
+    both = (a.predictions, b.predictions)
+    resample = _resampled_correlation if a.metric in CORRELATIONS else _resampled_from_counts
+    first, second = resample(a.metric, a.labels, both, seed=seed)
+    low, high = np.quantile(first - second, (0.025, 0.975))
+    return PairedComparison(
+        metric=a.metric,
+        difference=a.value - b.value,
+        low=float(low),
+        high=float(high),
+        n=a.n,
+        discordant=None,
+        p_value=None,
+        detectable=DETECTABLE * float((first - second).std(ddof=1)),
+    )
 
 
 def _accuracy(labels: Labels, predictions: Labels) -> float:
@@ -308,10 +384,7 @@ def _correlation(function: Callable[..., Any], labels: Labels, predictions: Labe
 
 
 def _wilson(share: float, n: int) -> Score:
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
-    standard_error = math.sqrt(share * (1 - share) / n)
-    return Score(share, standard_error, max(0.0, centre - half), min(1.0, centre + half))
+    return Score(share, math.sqrt(share * (1 - share) / n), *wilson_interval(share, n))
 
 
 def _fisher(correlation: float, n: int, *, excess_variance: float) -> Score:
@@ -327,24 +400,6 @@ def _fisher(correlation: float, n: int, *, excess_variance: float) -> Score:
         low=math.tanh(z - Z95 * error),
         high=math.tanh(z + Z95 * error),
     )
-
-
-def _discordant_interval(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
-    """The difference's interval given how many examples only one of the two has right.
-
-    Clopper and Pearson's (1934) exact interval of a share, by quantiles of the beta distribution;
-    `scipy.stats` has it ready made, but takes half a second to import.
-    """
-    from scipy.special import betaincinv
-
-    only_a = sum(x and not y for x, y in zip(a, b, strict=True))
-    only_b = sum(y and not x for x, y in zip(a, b, strict=True))
-    if only_a + only_b == 0:
-        return 0.0, 0.0
-    low = betaincinv(only_a, only_b + 1, 0.025) if only_a else 0.0
-    high = betaincinv(only_a + 1, only_b, 0.975) if only_b else 1.0
-    scale = (only_a + only_b) / len(a)
-    return float(2 * low - 1) * scale, float(2 * high - 1) * scale
 
 
 def _f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:

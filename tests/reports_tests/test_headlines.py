@@ -17,7 +17,8 @@ def test_sentence_compares_in_pairs(content):
 def test_a_tie_says_so(content):
     full, second = content.shown[:2]
     assert "for +0.0 points of accuracy [" in sentence(second, full)
-    assert sentence(second, full).endswith("not distinguishable on 872 examples.")
+    assert ", not distinguishable on 872 examples (a loss of 0.0" in sentence(second, full)
+    assert sentence(second, full).endswith(" would have been seen with 80 % power).")
 
 
 def test_only_the_front_without_the_full_model_cheapest_first(content):

@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 from paretobert.tasks.metrics import (
     FROM_COUNTS,
     Evaluation,
+    PairedComparison,
     _resampled_from_counts,
     compare,
     score,
@@ -134,12 +135,43 @@ def test_accuracy_ties_exactly_when_mcnemar_does_not_reject(outcomes):
     only_a = sum(x and not y for x, y in outcomes)
     discordant = sum(x != y for x, y in outcomes)
     p_value = stats.binomtest(only_a, discordant).pvalue if discordant else 1.0
+    assert found.p_value == pytest.approx(p_value)
     assert found.tie == (p_value > 0.05)
+    assert found.discordant == (only_a, discordant - only_a)
     assert found.difference == pytest.approx((2 * only_a - discordant) / len(outcomes))
     assert found.low <= found.difference + 1e-12
     assert found.difference <= found.high + 1e-12
     swapped = compare(b, a)
     assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+    assert json.loads(json.dumps(found.to_dict()))["tie"] == found.tie
+
+
+def test_the_exact_test_decides_where_the_interval_says_otherwise():
+    found = PairedComparison.of_accuracies(31, 17, n=872)
+    assert found.low > 0
+    assert found.p_value > 0.05
+    assert found.tie
+
+
+@pytest.mark.parametrize(
+    ("counts", "n", "verdict"),
+    [
+        ((60, 20), 872, "distinguishable on 872 examples"),
+        (
+            (0, 0),
+            872,
+            "not distinguishable on 872 examples (a loss of 0.0091 would have been seen with "
+            "80 % power)",
+        ),
+        (
+            (1, 0),
+            4,
+            "not distinguishable on 4 examples (too few for a loss of any size to be seen)",
+        ),
+    ],
+)
+def test_a_tie_says_what_would_have_been_seen(counts, n, verdict):
+    assert PairedComparison.of_accuracies(*counts, n=n).verdict == verdict
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
