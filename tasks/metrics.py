@@ -6,18 +6,19 @@ Values come from scikit-learn and SciPy; intervals, each over examples as the un
 - F1, macro F1, Matthews correlation: percentile bootstrap (Efron 1979) with a fixed seed. All
   three depend on how often each pair of label and prediction occurs, so these counts are drawn
   from the multinomial distribution, which is the same as drawing examples with replacement;
-- Pearson correlation: Fisher's z (Fisher 1921); Spearman: the same with the variance
-  (1 + r^2/2) / (n - 3) of Bonett and Wright (2000).
+- Pearson and Spearman correlation: on Fisher's z, with standard errors that assume no shape of the
+  columns (`correlations`).
 
 Two evaluations of the same examples are compared in pairs: accuracy by McNemar's exact test, with
-Tango's (1998) interval of the difference (`proportions`); everything else by the paired bootstrap.
-What no difference was found in says how large a loss would have been found.
+Tango's (1998) interval of the difference (`proportions`); everything else by whether the
+difference's interval holds 0. A tie says how large a loss would have been seen.
 
 Left out: variation over training seeds, which no interval of one trained model contains.
 """
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -25,10 +26,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .correlations import correlation_interval, difference_interval
 from .proportions import (
     LEVEL,
     POWER,
-    Z95,
     detectable_loss,
     mcnemar_p_value,
     tango_interval,
@@ -282,9 +283,10 @@ def score(name: str, labels: Labels, predictions: Labels, *, seed: int = 0) -> S
     if name == "accuracy":
         return _wilson(value, len(labels))
     if name in CORRELATIONS:
-        excess = value**2 / 2 if name == "spearman" else 0.0
-        return _fisher(value, len(labels), excess_variance=excess)
-    (resampled,) = _resampled_from_counts(name, labels, (predictions,), seed=seed)
+        columns = (np.asarray(column, dtype=np.float64) for column in (labels, predictions))
+        return Score(value, *correlation_interval(name, *columns, seed=seed))
+    table: Counter[tuple[float, ...]] = Counter(zip(labels, predictions, strict=True))
+    (resampled,) = _resampled_from_counts(name, table, num_examples=len(labels), seed=seed)
     low, high = np.quantile(resampled, (0.025, 0.975))
     return Score(value, float(resampled.std(ddof=1)), float(low), float(high))
 
@@ -310,18 +312,20 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
         only_a, only_b = (pairs.count(found) for found in ((True, False), (False, True)))
         return PairedComparison.of_accuracies(only_a, only_b, n=a.n)
     both = (a.predictions, b.predictions)
-    resample = _resampled_correlation if a.metric in CORRELATIONS else _resampled_from_counts
-    first, second = resample(a.metric, a.labels, both, seed=seed)
-    low, high = np.quantile(first - second, (0.025, 0.975))
+    if a.metric in CORRELATIONS:
+        columns = (np.asarray(column, dtype=np.float64) for column in (a.labels, *both))
+        error, low, high = difference_interval(a.metric, *columns, seed=seed)
+    else:
+        error, low, high = _bootstrapped_difference(a.metric, a.labels, both, seed=seed)
     return PairedComparison(
         metric=a.metric,
         difference=a.value - b.value,
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         n=a.n,
         discordant=None,
         p_value=None,
-        detectable=DETECTABLE * float((first - second).std(ddof=1)),
+        detectable=DETECTABLE * error,
     )
 
 
@@ -387,21 +391,6 @@ def _wilson(share: float, n: int) -> Score:
     return Score(share, math.sqrt(share * (1 - share) / n), *wilson_interval(share, n))
 
 
-def _fisher(correlation: float, n: int, *, excess_variance: float) -> Score:
-    if n <= 3:
-        return Score(correlation, 1.0, -1.0, 1.0)
-    if abs(correlation) >= 1:
-        return Score(correlation, 0.0, correlation, correlation)
-    error = math.sqrt((1 + excess_variance) / (n - 3))
-    z = math.atanh(correlation)
-    return Score(
-        value=correlation,
-        standard_error=(1 - correlation**2) * error,
-        low=math.tanh(z - Z95 * error),
-        high=math.tanh(z + Z95 * error),
-    )
-
-
 def _f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:
     """F1 of class 1.
 
@@ -436,18 +425,46 @@ FROM_COUNTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
 }
 
 
+def _bootstrapped_difference(
+    name: str, labels: Labels, both: tuple[Labels, Labels], *, seed: int
+) -> tuple[float, float, float]:
+    """The standard error of a difference and its interval, by the smoothed paired bootstrap.
+
+    Resamples of few discordant examples, or of none, hardly differ, whatever the models do
+    elsewhere. So, as Bonett and Price (2012) do for accuracies, one discordant example for each
+    model is added: in parts, to each label as often as it occurs, the model that is wrong giving
+    the most frequent other class.
+    """
+    table = Counter(zip(labels, *both, strict=True))
+    classes = [entry for entry, _ in Counter((*labels, *both[0], *both[1])).most_common()]
+    weights: dict[tuple[float, ...], float] = {cell: count for cell, count in table.items()}
+    for label, count in Counter(labels).items():
+        for other in [entry for entry in classes if entry != label][:1]:
+            for cell in ((label, label, other), (label, other, label)):
+                weights[cell] = weights.get(cell, 0.0) + count / len(labels)
+    first, second = _resampled_from_counts(name, weights, num_examples=len(labels), seed=seed)
+    low, high = np.quantile(first - second, (0.025, 0.975))
+    return float((first - second).std(ddof=1)), float(low), float(high)
+
+
 def _resampled_from_counts(
-    name: str, labels: Labels, predictions: Sequence[Labels], *, seed: int
+    name: str, table: Mapping[tuple[float, ...], float], *, num_examples: int, seed: int
 ) -> list[Floats]:
     """Bootstrap a classification metric of one or more models on the same resamples.
+
+    Args:
+        name: The metric's name.
+        table: How often a label occurs together with each model's prediction.
+        num_examples: Examples of each resample.
+        seed: Of the resamples.
 
     Returns:
         For each model the metric on each resample: (RESAMPLES,).
     """
-    rows, counts = np.unique(np.array([labels, *predictions]), axis=1, return_counts=True)
+    rows, counts = np.array(sorted(table)).T, np.array([table[cell] for cell in sorted(table)])
     draws = (
         np.random.default_rng(seed)
-        .multinomial(len(labels), counts / len(labels), size=RESAMPLES)
+        .multinomial(num_examples, counts / counts.sum(), size=RESAMPLES)
         .astype(np.float64)
     )
     classes = np.unique(rows)
@@ -458,37 +475,3 @@ def _resampled_from_counts(
         )
         for guess in guesses
     ]
-
-
-def _resampled_correlation(
-    name: str, labels: Labels, predictions: Sequence[Labels], *, seed: int
-) -> list[Floats]:
-    """Bootstrap a correlation of one or more models on the same resamples; as above.
-
-    Spearman's ranks are those of the whole sample, which spares ranking every resample.
-    """
-    columns = [np.asarray(column, dtype=np.float64) for column in (labels, *predictions)]
-    if name == "spearman":
-        columns = [_ranks(column) for column in columns]
-    n = len(labels)
-    draws = (
-        np.random.default_rng(seed)
-        .multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-        .astype(np.float64)
-    )
-    actual, *guesses = (column - column.mean() for column in columns)
-    sums, squares = draws @ actual, draws @ actual**2
-    resampled = []
-    for guess in guesses:
-        guess_sums = draws @ guess
-        covariance = draws @ (actual * guess) - sums * guess_sums / n
-        variances = (squares - sums**2 / n) * (draws @ guess**2 - guess_sums**2 / n)
-        resampled.append(covariance / np.sqrt(np.maximum(variances, np.finfo(float).tiny)))
-    return resampled
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks from 1, equal values sharing the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[places])
