@@ -24,8 +24,11 @@ RESAMPLES = 1000
 SMALLEST = 4
 """With fewer examples a correlation may be anything."""
 
+BLOCK = 50
+"""Resamples whose examples are counted at a time."""
+
 ROUNDING = 1e-12
-"""A correlation so close to 1 is 1."""
+"""A variance so small is none, a correlation so close to 1 is 1."""
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float, float]
@@ -47,20 +50,20 @@ def correlation_interval(name: str, labels: Floats, predictions: Floats, *, seed
     """
     if len(labels) < SMALLEST:
         return 1.0, -1.0, 1.0
-    value, _ = INFLUENCES[name](labels, predictions)
+    value, influence = INFLUENCES[name](labels, predictions)
     if np.isnan(value):
         return 0.0, 0.0, 0.0
     if abs(value) >= 1 - ROUNDING:
         return 0.0, value, value
 
-    def on_z(columns: Floats) -> tuple[float, float]:
-        found, influence = INFLUENCES[name](*columns)
-        return float(np.arctanh(found)), float(_error(influence) / np.float64(1 - found**2))
-
-    columns = np.stack([labels, predictions])
-    z, error = on_z(columns)
-    half = error * (Z95 if name == "spearman" else _quantile(on_z, columns, seed=seed))
-    return error * (1 - value**2), float(np.tanh(z - half)), float(np.tanh(z + half))
+    error = _error(influence) / (1 - value**2)
+    z, quantile = np.arctanh(value), Z95
+    if name == "pearson":
+        values, variances = _pearson_resamples(np.stack([labels, predictions]), seed=seed)
+        found = values[:, 0]
+        quantile = _quantile(np.arctanh(found) - z, variances[:, 0, 0] / (1 - found**2) ** 2)
+    low, high = np.tanh(z - quantile * error), np.tanh(z + quantile * error)
+    return error * (1 - value**2), float(low), float(high)
 
 
 def difference_interval(
@@ -81,15 +84,16 @@ def difference_interval(
     if len(labels) < SMALLEST:
         return 1.0, -2.0, 2.0
 
-    def difference(columns: Floats) -> tuple[float, float]:
-        (a, on_a), (b, on_b) = (INFLUENCES[name](columns[0], column) for column in columns[1:])
-        return float(np.nan_to_num(a) - np.nan_to_num(b)), _error(on_a - on_b)
-
-    columns = np.stack([labels, first, second])
-    value, error = difference(columns)
+    (a, on_a), (b, on_b) = (INFLUENCES[name](labels, column) for column in (first, second))
+    value, error = float(np.nan_to_num(a) - np.nan_to_num(b)), _error(on_a - on_b)
     if error == 0:
         return 0.0, value, value
-    half = error * (Z95 if name == "spearman" else _quantile(difference, columns, seed=seed))
+    quantile = Z95
+    if name == "pearson":
+        values, variances = _pearson_resamples(np.stack([labels, first, second]), seed=seed)
+        contrast = np.array([1.0, -1.0])
+        quantile = _quantile(values @ contrast - value, contrast @ variances @ contrast)
+    half = quantile * error
     return error, max(value - half, -2.0), min(value + half, 2.0)
 
 
@@ -136,24 +140,66 @@ def _error(influence: Floats) -> float:
     return float(np.sqrt((influence**2).sum() / len(influence) / (len(influence) - 1)))
 
 
-def _quantile(
-    estimate: Callable[[Floats], tuple[float, float]], columns: Floats, *, seed: int
-) -> float:
-    """How many standard errors a resample's estimate is away, in 95 % of the resamples.
+def _quantile(distances: Floats, variances: Floats) -> float:
+    """How many of its standard errors a resample's estimate is away, in 95 % of the resamples.
 
     Args:
-        estimate: Gives an estimate and its standard error from columns.
-        columns: (columns, examples).
-        seed: Of the resamples.
+        distances: From the sample's estimate: (resamples,); nan counts as infinitely far.
+        variances: Squares of the standard errors: (resamples,).
     """
-    generator, n = np.random.default_rng(seed), columns.shape[1]
-    centre, _ = estimate(columns)
-    distances = np.empty(RESAMPLES)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for place in range(RESAMPLES):
-            value, error = estimate(columns[:, generator.integers(n, size=n)])
-            distances[place] = abs(value - centre) / np.float64(error)
-    return float(np.quantile(np.nan_to_num(distances, nan=np.inf), 0.95, method="higher"))
+    errors = np.sqrt(np.where(variances > 0, variances, np.nan))
+    far = np.nan_to_num(np.abs(distances) / errors, nan=np.inf)
+    return float(np.quantile(far, 0.95, method="higher"))
+
+
+def _pearson_resamples(columns: Floats, *, seed: int) -> tuple[Floats, Floats]:
+    """The correlations of resamples, and the variances that their influences give.
+
+    An influence is a quadratic form of an example's (1, labels, predictions), so that its mean
+    square in a resample follows from the resample's moments up to the fourth, one matrix product.
+
+    Args:
+        columns: Labels, then each model's predictions: (1 + models, examples).
+        seed: Of the resamples.
+
+    Returns:
+        Correlations with the labels: (resamples, models), nan where a column is constant or the
+        correlation perfect; their covariances: (resamples, models, models).
+    """
+    n = columns.shape[1]
+    centred = columns - columns.mean(1, keepdims=True)
+    spread = centred.std(1, keepdims=True)
+    entries = np.stack([np.ones(n), *(centred / np.where(spread > 0, spread, 1))], axis=1)
+    pairs = np.einsum("ni,nj->nij", entries, entries).reshape(n, -1)
+    products = np.einsum("np,nq->npq", pairs, pairs).reshape(n, -1)
+    generator = np.random.default_rng(seed)
+    moments = np.concatenate(
+        [
+            np.stack(
+                [np.bincount(row, minlength=n) for row in generator.integers(n, size=(BLOCK, n))]
+            )
+            @ products
+            for _ in range(RESAMPLES // BLOCK)
+        ]
+    )
+    size = len(columns) + 1
+    fourth = moments.reshape(-1, size**2, size**2) / n
+    second = fourth[:, 0].reshape(-1, size, size)
+    means = second[:, 0, 1:]
+    variances = np.einsum("bii->bi", second)[:, 1:] - means**2
+    spreads = np.sqrt(np.where(variances > ROUNDING, variances, np.nan))
+    shifts = np.concatenate(
+        [-means[:, :, None], np.tile(np.eye(size - 1), (RESAMPLES, 1, 1))], axis=2
+    )
+    forms = shifts / spreads[:, :, None]
+    values = np.einsum("bi,bij,bmj->bm", forms[:, 0], second, forms[:, 1:])
+    values = np.where(np.abs(values) < 1 - ROUNDING, values, np.nan)
+    squares = np.einsum("bki,bkj->bkij", forms, forms)
+    influences = np.einsum("bi,bmj->bmij", forms[:, 0], forms[:, 1:]) - values[
+        :, :, None, None
+    ] / 2 * (squares[:, :1] + squares[:, 1:])
+    flat = influences.reshape(RESAMPLES, size - 2, -1)
+    return values, np.einsum("bip,bpq,bjq->bij", flat, fourth, flat) / (n - 1)
 
 
 def _mid_distribution(values: Floats) -> Floats:

@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from paretobert.tasks import correlations
-from paretobert.tasks.correlations import INFLUENCES, correlation_interval, difference_interval
+from paretobert.tasks.correlations import (
+    INFLUENCES,
+    _error,
+    _pearson_resamples,
+    correlation_interval,
+    difference_interval,
+)
 
 SCIPY = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}
 
@@ -34,6 +40,25 @@ def test_influences_are_what_leaving_an_example_out_does(name, discrete):
     jackknife = (len(labels) - 1) * (without.mean() - without)
     assert np.corrcoef(influence, jackknife)[0, 1] > 0.998
     assert influence.std() == pytest.approx(jackknife.std(), rel=0.05)
+
+
+def test_moments_of_resamples_give_what_the_drawn_examples_do():
+    sample = columns(40, seed=5)
+    values, variances = _pearson_resamples(sample, seed=7)
+    generator = np.random.default_rng(7)
+    drawn = np.concatenate(
+        [
+            generator.integers(40, size=(correlations.BLOCK, 40))
+            for _ in range(correlations.RESAMPLES // correlations.BLOCK)
+        ]
+    )
+    for place in (0, 1, correlations.RESAMPLES - 1):
+        resample = sample[:, drawn[place]]
+        (a, on_a), (b, on_b) = (INFLUENCES["pearson"](resample[0], y) for y in resample[1:])
+        assert values[place] == pytest.approx([a, b])
+        assert variances[place, 0, 0] == pytest.approx(_error(on_a) ** 2)
+        difference = variances[place, 0, 0] - 2 * variances[place, 0, 1] + variances[place, 1, 1]
+        assert difference == pytest.approx(_error(on_a - on_b) ** 2)
 
 
 @pytest.mark.parametrize("name", SCIPY)
