@@ -3,8 +3,9 @@
     paretobert run --model minilm --task SST-2 --data ../shared/data/glue/SST-2 --out runs/sst2
     python benchmarks/collect.py runs/sst2 benchmarks/sst2
 
-The result is `result.json`, `results.csv`, `results.md` and the figures as PNG. Paths of the data
-are written as they are seen from here.
+The result is `result.json`, `results.csv`, `results.md`, the figures as PNG and `outcomes.json`,
+what every network said about every example. Paths of the data are written as they are seen from
+here.
 """
 
 import argparse
@@ -12,11 +13,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from outcomes import write_outcomes
+
 from paretobert.pipeline.costs import read_tables
 from paretobert.pipeline.run import Run
 from paretobert.profiling.predictor import Predictor
 from paretobert.profiling.table import LookupTable
+from paretobert.search.evaluations import read_evaluations
 from paretobert.storage import folder, read_json, read_records, write_json
+from paretobert.tasks.metrics import Evaluation
 
 
 def relative(value: Any) -> Any:
@@ -49,6 +54,20 @@ def deployment(run: Run, table: LookupTable) -> dict[str, Any]:
     }
 
 
+def evaluations(run: Run) -> dict[str, dict[str, Evaluation]]:
+    """Every evaluation by split and by network; below fp32 the deployment's slug goes with it."""
+    path = run.folder.evaluations
+    deployments = [table.protocol.deployment for table in read_tables(run.folder.costs)]
+    found = {}
+    for split in ("search", "report"):
+        found[split] = read_evaluations(path, split=split)
+        for deployed in deployments:
+            if deployed.changes_numbers:
+                scored = read_evaluations(path, split=split, deployment=deployed)
+                found[split] |= {f"{key}, {deployed.slug}": entry for key, entry in scored.items()}
+    return found
+
+
 def main() -> None:
     """Collect one run."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -79,6 +98,7 @@ def main() -> None:
     }
     with folder(arguments.out) as into:
         write_json(into / "result.json", record)
+        write_outcomes(into / "outcomes.json", evaluations(run))
         for name in ("results.csv", "results.md"):
             (into / name).write_bytes((run.folder.report / "tables" / name).read_bytes())
         for figure in sorted((run.folder.report / "figures").glob("*.png")):
