@@ -1,0 +1,260 @@
+"""Compute again every score interval, difference, p-value and tie that the benchmarks state.
+
+    python benchmarks/recompute.py
+
+Accuracies follow from their value and n, paired accuracies from the discordant counts beside them,
+everything else from a run's `outcomes.json`. Tables for readers (the README's and each
+`results.md`) are held against these: an interval in a column of scores or losses must be one that
+the files hold, rounded. Prints a line per file, and stops with status 1 at the first that differs.
+"""
+
+import argparse
+import csv
+import math
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outcomes import read_outcomes
+
+from paretobert.errors import InputError
+from paretobert.storage import read_json
+from paretobert.tasks.metrics import Evaluation, PairedComparison, compare
+from paretobert.tasks.proportions import wilson_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+
+RUNS = ("sst2", "cola", "mrpc")
+"""Folders that `collect.py` fills."""
+
+TRIPLE = re.compile(r"(-?\d*\.\d+) \[(-?\d*\.\d+), (-?\d*\.\d+)\]")
+"""A value with its interval, as tables print it."""
+
+COLUMNS = re.compile(r"\b(score|accuracy|matthews|f1|loss|lost|search|report)\b", re.IGNORECASE)
+"""Headers of columns that hold scores or differences of scores."""
+
+Stated = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a file states and what follows from the outcomes behind it.
+
+    Attributes:
+        where: The place in the file, for the message.
+        stated: What the file says, by name.
+        computed: The same computed again; None where the outcomes were not kept.
+    """
+
+    where: str
+    stated: Stated
+    computed: Stated | None
+
+    def difference(self) -> str | None:
+        """The first field that differs, in words."""
+        if self.computed is None:
+            return None
+        for name, value in self.computed.items():
+            if not same(self.stated.get(name), value):
+                return f"{self.where} states {name} {self.stated.get(name)}, not {value}"
+        return None
+
+
+def same(stated: object, computed: object) -> bool:
+    """Whether two entries agree, numbers as far as a table of six digits holds them."""
+    if isinstance(stated, float) and isinstance(computed, float):
+        return math.isclose(stated, computed, rel_tol=1e-5, abs_tol=1e-9)
+    return stated == computed
+
+
+def accuracy(stated: Stated) -> Stated:
+    """An accuracy with the interval that its value and n give."""
+    low, high = wilson_interval(stated["value"], stated["n"])
+    return {"value": stated["value"], "low": low, "high": high}
+
+
+def loss(stated: Stated, n: int) -> Stated:
+    """A difference of accuracies as its discordant counts give it."""
+    only_a, only_b = stated["discordant"]
+    pair = PairedComparison.of_accuracies(only_a, only_b, n=n)
+    return {**pair.interval, **pair.test}
+
+
+def power_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What a PoWER-BERT benchmark states; the full model loses nothing to itself."""
+    full, *others = record["networks"]
+    yield Statement(full["network"], full["report"], accuracy(full["report"]))
+    for row in others:
+        report, stated = row["report"], row["loss_against_full"]
+        yield Statement(row["network"], report, accuracy(report))
+        yield Statement(f"{row['network']}'s loss", stated, loss(stated, report["n"]))
+        yield Statement(
+            f"{row['network']}'s loss",
+            stated,
+            {"value": full["report"]["value"] - report["value"]},
+        )
+    for row in record["static"]:
+        report, stated = row["report"], row["loss_against_attention"]
+        yield Statement(row["strategy"], report, accuracy(report))
+        yield Statement(f"{row['strategy']}'s loss", stated, loss(stated, report["n"]))
+
+
+def run_statements(
+    record: Mapping[str, Any],
+    rows: Iterable[Mapping[str, str]],
+    outcomes: Mapping[str, Mapping[str, Evaluation]],
+) -> Iterator[Statement]:
+    """What a collected run states: the scores of its table and what its deployments lose.
+
+    Args:
+        record: Its `result.json`.
+        rows: The rows of its `results.csv`.
+        outcomes: Its outcomes, none where they were not kept.
+    """
+    full = ""
+    for row in rows:
+        full = full or row["key"]
+        for split in ("search", "report"):
+            if not row[split]:
+                continue
+            stated: Stated = {
+                "value": float(row[split]),
+                "low": float(row[f"{split}_low"]),
+                "high": float(row[f"{split}_high"]),
+                "n": int(row[f"{split}_n"]),
+            }
+            known = outcomes.get(split, {}).get(row["key"])
+            computed: Stated | None = None
+            if known is not None:
+                computed = {name: getattr(known, name) for name in ("value", "low", "high", "n")}
+            elif record["task"]["metric"] == "accuracy":
+                computed = accuracy(stated)
+            yield Statement(f"{row['key']} on {split}", stated, computed)
+    scored = outcomes.get("search", {})
+    for entry in record.get("deployments", ()):
+        stated = entry["score_lost"]
+        if stated is None:
+            continue
+        slug = "-".join(entry["protocol"].rpartition(", ")[2].split())
+        deployed = scored.get(f"{full}, {slug}")
+        if deployed is not None:
+            pair = compare(scored[full], deployed)
+            computed = {**pair.interval, **pair.test}
+        else:
+            computed = loss(stated, record["task"]["sizes"]["search"])
+        yield Statement(f"{slug}'s loss", stated, computed)
+
+
+def supernet_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What `supernet_accuracy.json` states."""
+    for row in record["sub_networks"]:
+        stated = row["difference"]
+        yield Statement(row["key"], stated, loss(stated, record["task"]["sizes"]["report"]))
+        yield Statement(row["key"], stated, {"value": row["ours"] - row["naive"]})
+
+
+def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
+    """The result files below a folder of benchmarks, each with what it states."""
+    for path in sorted(root.glob("powerbert/*/result.json")):
+        yield path, list(power_statements(read_json(path)))
+    for name in RUNS:
+        path = root / name / "result.json"
+        kept = path.with_name("outcomes.json")
+        outcomes = read_outcomes(kept) if kept.exists() else {}
+        with path.with_name("results.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        yield path, list(run_statements(read_json(path), rows, outcomes))
+    path = root / "supernet_accuracy.json"
+    yield path, list(supernet_statements(read_json(path)))
+
+
+def score_cells(text: str) -> Iterator[str]:
+    """The cells of a Markdown text's tables that stand in columns of scores or losses."""
+    header: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip()[1:-1].split("|")]
+        if not line.startswith("|"):
+            header = []
+        elif not header:
+            header = cells
+        else:
+            for title, cell in zip(header, cells, strict=True):
+                if COLUMNS.search(title):
+                    yield cell
+
+
+def unknown_interval(text: str, known: Iterable[Stated]) -> str | None:
+    """The first interval in a text's score columns that no known one rounds to."""
+    ends = [[entry[name] for name in ("value", "low", "high")] for entry in known]
+    for cell in score_cells(text):
+        for found in TRIPLE.finditer(cell):
+            places = [len(part.partition(".")[2]) for part in found.groups()]
+            printed = [float(part) for part in found.groups()]
+            if not any(
+                all(
+                    abs(number - shown) <= 0.5 * 10**-digits + 1e-9
+                    for number, shown, digits in zip(entry, printed, places, strict=True)
+                )
+                for entry in ends
+            ):
+                return found.group()
+    return None
+
+
+def check(root: Path, readme: Path) -> Iterator[tuple[str, str | None]]:
+    """Compute everything again.
+
+    Args:
+        root: The folder of benchmarks.
+        readme: The README that quotes them.
+
+    Yields:
+        For each file what was found to agree and, if something differs, the first that does.
+
+    Raises:
+        InputError: When a file is missing or damaged.
+    """
+    everything: list[Stated] = []
+    for path, found in statements(root):
+        lost = sum(statement.computed is None for statement in found)
+        agree = f"{path}: {len(found) - lost} statements agree"
+        if lost:
+            agree += f", {lost} cannot be computed again, for outcomes were not kept"
+        differences = (statement.difference() for statement in found)
+        yield agree, next((f"{path}: {text}" for text in differences if text), None)
+        known = [statement.stated for statement in found]
+        everything += known
+        table = path.with_name("results.md")
+        if table.exists():
+            yield _table_line(table, known)
+    yield _table_line(readme, everything)
+
+
+def _table_line(path: Path, known: Iterable[Stated]) -> tuple[str, str | None]:
+    unknown = unknown_interval(path.read_text(), known)
+    return (
+        f"{path}: its tables' intervals are those of the result files",
+        f"{path}: states {unknown}, which no result file holds" if unknown else None,
+    )
+
+
+def main() -> None:
+    """Check the committed files, or copies of them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--benchmarks", type=Path, default=ROOT / "benchmarks")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    arguments = parser.parse_args()
+    try:
+        for agree, difference in check(arguments.benchmarks, arguments.readme):
+            if difference is not None:
+                sys.exit(difference)
+            print(agree)
+    except InputError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

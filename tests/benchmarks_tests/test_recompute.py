@@ -1,0 +1,121 @@
+"""What the committed benchmarks state follows from what lies beside them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import recompute
+from outcomes import write_outcomes
+from recompute import check, run_statements, unknown_interval
+
+from paretobert.tasks.metrics import compare, score_predictions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_committed_files_agree():
+    lines = list(check(ROOT / "benchmarks", ROOT / "README.md"))
+    assert [difference for _, difference in lines if difference] == []
+    assert "README.md" in lines[-1][0]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The committed result files, to be damaged."""
+    names = ("*.json", "*.csv", "*.md")
+    for name in names:
+        for path in (ROOT / "benchmarks").rglob(name):
+            target = tmp_path / path.relative_to(ROOT / "benchmarks")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return tmp_path
+
+
+def edit(path: Path, change) -> None:
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "powerbert/rte/result.json",
+            lambda record: record["networks"][1]["loss_against_full"].update(p_value=0.5),
+            "PoWER-BERT's loss states p_value 0.5, not 0.00",
+        ),
+        (
+            "powerbert/rte/result.json",
+            lambda record: record["networks"][1]["report"].update(high=0.7),
+            "PoWER-BERT states high 0.7, not 0.61",
+        ),
+        (
+            "sst2/result.json",
+            lambda record: record["deployments"][0]["score_lost"].update(low=-0.0005),
+            "eager-bf16's loss states low -0.0005, not -0.0014",
+        ),
+        (
+            "supernet_accuracy.json",
+            lambda record: record["sub_networks"][0]["difference"].update(discordant=[18, 18]),
+            "states value",
+        ),
+    ],
+)
+def test_a_changed_figure_is_named(copy, name, change, message):
+    edit(copy / name, change)
+    found = [text for _, text in check(copy, ROOT / "README.md") if text]
+    assert found[0].startswith(f"{copy / name}: ")
+    assert message in found[0]
+
+
+def test_the_first_difference_ends_the_script(copy):
+    def change(record):
+        record["networks"][1]["loss_against_full"]["tie"] = None
+
+    edit(copy / "powerbert" / "imdb" / "result.json", change)
+    done = subprocess.run(
+        [sys.executable, recompute.__file__, "--benchmarks", str(copy)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "PoWER-BERT's loss states tie None, not False" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_interval_of_a_table_must_be_one_that_a_file_holds():
+    known = [{"value": 0.01834, "low": -0.00014, "high": 0.03496}]
+    text = "| network | accuracy lost | latency |\n|---|---|---|\n| a | {} | .9 [.8, 1.2] |\n"
+    assert unknown_interval(text.format(".018 [-.000, .035]"), known) is None
+    assert unknown_interval(text.format("0.0183 [-0.0001, 0.0350] (a tie)"), known) is None
+    assert unknown_interval(text.format(".018 [.001, .035]"), known) == ".018 [.001, .035]"
+
+
+def test_outcomes_decide_where_they_were_kept(tmp_path):
+    labels, first, second = (0, 1) * 30, (0, 1) * 28 + (1, 1, 0, 0), (0, 1) * 25 + (1,) * 10
+    scored = {
+        name: score_predictions(
+            task="CoLA", split="search", metrics=("matthews",), labels=labels, predictions=guesses
+        )
+        for name, guesses in (("L0", first), ("L0, eager-bf16", second))
+    }
+    write_outcomes(tmp_path / "outcomes.json", {"search": scored})
+    full, pair = scored["L0"], compare(*scored.values())
+    record = {
+        "task": {"metric": "matthews", "sizes": {"search": 60}},
+        "deployments": [
+            {"protocol": "cpu, eager bf16", "score_lost": {**pair.interval, **pair.test}}
+        ],
+    }
+    row = {"key": "L0", "report": "", "search": str(full.value), "search_n": "60"}
+    row |= {"search_low": str(full.low), "search_high": str(full.high)}
+    outcomes = recompute.read_outcomes(tmp_path / "outcomes.json")
+    found = list(run_statements(record, [row], outcomes))
+    assert [statement.difference() for statement in found] == [None, None]
+    wrong = list(run_statements(record, [row | {"search_low": "0.1"}], outcomes))
+    assert "L0 on search states low 0.1, not " in wrong[0].difference()
+    assert next(run_statements(record, [row], {})).computed is None
