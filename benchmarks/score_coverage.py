@@ -9,7 +9,9 @@ where it has no closed form. Beside each method of ours stands the one that it r
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from scipy.special import bdtr, betaincinv, gammaln, xlogy
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.correlations import INFLUENCES, correlation_interval, difference_interval
-from paretobert.tasks.metrics import FROM_COUNTS, compare, score_predictions
+from paretobert.tasks.metrics import FROM_COUNTS, METRICS, compare, score_predictions
 from paretobert.tasks.proportions import LEVEL, Z95, detectable_loss, tango_interval
 
 Floats = NDArray[np.float64]
@@ -106,7 +108,7 @@ def power(n: int, discordance: float, loss: float) -> float:
     """How often McNemar's exact test finds a loss, exactly."""
     share = (discordance + loss) / 2
     only_a, only_b, chances = counts(n, share, discordance - share)
-    found = (only_a > only_b) & (2 * bdtr(only_b, only_a + only_b, 0.5) < LEVEL)
+    found = (only_a > only_b) & (2 * bdtr(only_b, (only_a + only_b).astype(int), 0.5) < LEVEL)
     return float(chances[found].sum())
 
 
@@ -210,45 +212,56 @@ def former_difference(
     return float(low), float(high)
 
 
-def correlation_rows(samples: dict[int, int]) -> Iterator[dict[str, Any]]:
-    """Coverage of one correlation and of a difference.
+def correlation_rows(shape: str, name: str, samples: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Coverage of one correlation and of a difference, at each size.
 
     Args:
+        shape: One of `SHAPES`.
+        name: "pearson" or "spearman".
         samples: How many samples are drawn of each size.
     """
-    for shape, draw in SHAPES.items():
+    draw = SHAPES[shape]
+    if name == "pearson" and draw not in (_one_sided, _discrete):
+        first, second = CORRELATIONS
+    else:
         many = draw(np.random.default_rng(1), 2_000_000)
-        for name in INFLUENCES:
-            ranked = stats.rankdata(many, axis=1) if name == "spearman" else many
-            first, second = np.corrcoef(ranked)[0, 1:]
-            if name == "pearson" and draw not in (_one_sided, _discrete):
-                first, second = CORRELATIONS
-            for n, number in samples.items():
-                generator = np.random.default_rng(2)
-                hits = np.zeros((number, 4), bool)
-                for place in range(number):
-                    columns = draw(generator, n)
-                    value, _ = INFLUENCES[name](columns[0], columns[1])
-                    intervals = (
-                        correlation_interval(name, columns[0], columns[1], seed=place)[1:],
-                        fisher_interval(name, value, n),
-                        difference_interval(name, *columns, seed=place)[1:],
-                        former_difference(name, columns, generator),
-                    )
-                    truths = (first, first, first - second, first - second)
-                    hits[place] = [
-                        low <= truth <= high
-                        for (low, high), truth in zip(intervals, truths, strict=True)
-                    ]
-                ours, former, difference, former_diff = hits.mean(0).tolist()
-                yield {
-                    "metric": name,
-                    "shape": shape,
-                    "n": n,
-                    "samples": number,
-                    "one": {"ours": ours, "former": former},
-                    "difference": {"ours": difference, "former": former_diff},
-                }
+        ranked = stats.rankdata(many, axis=1) if name == "spearman" else many
+        first, second = np.corrcoef(ranked)[0, 1:].tolist()
+    rows = []
+    for n, number in samples.items():
+        generator = np.random.default_rng(2)
+        hits = np.zeros((number, 4), bool)
+        for place in range(number):
+            columns = draw(generator, n)
+            value, _ = INFLUENCES[name](columns[0], columns[1])
+            intervals = (
+                correlation_interval(name, columns[0], columns[1], seed=place)[1:],
+                fisher_interval(name, value, n),
+                difference_interval(name, *columns, seed=place)[1:],
+                former_difference(name, columns, generator),
+            )
+            truths = (first, first, first - second, first - second)
+            hits[place] = _held(intervals, truths)
+        ours, former, difference, former_diff = hits.mean(0).tolist()
+        rows.append(
+            {
+                "metric": name,
+                "shape": shape,
+                "n": n,
+                "samples": number,
+                "one": {"ours": ours, "former": former},
+                "difference": {"ours": difference, "former": former_diff},
+            }
+        )
+    return rows
+
+
+def _held(intervals: Sequence[tuple[float, float]], truths: Sequence[float]) -> list[bool]:
+    """Whether each interval holds its truth, but for rounding."""
+    return [
+        low - 1e-9 <= truth <= high + 1e-9
+        for (low, high), truth in zip(intervals, truths, strict=True)
+    ]
 
 
 CLASS_CELLS = (
@@ -296,64 +309,90 @@ def _values(name: str, cells: NDArray[np.int64], draws: Floats) -> list[Floats]:
     ]
 
 
-def class_rows(*, samples: int) -> Iterator[dict[str, Any]]:
-    """Coverage of F1, macro F1 and Matthews correlation and of their paired differences."""
-    for name, shares, accuracy in CLASS_CELLS:
-        for n in (200, 1000):
-            for discordance in (0.005, 0.02, 0.1):
-                for split in (0.5, 1.0):
-                    cells, chances = class_table(
-                        shares, accuracy, discordance=discordance, split=split
-                    )
-                    (first,), (second,) = _values(name, cells, 1e9 * chances[None])
-                    generator = np.random.default_rng(3)
-                    hits = np.zeros((samples, 3), bool)
-                    for place in range(samples):
-                        drawn = generator.multinomial(n, chances)
-                        rows = np.repeat(cells, drawn, axis=0).T.tolist()
-                        a, b = (
-                            score_predictions(
-                                task="simulated",
-                                split="search",
-                                metrics=(name,),
-                                labels=tuple(rows[0]),
-                                predictions=tuple(row),
-                                seed=place,
-                            )
-                            for row in rows[1:]
-                        )
-                        pair = compare(a, b, seed=place)
-                        seen = drawn > 0
-                        draws = generator.multinomial(n, drawn[seen] / n, size=1000)
-                        ours, theirs = _values(name, cells[seen], draws.astype(np.float64))
-                        low, high = np.quantile(ours - theirs, (0.025, 0.975))
-                        intervals = ((a.low, a.high), (pair.low, pair.high), (low, high))
-                        truths = (first, first - second, first - second)
-                        hits[place] = [
-                            below - 1e-9 <= truth <= above + 1e-9
-                            for (below, above), truth in zip(intervals, truths, strict=True)
-                        ]
-                    one, difference, former = hits.mean(0).tolist()
-                    yield {
-                        "metric": name,
-                        "classes": len(shares),
-                        "label_shares": [round(share, 4) for share in shares[:2]],
-                        "n": n,
-                        "discordance": discordance,
-                        "split": split,
-                        "samples": samples,
-                        "one": {"ours": one},
-                        "difference": {"ours": difference, "former": former},
-                    }
+def class_row(
+    cell: tuple[str, tuple[float, ...], float],
+    *,
+    n: int,
+    discordance: float,
+    split: float,
+    samples: int,
+) -> dict[str, Any]:
+    """Coverage of F1, macro F1 or Matthews correlation and of its paired difference.
+
+    Args:
+        cell: One of `CLASS_CELLS`.
+        n: The number of examples.
+        discordance: The share of examples that exactly one model has right.
+        split: The first model's share of them.
+        samples: How many samples are drawn.
+    """
+    name, shares, accuracy = cell
+    cells, chances = class_table(shares, accuracy, discordance=discordance, split=split)
+    (first,), (second,) = _values(name, cells, 1e9 * chances[None])
+    generator = np.random.default_rng(3)
+    hits = np.zeros((samples, 3), bool)
+    for place in range(samples):
+        drawn = generator.multinomial(n, chances)
+        labels, ours, theirs = map(tuple, np.repeat(cells, drawn, axis=0).T.tolist())
+        a = score_predictions(
+            task="simulated",
+            split="search",
+            metrics=(name,),
+            labels=labels,
+            predictions=ours,
+            seed=place,
+        )
+        b = replace(a, predictions=theirs, value=METRICS[name](labels, theirs))
+        pair = compare(a, b, seed=place)
+        seen = drawn > 0
+        draws = generator.multinomial(n, drawn[seen] / n, size=1000).astype(np.float64)
+        resampled = _values(name, cells[seen], draws)
+        low, high = np.quantile(resampled[0] - resampled[1], (0.025, 0.975))
+        intervals = ((a.low, a.high), (pair.low, pair.high), (low, high))
+        hits[place] = _held(intervals, (first, first - second, first - second))
+    one, difference, former = hits.mean(0).tolist()
+    return {
+        "metric": name,
+        "classes": len(shares),
+        "share_of_class_1": shares[1],
+        "n": n,
+        "discordance": discordance,
+        "split": split,
+        "samples": samples,
+        "one": {"ours": one},
+        "difference": {"ours": difference, "former": former},
+    }
 
 
 def main() -> None:
     """Sum and simulate, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/score_coverage.json"))
     arguments = parser.parse_args()
     environment = Environment.capture()
+    samples = {200: arguments.samples, 1500: arguments.samples // 2}
+    with ProcessPoolExecutor(arguments.workers) as workers:
+        correlations = [
+            workers.submit(correlation_rows, shape, name, samples)
+            for shape in SHAPES
+            for name in INFLUENCES
+        ]
+        classes = [
+            workers.submit(
+                class_row,
+                cell,
+                n=n,
+                discordance=discordance,
+                split=split,
+                samples=arguments.samples // 2,
+            )
+            for cell in CLASS_CELLS
+            for n in (200, 1000)
+            for discordance in (0.005, 0.02, 0.1)
+            for split in (0.5, 1.0)
+        ]
     accuracies = [
         {"n": n, "discordance": discordance, "split": split}
         | {"coverage": coverage(n, discordance, split)}
@@ -376,10 +415,8 @@ def main() -> None:
         "lowest_on_a_finer_grid": {name: min(cell[name] for cell in finer) for name in INTERVALS},
         "paired_accuracies": accuracies,
         "power": {"loss": LOSS, "rows": power_rows()},
-        "correlations": list(
-            correlation_rows({200: arguments.samples, 1500: arguments.samples // 2})
-        ),
-        "classes": list(class_rows(samples=arguments.samples // 2)),
+        "correlations": [row for done in correlations for row in done.result()],
+        "classes": [done.result() for done in classes],
     }
     write_json(arguments.out, record)
     print(record["lowest_coverage_of_paired_accuracies"])
