@@ -393,19 +393,20 @@ def main() -> None:
             for discordance in (0.005, 0.02, 0.1)
             for split in (0.5, 1.0)
         ]
-    accuracies = [
-        {"n": n, "discordance": discordance, "split": split}
-        | {"coverage": coverage(n, discordance, split)}
-        for n in SIZES
-        for discordance in DISCORDANCES
-        for split in SPLITS
-    ]
-    finer = [
-        coverage(n, discordance, split)
-        for n, largest in FINE.items()
-        for discordance in np.linspace(largest / 100, largest, 100).tolist()
-        for split in FINE_SPLITS
-    ]
+        accuracies = [
+            {"n": n, "discordance": discordance, "split": split}
+            | {"coverage": coverage(n, discordance, split)}
+            for n in SIZES
+            for discordance in DISCORDANCES
+            for split in SPLITS
+        ]
+        finer = [
+            coverage(n, discordance, split)
+            for n, largest in FINE.items()
+            for discordance in np.linspace(largest / 100, largest, 100).tolist()
+            for split in FINE_SPLITS
+        ]
+        power_table = power_rows()
     record = {
         "command": f"python {' '.join(sys.argv)}",
         "environment": environment.to_dict(),
@@ -414,7 +415,7 @@ def main() -> None:
         },
         "lowest_on_a_finer_grid": {name: min(cell[name] for cell in finer) for name in INTERVALS},
         "paired_accuracies": accuracies,
-        "power": {"loss": LOSS, "rows": power_rows()},
+        "power": {"loss": LOSS, "rows": power_table},
         "correlations": [row for done in correlations for row in done.result()],
         "classes": [done.result() for done in classes],
     }
