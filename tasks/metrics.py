@@ -3,9 +3,10 @@
 Values come from scikit-learn and SciPy; intervals, each over examples as the unit, from:
 
 - accuracy: Wilson's score interval (Wilson 1927);
-- F1, macro F1, Matthews correlation: percentile bootstrap (Efron 1979) with a fixed seed. All
-  three depend on how often each pair of label and prediction occurs, so these counts are drawn
-  from the multinomial distribution, which is the same as drawing examples with replacement;
+- F1, macro F1, Matthews correlation: percentile bootstrap (Efron 1979) with a fixed seed, both
+  ends moved by the bootstrap's estimate of bias, which rare classes give the macro F1. All three
+  depend on how often each pair of label and prediction occurs, so these counts are drawn from the
+  multinomial distribution, which is the same as drawing examples with replacement;
 - Pearson and Spearman correlation: on Fisher's z, with standard errors that assume no shape of the
   columns (`correlations`).
 
@@ -287,8 +288,9 @@ def score(name: str, labels: Labels, predictions: Labels, *, seed: int = 0) -> S
         return Score(value, *correlation_interval(name, *columns, seed=seed))
     table: Counter[tuple[float, ...]] = Counter(zip(labels, predictions, strict=True))
     (resampled,) = _resampled_from_counts(name, table, num_examples=len(labels), seed=seed)
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Score(value, float(resampled.std(ddof=1)), float(low), float(high))
+    ends = np.quantile(resampled, (0.025, 0.975)) - (resampled.mean() - value)
+    low, high = np.clip(ends, -1.0 if name == "matthews" else 0.0, 1.0).tolist()
+    return Score(value, float(resampled.std(ddof=1)), low, high)
 
 
 def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:

@@ -75,6 +75,19 @@ def test_bootstrap_from_counts_agrees_with_drawing_examples():
     assert found.std() == pytest.approx(np.std(direct), rel=0.15)
 
 
+def test_rare_classes_do_not_pull_the_interval_of_macro_f1_down():
+    generator = np.random.default_rng(1)
+    labels = generator.integers(16, size=160)
+    predictions = np.where(generator.random(160) < 0.75, labels, generator.integers(16, size=160))
+    pairs = [tuple(column.tolist()) for column in (labels, predictions)]
+    (resampled,) = _resampled_from_counts(
+        "macro_f1", Counter(zip(*pairs, strict=True)), num_examples=160, seed=0
+    )
+    found = score("macro_f1", *pairs)
+    assert resampled.mean() < found.value - 0.004
+    assert (found.low + found.high) / 2 == pytest.approx(found.value, abs=0.003)
+
+
 @pytest.mark.parametrize("name", ["accuracy", "f1", "macro_f1", "matthews"])
 def test_interval_holds_the_value_and_shrinks_with_more_examples(name):
     labels, predictions = (0, 1, 1, 0, 1), (0, 1, 0, 0, 1)
