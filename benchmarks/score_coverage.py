@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -376,16 +377,22 @@ def main() -> None:
     """Sum and simulate, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--samples", type=int, default=400)
-    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/score_coverage.json"))
     arguments = parser.parse_args()
     environment = Environment.capture()
+    cells = list(product(SIZES, DISCORDANCES, SPLITS))
+    finer_cells = [
+        (n, discordance, split)
+        for n, largest in FINE.items()
+        for discordance in np.linspace(largest / 100, largest, 100).tolist()
+        for split in FINE_SPLITS
+    ]
     samples = {200: arguments.samples, 1500: arguments.samples // 2}
     with ProcessPoolExecutor(arguments.workers) as workers:
         correlations = [
             workers.submit(correlation_rows, shape, name, samples)
-            for shape in SHAPES
-            for name in INFLUENCES
+            for shape, name in product(SHAPES, INFLUENCES)
         ]
         classes = [
             workers.submit(
@@ -396,39 +403,34 @@ def main() -> None:
                 split=split,
                 samples=arguments.samples // 2,
             )
-            for cell in CLASS_CELLS
-            for n in (200, 1000)
-            for discordance in (0.005, 0.02, 0.1)
-            for split in (0.5, 1.0)
+            for cell, n, discordance, split in product(
+                CLASS_CELLS, (200, 1000), (0.005, 0.02, 0.1), (0.5, 1.0)
+            )
         ]
-        accuracies = [
-            {"n": n, "discordance": discordance, "split": split}
-            | {"coverage": coverage(n, discordance, split)}
-            for n in SIZES
-            for discordance in DISCORDANCES
-            for split in SPLITS
-        ]
-        finer = [
-            coverage(n, discordance, split)
-            for n, largest in FINE.items()
-            for discordance in np.linspace(largest / 100, largest, 100).tolist()
-            for split in FINE_SPLITS
-        ]
-        power_table = power_rows()
+        power_table = workers.submit(power_rows)
+        covered, finer = (
+            list(workers.map(coverage, *zip(*entries, strict=True), chunksize=50))
+            for entries in (cells, finer_cells)
+        )
     record = {
         "command": f"python {' '.join(sys.argv)}",
         "environment": environment.to_dict(),
-        "lowest_coverage_of_paired_accuracies": {
-            name: min(cell["coverage"][name] for cell in accuracies) for name in INTERVALS
-        },
-        "lowest_on_a_finer_grid": {name: min(cell[name] for cell in finer) for name in INTERVALS},
-        "paired_accuracies": accuracies,
-        "power": {"loss": LOSS, "rows": power_table},
+        "lowest_coverage_of_paired_accuracies": _lowest(covered),
+        "lowest_on_a_finer_grid": _lowest(finer),
+        "paired_accuracies": [
+            {"n": n, "discordance": discordance, "split": split, "coverage": found}
+            for (n, discordance, split), found in zip(cells, covered, strict=True)
+        ],
+        "power": {"loss": LOSS, "rows": power_table.result()},
         "correlations": [row for done in correlations for row in done.result()],
         "classes": [done.result() for done in classes],
     }
     write_json(arguments.out, record)
     print(record["lowest_coverage_of_paired_accuracies"])
+
+
+def _lowest(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: min(cell[name] for cell in found) for name in INTERVALS}
 
 
 if __name__ == "__main__":
