@@ -5,8 +5,11 @@
     its efficiency figure (Hou et al. 2020; +-1 s and +-3 ms), `published_costs_data.csv`.
 (b) Bort (de Wynter & Perry 2020) in both published shapes against BERT-base and BERT-large:
     claimed are 7.9 and 20 times the speed on a CPU.
-(c) What extraction costs: an extracted network against a stock model of the same shape, and the
-    narrow class at full width against the stock class. Both ratios are to be 1.
+(c) What our classes cost: an extracted network and the narrow class at full width against the
+    stock class, and extracted networks, narrow ones too, against a module in plain torch that
+    shares no code with either and gives the same logits (`plain_module.py`).
+
+The networks are in `cost_subjects.py`, by name.
 
     python benchmarks/published_costs.py
 """
@@ -14,84 +17,50 @@
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-import torch
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
-
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.modeling_subnet import (
-    SubnetBertConfig,
-    SubnetBertForSequenceClassification,
+from cost_subjects import (
+    BASE,
+    BORT,
+    FULL,
+    HALF_DEPTH,
+    LARGE,
+    NARROW_CLASS,
+    OVERHEAD_PAIRS,
+    SHAPE,
+    bind,
+    extracted_name,
+    plain_name,
 )
+from transformers import BertConfig
+
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
-from paretobert.profiling.inputs import random_batches
 from paretobert.profiling.latency import Progress, measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, Session
-from paretobert.storage import folder, write_json
+from paretobert.storage import folder, read_json, write_json
 
 matplotlib.use("Agg")
 
 PUBLISHED = Path(__file__).with_name("published_costs_data.csv")
-BASE = BertConfig()
-LARGE = BertConfig(
-    hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
-)
-BORT = {
-    "Bort, released (H 1024, I 768)": BertConfig(
-        vocab_size=50265,
-        hidden_size=1024,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        intermediate_size=768,
-    ),
-    "Bort, as first printed (H 768, I 1024)": BertConfig(
-        vocab_size=50265,
-        hidden_size=768,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        intermediate_size=1024,
-    ),
-}
-CLAIMS = {"BERT-base": 7.9, "BERT-large": 20.0}
-
-Run = Callable[[], object]
+CLAIMS = {FULL: (BASE, 7.9), "BERT-large": (LARGE, 20.0)}
 
 
-def bert(config: BertConfig) -> PreTrainedModel:
-    """A BERT with random weights, in evaluation mode."""
-    torch.manual_seed(0)
-    return BertForSequenceClassification(config).eval()
+def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
+    """Measure networks by their names, BERT-base the first of them, and say how far it is."""
+    runs = {name: bind(name, protocol) for name in names}
+    return measure(runs, protocol, sentinel=names[0], front=tuple(runs), progress=_say)
 
 
-def bound(model: PreTrainedModel, protocol: LatencyProtocol) -> Run:
-    """A call that runs a model on the protocol's batch."""
-    config = model.config
-    (batch,) = random_batches(
-        protocol, vocab_size=config.vocab_size, padding_id=config.pad_token_id
-    )
-    return partial(model, **{name: torch.from_numpy(entry) for name, entry in batch.items()})
-
-
-def measured(
-    models: Mapping[str, PreTrainedModel], protocol: LatencyProtocol, *, sentinel: str
-) -> Session:
-    """Measure models against one of them, and say how far it is."""
-    runs = {name: bound(model, protocol) for name, model in models.items()}
-    return measure(runs, protocol, sentinel=sentinel, front=tuple(runs), progress=_say)
-
-
-def macs(model: PreTrainedModel, *, seq_len: int) -> int:
+def macs(config: BertConfig, *, seq_len: int) -> int:
     """Multiply-adds of a stock model."""
-    shape = EncoderShape.from_config(model.config)
+    shape = EncoderShape.from_config(config)
     return count_macs(shape, SubnetConfig.full(shape), seq_len=seq_len)
 
 
@@ -108,28 +77,25 @@ def published() -> dict[tuple[float, float], dict[str, float]]:
 
 def width_depth_pairs(protocol: LatencyProtocol) -> dict[str, Any]:
     """Part (a)."""
-    model = bert(BASE)
-    shape = EncoderShape.from_config(model.config)
-    full = SubnetConfig.full(shape)
-    configs = grid(shape)
-    session = measured(
-        {config.key: extract(model, config) for config in configs}, protocol, sentinel=full.key
-    )
+    configs = grid(SHAPE)
+    session = measured([extracted_name(*pair[:2]) for pair in configs.values()], protocol)
     theirs = published()
     whole = theirs[1.0, 1.0]
+    full_macs = macs(BASE, seq_len=protocol.seq_len)
     rows = []
-    for config, pair in configs.items():
-        ratios = {name: time / whole[name] for name, time in theirs[pair[:2]].items()}
-        full_macs = count_macs(shape, full, seq_len=protocol.seq_len)
+    for config, (width, depth, _) in configs.items():
+        ratios = {name: time / whole[name] for name, time in theirs[width, depth].items()}
+        found = session[extracted_name(width, depth)]
         rows.append(
             {
-                "width": pair[0],
-                "depth": pair[1],
-                "latency_ms": session[config.key].time_s.value * 1e3,
-                "ratio": asdict(session[config.key].ratio),
+                "width": width,
+                "depth": depth,
+                "layers": config.num_layers,
+                "latency_ms": found.time_s.value * 1e3,
+                "ratio": asdict(found.ratio),
                 "k40_ratio": ratios.get("k40_s"),
                 "kirin810_ratio": ratios.get("kirin810_ms"),
-                "mac_ratio": count_macs(shape, config, seq_len=protocol.seq_len) / full_macs,
+                "mac_ratio": count_macs(SHAPE, config, seq_len=protocol.seq_len) / full_macs,
             }
         )
     return _record(session) | {"rows": rows}
@@ -137,54 +103,40 @@ def width_depth_pairs(protocol: LatencyProtocol) -> dict[str, Any]:
 
 def bort(protocol: LatencyProtocol) -> dict[str, Any]:
     """Part (b)."""
-    models = {"BERT-base": bert(BASE), "BERT-large": bert(LARGE)}
-    models |= {name: bert(config) for name, config in BORT.items()}
-    session = measured(models, protocol, sentinel="BERT-base")
+    names = (*CLAIMS, *BORT)
+    session = measured(names, protocol)
     rows = []
-    for name in BORT:
-        for against, claim in CLAIMS.items():
-            speedup = session[against].ratio_to(session[name])
-            ours, theirs = (macs(models[m], seq_len=protocol.seq_len) for m in (name, against))
+    for name, config in BORT.items():
+        for against, (stock, claim) in CLAIMS.items():
+            ours, theirs = (macs(each, seq_len=protocol.seq_len) for each in (config, stock))
             rows.append(
                 {
                     "model": name,
                     "against": against,
                     "claimed_speedup": claim,
-                    "speedup": asdict(speedup),
+                    "speedup": asdict(session[against].ratio_to(session[name])),
                     "mac_speedup": theirs / ours,
                 }
             )
-    times_ms = {name: session[name].time_s.value * 1e3 for name in models}
+    times_ms = {name: session[name].time_s.value * 1e3 for name in names}
     return _record(session) | {"latency_ms": times_ms, "rows": rows}
 
 
 def overhead(protocol: LatencyProtocol) -> dict[str, Any]:
     """Part (c)."""
-    model = bert(BASE)
-    shape = EncoderShape.from_config(model.config)
-    half = SubnetConfig.from_multipliers(shape, 1.0, 0.5)
-    settings = {name: value for name, value in BASE.to_dict().items() if name != "model_type"}
-    narrow = SubnetBertConfig(**settings)
-    models = {
-        "stock, 6 layers": bert(BertConfig(num_hidden_layers=6)),
-        "extracted, 6 of 12 layers": extract(model, half),
-        "stock, 12 layers": model,
-        "narrow class at full width, 12 layers": SubnetBertForSequenceClassification(
-            narrow
-        ).eval(),
-    }
-    session = measured(models, protocol, sentinel="stock, 12 layers")
-    pairs = (
-        ("extracted, 6 of 12 layers", "stock, 6 layers"),
-        ("narrow class at full width, 12 layers", "stock, 12 layers"),
-    )
+    pairs = [
+        (extracted_name(1.0, 0.5), HALF_DEPTH),
+        (NARROW_CLASS, FULL),
+        *((extracted_name(*pair), plain_name(*pair)) for pair in OVERHEAD_PAIRS),
+    ]
+    session = measured([FULL, *dict.fromkeys(n for p in pairs for n in p if n != FULL)], protocol)
     rows = []
-    for ours, stock in pairs:
-        ratio = session[ours].ratio_to(session[stock])
+    for ours, other in pairs:
+        ratio = session[ours].ratio_to(session[other])
         rows.append(
             {
                 "network": ours,
-                "stock": stock,
+                "against": other,
                 "ratio": asdict(ratio),
                 "tie": not ratio.excludes_one,
             }
@@ -226,7 +178,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--measure-s", type=float, default=240.0, help="seconds for each part")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/published_costs"))
+    parser.add_argument(
+        "--render", action="store_true", help="write the tables of an earlier result anew"
+    )
     arguments = parser.parse_args()
+    if arguments.render:
+        _write_table(read_json(arguments.out / "result.json"), arguments.out / "results.md")
+        return
     protocol = replace(LatencyProtocol(), time_budget_s=arguments.measure_s)
     result = {
         "command": "python " + " ".join(sys.argv),
@@ -273,22 +231,32 @@ def _write_table(result: dict[str, Any], path: Path) -> None:
         "| network | against | ratio |",
         "|---|---|---|",
         *(
-            f"| {row['network']} | {row['stock']} | {_interval(row['ratio'])}"
+            f"| {row['network']} | {row['against']} | {_interval(row['ratio'])}"
             f"{' (a tie)' if row['tie'] else ''} |"
             for row in result["overhead"]["rows"]
         ),
     ]
     protocol = LatencyProtocol.from_dict(result["protocol"])
     parts = (
-        f"Measured at {protocol.title}; 95 % intervals over rounds.",
+        f"Measured at {protocol.title}, each part in one process.",
         "## BERT-base: latency relative to the full model",
+        _session(result["width_depth_pairs"]),
         "\n".join(pairs),
         "## Bort: how many times faster",
+        _session(result["bort"]),
         "\n".join(borts),
         "## What extraction costs",
+        _session(result["overhead"]),
         "\n".join(costs),
     )
     path.write_text("\n\n".join(parts) + "\n")
+
+
+def _session(part: dict[str, Any]) -> str:
+    """What a part's intervals rest on, and whether they became narrow enough."""
+    rounds = part["noise"]["num_rounds"]
+    resolved = "" if part["resolved"] else "; not resolved in the time given"
+    return f"In brackets: percentile bootstraps of the median of {rounds} rounds{resolved}."
 
 
 def _interval(estimate: dict[str, float], *, digits: int = 3) -> str:
