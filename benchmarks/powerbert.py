@@ -22,7 +22,11 @@ beside the run's PoWER-BERT network.
     python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
 
 measures in eager fp32. The same command with `--add onnxruntime-fp32` measures the networks of the
-result so far as another runtime takes them, and adds that to it.
+result so far as another runtime takes them, and adds that to it; `--render` measures nothing and
+writes table and picture of the result anew.
+
+Every speed-up is kept with its value in each round and printed with the range over these. A
+result from before that is printed without: its rounds, and how many there were, were not kept.
 """
 
 import argparse
@@ -30,7 +34,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +67,7 @@ from paretobert.profiling.latency import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.runtimes.artefact import load, write
 from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
-from paretobert.profiling.statistics import Estimate, Session
+from paretobert.profiling.statistics import Session
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.candidate import Candidate, score_record
 from paretobert.search.front import ParetoFront
@@ -251,7 +255,9 @@ def static_network(
 def main() -> None:
     """Train what is missing, score, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("run", type=Path, help="the run with the fine-tuned full model")
+    parser.add_argument(
+        "run", type=Path, help="the run with the fine-tuned full model; a result with --render"
+    )
     parser.add_argument("--plain", type=Path, help="a run whose supernet keeps all tokens")
     parser.add_argument("--joint", type=Path, help="a run whose supernet has elastic tokens")
     parser.add_argument("--target-speedup", type=float, default=2.0)
@@ -270,8 +276,14 @@ def main() -> None:
     parser.add_argument("--title", help="of table and picture; the task's name if left out")
     parser.add_argument("--train-only", action="store_true", help="stop before measuring")
     parser.add_argument("--add", metavar="DEPLOYMENT", help="add a runtime to an earlier result")
+    parser.add_argument(
+        "--render", action="store_true", help="write table and picture of a result anew"
+    )
     parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
     arguments = parser.parse_args()
+    if arguments.render:
+        _render(read_json(arguments.run / "result.json"), arguments.run)
+        return
     run = Run.open(arguments.run)
     bench = Bench(run, threads=arguments.threads, report_size=arguments.report_size)
     options = PowerOptions(
@@ -347,8 +359,9 @@ def main() -> None:
         else None,
         "environment": sessions[1].environment.to_dict(),
         "protocols": [session.protocol.to_dict() for session in sessions.values()],
+        "sessions": {f"batch {size}": _session(session) for size, session in sessions.items()},
         "padded": {"N": bench.task.max_length}
-        | {f"batch {size}": asdict(session[PADDED].ratio) for size, session in sessions.items()},
+        | {f"batch {size}": _ratio(session, PADDED, FULL) for size, session in sessions.items()},
         "networks": [
             _row(name, chosen_as, scores, reports, sessions) for name, chosen_as in roles.items()
         ],
@@ -369,9 +382,14 @@ def _power(bench: Bench, run: Run, options: PowerOptions) -> Path:
 def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
     with folder(out) as into:
         write_json(into / "result.json", result)
-        (into / "results.md").write_text(_table(result))
-        _draw(result, into / "fronts.png")
+        _render(result, into)
         (into / "retention.json").write_bytes((power_folder / "retention.json").read_bytes())
+
+
+def _render(result: dict[str, Any], into: Path) -> None:
+    """Write a result's table and picture."""
+    (into / "results.md").write_text(_table(result))
+    _draw(result, into / "fronts.png")
 
 
 def _add(
@@ -386,14 +404,14 @@ def _add(
     }
     for row in rows:
         for size, session in sessions.items():
-            row["speedup"][f"{deployment.title}, batch {size}"] = asdict(
-                session[FULL].ratio_to(session[row["network"]])
+            row["speedup"][f"{deployment.title}, batch {size}"] = _ratio(
+                session, FULL, row["network"]
             )
     result["protocols"] += [session.protocol.to_dict() for session in sessions.values()]
-    result["padded"] |= {
-        f"{deployment.title}, batch {size}": asdict(session[PADDED].ratio)
-        for size, session in sessions.items()
-    }
+    for size, session in sessions.items():
+        column = f"{deployment.title}, batch {size}"
+        result["padded"][column] = _ratio(session, PADDED, FULL)
+        result.setdefault("sessions", {})[column] = _session(session)
 
 
 def _subnets(
@@ -451,6 +469,21 @@ def _front(candidates: Sequence[Candidate], cost: str) -> list[str]:
     return [member.label for member in ParetoFront.of(candidates, ("accuracy", cost)).members]
 
 
+def _ratio(session: Session, slow: str, fast: str) -> dict[str, Any]:
+    """How many times as long the slow network takes: each round's value, median and range."""
+    rounds = [entry.median_s(slow) / entry.median_s(fast) for entry in session.rounds]
+    return {
+        "value": float(np.median(rounds)),
+        "low": min(rounds),
+        "high": max(rounds),
+        "rounds": rounds,
+    }
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {**session.noise.to_dict(), "resolved": session.resolved}
+
+
 def _loss(than: Evaluation, found: Evaluation) -> dict[str, Any]:
     """What a network loses, with its interval, the test and what it could have seen."""
     if found is than:
@@ -473,8 +506,7 @@ def _row(
         "report": {"metric": reports[name].metric, **score_record(reports[name])},
         "loss_against_full": _loss(reports[FULL], reports[name]),
         "speedup": {
-            f"batch {size}": asdict(session[FULL].ratio_to(session[name]))
-            for size, session in sessions.items()
+            f"batch {size}": _ratio(session, FULL, name) for size, session in sessions.items()
         },
     }
 
@@ -532,45 +564,140 @@ def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
     }
 
 
+SELECTIONS = {
+    "head": "the first word-vectors (Head-WS)",
+    "random": "fixed random positions (Rand-WS)",
+}
+
+
 def _table(result: dict[str, Any]) -> str:
-    retention = ", ".join(map(str, result["retention"]["amounts"]))
-    counted = result["retention_with_diagonal"]
-    other = f"; with the diagonal {', '.join(map(str, counted['amounts']))}" if counted else ""
     rows = result["networks"]
     columns = list(rows[0]["speedup"])
-    padded = ", ".join(
-        f"{_interval(result['padded'][column])} times ({column})" for column in columns
-    )
+    padded = ", ".join(f"{_times(result['padded'][column])} ({column})" for column in columns)
+    counted = result["retention_with_diagonal"]
+    other = f"; with the diagonal {_amounts(counted)}" if counted else ""
     lines = [
         f"# {result['title']}",
         "",
-        f"Retention configuration: {retention} ({result['retention']['unit']}){other}. Latencies "
-        "are of eager fp32 where nothing else is said.",
-        f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} as long as in "
-        "(b).",
+        f"PoWER-BERT's retention configuration: {_amounts(result['retention'])} "
+        f"({result['retention']['unit']}){other}. Latencies are of eager fp32 where nothing else "
+        f"is said. {_measured(result)}",
         "",
-        "| network | chosen as | score, report | loss against the full model | "
+        f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} times as long "
+        "as in (b).",
+        "",
+        "Losses are against the full model, in pairs, with 95 % intervals; of a tie the smallest "
+        "loss is given that so many examples show with a probability of 80 %. No other two rows "
+        "were compared in pairs, and no training was repeated with another seed.",
+        "",
+        "| network | trained | word-vectors kept | chosen as | score, report | loss | "
         + " | ".join(f"speed-up, {column}" for column in columns)
         + " | search |",
-        "|---" * (5 + len(columns)) + "|",
+        "|---" * (7 + len(columns)) + "|",
     ]
     for row in rows:
-        report, loss = row["report"], row["loss_against_full"]
-        tie = " (a tie)" if loss["tie"] else ""
-        cells = " | ".join(_interval(row["speedup"][column]) for column in columns)
+        name = row["network"]
+        loss = "" if name == FULL else _difference(row["loss_against_full"])
+        cells = " | ".join(_times(row["speedup"][column]) for column in columns)
         lines.append(
-            f"| {row['network']} | {'<br>'.join(row['roles'])} | {_interval(report)} | "
-            f"{_interval(loss)}{tie} | {cells} | {row['search']:.3f} |"
+            f"| {name} | {_training_of(name, result)} | {_tokens_of(name, result)} | "
+            f"{'<br>'.join(row['roles'])} | {_interval(row['report'])} | {loss} | {cells} | "
+            f"{row['search']:.3f} |"
         )
     for row in result["static"]:
-        loss = row["loss_against_attention"]
-        tie = " (a tie)" if loss["tie"] else ""
         lines += [
             "",
-            f"(e) {row['strategy']}: {_interval(row['report'])}; the attention score is better by "
-            f"{_interval(loss)}{tie}.",
+            f"(e) {SELECTIONS[row['strategy']]}, in PoWER-BERT's numbers and re-trained as it was:"
+            f" {_interval(row['report'])}; {_verdict(row['loss_against_attention'])}.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _amounts(retention: dict[str, Any]) -> str:
+    return ", ".join(map(str, retention["amounts"]))
+
+
+def _measured(result: dict[str, Any]) -> str:
+    """What the speed-ups rest on."""
+    environment = result["environment"]
+    load = (
+        f"the load average was {environment['load_before']} before the first session, with "
+        f"{environment['num_cores']} core(s) to run on"
+    )
+    if "sessions" not in result:
+        return (
+            "Each speed-up column is one session of a few rounds without an interval: the rounds "
+            "and their number were not kept, nor whether a session became as exact as it should; "
+            f"{load}."
+        )
+    sessions = "; ".join(
+        f"{column}: range of {session['num_rounds']} rounds"
+        + ("" if session["resolved"] else ", not resolved in the time given")
+        for column, session in result["sessions"].items()
+    )
+    return f"Each speed-up column is one session, in brackets the range ({sessions}); {load}."
+
+
+def _training_of(name: str, result: dict[str, Any]) -> str:
+    """How a network was trained: on what, from what, how long, at which rate."""
+    runs = list(result["trained"].values())
+    base = runs[0]["training"]
+    if name == FULL:
+        rate = base["teacher_learning_rate"] or base["learning_rate"]
+        epochs = base["teacher_epochs"]
+        return f"on labels from {runs[0]['model']}, {epochs} epochs at {rate:g}"
+    if name in (POWER, DIAGONAL):
+        options = result["retention"]["options"]
+        return (
+            f"on labels from the full model, {options['search_epochs']} + "
+            f"{options['retrain_epochs']} epochs (search, re-training) at "
+            f"{options['learning_rate']:g}"
+        )
+    joint = name.startswith("joint")
+    run = next(r["training"] for r in runs if (r["training"]["token_epochs"] > 0) == joint)
+    teacher = "the full model" if run is base else "a full model of its own run"
+    stages = ("width", "depth", "token") if joint else ("width", "depth")
+    epochs = " + ".join(str(run[f"{stage}_epochs"]) for stage in stages)
+    return (
+        f"distilled from {teacher}, {epochs} epochs ({', '.join(f'{s}s' for s in stages)}; "
+        f"{run['recipe']}) at {run['learning_rate']:g}"
+    )
+
+
+def _tokens_of(name: str, result: dict[str, Any]) -> str:
+    """Which word-vectors a network keeps, and who chose their numbers."""
+    if name in (POWER, DIAGONAL):
+        return "learnt by PoWER-BERT"
+    config = None if name == FULL else SubnetConfig.from_key(name.split(" ")[-1])
+    if config is None or config.tokens is None:
+        return "all"
+    if config.tokens == Retention.from_dict(result["retention"]):
+        return "PoWER-BERT's configuration, put in by hand"
+    multipliers = {
+        Retention.from_multiplier(config.num_layers, multiplier): multiplier
+        for run in result["trained"].values()
+        for multiplier in run["training"]["tokens"]
+        if multiplier < 1
+    }
+    return f"tokens {multipliers[config.tokens]:g} of the supernet's space"
+
+
+def _difference(loss: dict[str, Any]) -> str:
+    if not loss["tie"]:
+        return _interval(loss)
+    detectable = loss.get("detectable")
+    shown = "" if detectable is None else f"; {detectable:.3f} would have been shown"
+    return f"{_interval(loss)} (a tie{shown})"
+
+
+def _verdict(lead: dict[str, Any]) -> str:
+    """The attention score against another selection of word-vectors."""
+    if lead["tie"]:
+        worse = "scores no lower" if lead["value"] <= 0 else "is not shown to be worse"
+        return f"this {worse}: the attention score leads by {_difference(lead)}"
+    if lead["value"] > 0:
+        return f"the attention score is better by {_interval(lead)}"
+    return f"this is better than the attention score, which leads by {_interval(lead)}"
 
 
 def _draw(result: dict[str, Any], path: Path) -> None:
@@ -588,16 +715,18 @@ def _draw(result: dict[str, Any], path: Path) -> None:
         for role, label, marker, colour in series:
             rows = [row for row in result["networks"] if role in row["roles"]]
             rows.sort(key=lambda row: row["speedup"][batch]["value"])
-            speedups = [Estimate(**row["speedup"][batch]) for row in rows]
-            ratios = [1 / speedup.value for speedup in speedups]
+            speedups = [row["speedup"][batch] for row in rows]
+            ratios = [1 / speedup["value"] for speedup in speedups]
             reports = [row["report"] for row in rows]
             axes.errorbar(
                 ratios,
                 [report["value"] for report in reports],
                 xerr=[
-                    [r - 1 / s.high for r, s in zip(ratios, speedups, strict=True)],
-                    [1 / s.low - r for r, s in zip(ratios, speedups, strict=True)],
-                ],
+                    [r - 1 / s["high"] for r, s in zip(ratios, speedups, strict=True)],
+                    [1 / s["low"] - r for r, s in zip(ratios, speedups, strict=True)],
+                ]
+                if "sessions" in result
+                else None,
                 yerr=[
                     [report["value"] - report["low"] for report in reports],
                     [report["high"] - report["value"] for report in reports],
@@ -615,7 +744,8 @@ def _draw(result: dict[str, Any], path: Path) -> None:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(
-            f"latency relative to the full model with dynamic padding\n{protocol.title}"
+            f"latency relative to the full model with dynamic padding\n{protocol.title}\n"
+            + ("bars: range over rounds" if "sessions" in result else "one session, no interval")
         )
     report = result["networks"][0]["report"]
     panels[0].set_ylabel(
@@ -629,6 +759,11 @@ def _draw(result: dict[str, Any], path: Path) -> None:
 
 def _interval(record: dict[str, Any]) -> str:
     return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+
+
+def _times(ratio: dict[str, Any]) -> str:
+    """A ratio with its range over rounds, where these were kept."""
+    return _interval(ratio) if "rounds" in ratio else f"{ratio['value']:.2f}"
 
 
 def _say(progress: Progress) -> None:

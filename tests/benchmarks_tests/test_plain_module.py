@@ -69,10 +69,10 @@ def test_every_pair_that_is_compared_has_its_networks() -> None:
 def test_networks_bound_by_name_give_equal_logits(
     full: BertForSequenceClassification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    names = extracted_name(0.25, 0.5), plain_name(0.25, 0.5)
     monkeypatch.setattr(cost_subjects, "BASE", full.config)
     monkeypatch.setattr(cost_subjects, "SHAPE", EncoderShape.from_config(full.config))
     protocol = LatencyProtocol(seq_len=8)
     with torch.inference_mode():
-        extracted = bind(extracted_name(0.25, 0.5), protocol)()
-        plain = bind(plain_name(0.25, 0.5), protocol)()
+        extracted, plain = (bind(name, protocol)() for name in names)
     torch.testing.assert_close(plain, extracted.logits, rtol=0, atol=1e-5)
