@@ -74,7 +74,7 @@ class HeatMapFigure:
         title: The heading.
         caption: What is shown, in sentences.
         widths: Width multipliers, columns from left to right.
-        depths: Depth multipliers, rows from top to bottom.
+        layers: Kept layers of the model's, rows from top to bottom.
         speedups: By row and column; None where nothing was measured.
         texts: What stands in each cell.
     """
@@ -83,7 +83,7 @@ class HeatMapFigure:
     title: str
     caption: str
     widths: tuple[float, ...]
-    depths: tuple[float, ...]
+    layers: tuple[str, ...]
     speedups: tuple[tuple[float | None, ...], ...]
     texts: tuple[tuple[str, ...], ...]
 
@@ -256,7 +256,8 @@ def heat_map_figure(
         config: (width, depth) for config, (width, depth, tokens) in configs.items() if tokens == 1
     }
     widths = tuple(sorted({width for width, _ in pairs.values()}, reverse=True))
-    depths = tuple(sorted({depth for _, depth in pairs.values()}, reverse=True))
+    kept = {depth: config.num_layers for config, (_, depth) in pairs.items()}
+    depths = sorted(kept, reverse=True)
     by_pair = {pair: table[config].latency for config, pair in pairs.items() if config in table}
     rows = [[by_pair.get((width, depth)) for width in widths] for depth in depths]
     return HeatMapFigure(
@@ -268,7 +269,7 @@ def heat_map_figure(
             f"{table.protocol.title}; {table.environment.title}."
         ),
         widths=widths,
-        depths=depths,
+        layers=tuple(f"{kept[depth]} of {table.shape.num_layers}" for depth in depths),
         speedups=tuple(
             tuple(None if cell is None else cell.speedup for cell in row) for row in rows
         ),
@@ -462,16 +463,22 @@ def _draw_heat_map(figure: HeatMapFigure) -> go.Figure:
         go.Heatmap(
             z=[list(row) for row in figure.speedups],
             x=[f"{width:g}" for width in figure.widths],
-            y=[f"{depth:g}" for depth in figure.depths],
+            y=list(range(len(figure.layers))),
+            customdata=[[layers] * len(figure.widths) for layers in figure.layers],
             text=[[plotly_lines(text) for text in row] for row in figure.texts],
             texttemplate="%{text}",
-            hovertemplate="width %{x}, depth %{y}<extra></extra>",
+            hovertemplate="width %{x}, %{customdata} layers<extra></extra>",
             colorscale="Blues",
             colorbar={"title": "times"},
         )
     )
     drawing.update_xaxes(title_text="width multiplier", type="category")
-    drawing.update_yaxes(title_text="depth multiplier", type="category", autorange="reversed")
+    drawing.update_yaxes(
+        title_text="layers",
+        tickvals=list(range(len(figure.layers))),
+        ticktext=list(figure.layers),
+        autorange="reversed",
+    )
     return drawing
 
 

@@ -208,9 +208,9 @@ def _draw_heat_map(figure: HeatMapFigure) -> Canvas:
             colour = "white" if values[i][j] > 0.6 * most else INK
             axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
     axes.set_xticks(range(len(figure.widths)), [f"{width:g}" for width in figure.widths])
-    axes.set_yticks(range(len(figure.depths)), [f"{depth:g}" for depth in figure.depths])
+    axes.set_yticks(range(len(figure.layers)), figure.layers)
     axes.set_xlabel("width multiplier")
-    axes.set_ylabel("depth multiplier")
+    axes.set_ylabel("layers")
     axes.set_title(figure.title, loc="left", fontweight="bold")
     return drawing
 

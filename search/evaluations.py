@@ -8,6 +8,7 @@ second time, and a query needs nothing else but the cost table.
 
 from pathlib import Path
 
+from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
 from ..profiling.runtimes.deployment import EAGER_FP32, Deployment
@@ -73,17 +74,30 @@ def read_candidates(path: Path, table: LookupTable, space: ElasticSpace) -> list
     """
     evaluations = read_evaluations(path, deployment=table.protocol.deployment)
     candidates = []
-    for config, (width, depth, tokens) in space.configs(table.shape).items():
+    for config, (width, _, tokens) in space.configs(table.shape).items():
         if config.key not in evaluations:
             continue
         if config not in table:
             raise InputError(
                 f"The cost table lacks the sub-network {config.key}: profile the whole space."
             )
-        label = f"width {width:g}, depth {depth:g}"
-        if tokens != 1:
-            label += f", tokens {tokens:g}"
+        label = subnet_label(config, table.shape, width=width, tokens=tokens)
         candidates.append(
             Candidate.from_profile(table[config], evaluations[config.key], label=label)
         )
     return candidates
+
+
+def subnet_label(
+    config: SubnetConfig, shape: EncoderShape, *, width: float, tokens: float = 1.0
+) -> str:
+    """What a sub-network is called, with the layers that it has: a depth multiplier is rounded.
+
+    Args:
+        config: The sub-network.
+        shape: The full model's.
+        width: The width multiplier that asked for it.
+        tokens: The tokens multiplier that asked for it.
+    """
+    label = f"width {width:g}, {config.num_layers} of {shape.num_layers} layers"
+    return label if tokens == 1 else f"{label}, tokens {tokens:g}"

@@ -15,6 +15,7 @@ from paretobert.profiling.statistics import Estimate
 from paretobert.profiling.table import LatencySummary
 from paretobert.reports.page import ReportContent
 from paretobert.search.candidate import Candidate
+from paretobert.search.evaluations import subnet_label
 from paretobert.search.front import ParetoFront, reference_beyond
 from paretobert.tasks.metrics import score_predictions
 
@@ -65,10 +66,10 @@ def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
 def content() -> ReportContent:
     candidates = []
     reported = {}
-    for i, (config, (width, depth, _)) in enumerate(grid(MINILM).items()):
+    for i, (config, (width, _, _)) in enumerate(grid(MINILM).items()):
         macs = count_macs(MINILM, config, seq_len=128)
         candidate = Candidate(
-            label=f"width {width:g}, depth {depth:g}",
+            label=subnet_label(config, MINILM, width=width),
             origin="supernet",
             config=config,
             num_params=count_parameters(MINILM, config),

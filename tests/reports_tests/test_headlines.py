@@ -8,7 +8,7 @@ from paretobert.reports.headlines import headlines, sentence
 def test_sentence_compares_in_pairs(content):
     full, *_, smallest = content.shown
     assert sentence(smallest, full).startswith(
-        "width 0.25, depth 0.5: ×0.18 latency [0.17, 0.18], ×0.59 parameters, ×0.13 FLOPs for "
+        "width 0.25, 3 of 6 layers: ×0.18 latency [0.17, 0.18], ×0.59 parameters, ×0.13 FLOPs for "
         "−3.9 points of accuracy ["
     )
     assert sentence(smallest, full).endswith(", distinguishable on 872 examples.")
@@ -36,4 +36,4 @@ def test_latency_that_was_not_resolved_says_so(content):
 def test_without_latency_and_without_the_full_model(content):
     candidates = [replace(c, latency=None) for c in content.sub_networks[1:]]
     texts = headlines(candidates, judged=candidates, full_key=content.full_key)
-    assert texts[11] == "width 0.25, depth 0.5: accuracy 0.8784, params 13.4M, flops 358.9M."
+    assert texts[11] == "width 0.25, 3 of 6 layers: accuracy 0.8784, params 13.4M, flops 358.9M."

@@ -113,7 +113,7 @@ def test_every_run_is_in_the_distribution() -> None:
 
 def test_the_heat_map_marks_what_is_not_resolved() -> None:
     figure = heat_map_figure(table(), CONFIGS)
-    assert (figure.widths, figure.depths) == ((1.0, 0.5), (1.0, 0.5))
+    assert (figure.widths, figure.layers) == ((1.0, 0.5), ("6 of 6", "3 of 6"))
     assert [list(row) for row in figure.speedups] == [
         pytest.approx([1.0, 2.0]),
         pytest.approx([2.0, 4.0]),

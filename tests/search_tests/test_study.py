@@ -11,7 +11,12 @@ from optuna.trial import TrialState
 
 from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.errors import InputError
-from paretobert.search.evaluations import append_evaluation, read_candidates, read_evaluations
+from paretobert.search.evaluations import (
+    append_evaluation,
+    read_candidates,
+    read_evaluations,
+    subnet_label,
+)
 from paretobert.search.options import SearchOptions
 from paretobert.search.study import run_study
 from paretobert.tasks.metrics import Evaluation
@@ -58,7 +63,7 @@ def test_the_grid_is_scored_once_and_its_front_returned(counted: Counted, files:
     )
     assert calls == KEYS
     assert [candidate.key for candidate in result.candidates] == KEYS
-    assert result.candidates[1].label == "width 0.5, depth 1"
+    assert result.candidates[1].label == "width 0.5, 4 of 4 layers"
     assert seen == [(done, len(KEYS)) for done in range(len(KEYS) + 1)]
     assert result.skipped == ()
     assert {member.key for member in result.front.members} <= set(KEYS)
@@ -176,8 +181,8 @@ def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Fil
     if sampler == "grid":
         assert calls == keys
         assert [candidate.label for candidate in result.candidates][:2] == [
-            "width 1, depth 1",
-            "width 1, depth 1, tokens 0.5",
+            "width 1, 4 of 4 layers",
+            "width 1, 4 of 4 layers, tokens 0.5",
         ]
     for trial in trials(files["storage"]):
         assert trial.params.keys() == {"width", "depth", "tokens"}
@@ -324,6 +329,17 @@ def test_scores_of_another_split_are_refused(files: Files) -> None:
         )
 
 
+def test_a_label_counts_the_layers_that_a_depth_was_rounded_to() -> None:
+    six = replace(SHAPE, num_layers=6)
+    kept = {depth: SubnetConfig.from_multipliers(six, 0.75, depth) for depth in (1.0, 0.75, 0.5)}
+    labels = {depth: subnet_label(kept[depth], six, width=0.75) for depth in kept}
+    assert labels == {
+        1.0: "width 0.75, 6 of 6 layers",
+        0.75: "width 0.75, 5 of 6 layers",
+        0.5: "width 0.75, 3 of 6 layers",
+    }
+
+
 def test_candidates_are_read_without_the_study(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.jsonl"
     config = list(SPACE.configs(SHAPE))[2]
@@ -332,7 +348,7 @@ def test_candidates_are_read_without_the_study(tmp_path: Path) -> None:
     append_evaluation(path, config, evaluation(3, split="report"))
     assert read_evaluations(path) == {config.key: scored(config)}
     (candidate,) = read_candidates(path, cost_table(), SPACE)
-    assert (candidate.key, candidate.label) == (config.key, "width 0.25, depth 1")
+    assert (candidate.key, candidate.label) == (config.key, "width 0.25, 4 of 4 layers")
     assert candidate.evaluation == scored(config)
     with pytest.raises(InputError, match="lacks the sub-network"):
         read_candidates(path, cost_table(space=ElasticSpace((1.0,), (1.0,))), SPACE)
