@@ -5,7 +5,7 @@
 
 The result is `result.json`, `results.csv`, `results.md`, the figures as PNG and `outcomes.json`,
 what every network said about every example. Paths of the data are written as they are seen from
-here.
+here. A `--note` stands above the table: what the run was for, and what its numbers do not show.
 """
 
 import argparse
@@ -73,10 +73,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--note", help="what a reader of the results must know, in sentences")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
     table = run.table()
     record = {
+        **({} if arguments.note is None else {"note": arguments.note}),
         **{name: relative(run.manifest[name]) for name in ("request", "task", "versions")},
         "environment": table.environment.to_dict(),
         "noise": None if table.noise is None else table.noise.to_dict(),
@@ -99,8 +101,10 @@ def main() -> None:
     with folder(arguments.out) as into:
         write_json(into / "result.json", record)
         write_outcomes(into / "outcomes.json", evaluations(run))
-        for name in ("results.csv", "results.md"):
-            (into / name).write_bytes((run.folder.report / "tables" / name).read_bytes())
+        tables = run.folder.report / "tables"
+        (into / "results.csv").write_bytes((tables / "results.csv").read_bytes())
+        head = "" if arguments.note is None else f"{arguments.note}\n\n"
+        (into / "results.md").write_text(head + (tables / "results.md").read_text())
         for figure in sorted((run.folder.report / "figures").glob("*.png")):
             (into / figure.name).write_bytes(figure.read_bytes())
 
