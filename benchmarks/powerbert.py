@@ -586,9 +586,10 @@ def _table(result: dict[str, Any]) -> str:
         f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} times as long "
         "as in (b).",
         "",
-        "Losses are against the full model, in pairs, with 95 % intervals; of a tie the smallest "
-        "loss is given that so many examples show with a probability of 80 %. No other two rows "
-        "were compared in pairs, and no training was repeated with another seed.",
+        "Losses are against the full model, in pairs, with 95 % intervals. McNemar's exact test "
+        "says what is a tie; of a tie the smallest loss is given that so many examples show with "
+        "a probability of 80 %. No other two rows were compared in pairs, and no training was "
+        "repeated with another seed.",
         "",
         "| network | trained | word-vectors kept | chosen as | score, report | loss | "
         + " | ".join(f"speed-up, {column}" for column in columns)
@@ -685,9 +686,9 @@ def _tokens_of(name: str, result: dict[str, Any]) -> str:
 def _difference(loss: dict[str, Any]) -> str:
     if not loss["tie"]:
         return _interval(loss)
-    detectable = loss.get("detectable")
-    shown = "" if detectable is None else f"; {detectable:.3f} would have been shown"
-    return f"{_interval(loss)} (a tie{shown})"
+    detectable = loss["detectable"]
+    seen = "none would have been" if detectable is None else f"{detectable:.3f} would have been"
+    return f"{_interval(loss)} (a tie; {seen} shown)"
 
 
 def _verdict(lead: dict[str, Any]) -> str:
