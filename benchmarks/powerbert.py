@@ -564,6 +564,8 @@ def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
     }
 
 
+BY_HAND = "PoWER-BERT's configuration, put in by hand"
+
 SELECTIONS = {
     "head": "the first word-vectors (Head-WS)",
     "random": "fixed random positions (Rand-WS)",
@@ -673,7 +675,7 @@ def _tokens_of(name: str, result: dict[str, Any]) -> str:
     if config is None or config.tokens is None:
         return "all"
     if config.tokens == Retention.from_dict(result["retention"]):
-        return "PoWER-BERT's configuration, put in by hand"
+        return BY_HAND
     multipliers = {
         Retention.from_multiplier(config.num_layers, multiplier): multiplier
         for run in result["trained"].values()
@@ -740,6 +742,23 @@ def _draw(result: dict[str, Any], path: Path) -> None:
                 linewidth=1 if "front" in label else 0,
                 label=label,
             )
+        by_hand = [
+            row
+            for row in result["networks"]
+            if f"(d) joint, front at {batch}" in row["roles"]
+            and _tokens_of(row["network"], result) == BY_HAND
+        ]
+        axes.plot(
+            [1 / row["speedup"][batch]["value"] for row in by_hand],
+            [row["report"]["value"] for row in by_hand],
+            linewidth=0,
+            marker="^",
+            markersize=8,
+            color="#0072B2",
+            markerfacecolor="white",
+            zorder=3,
+            label="joint, configuration by hand",
+        )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
