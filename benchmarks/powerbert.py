@@ -388,7 +388,7 @@ def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
 
 def _render(result: dict[str, Any], into: Path) -> None:
     """Write a result's table and picture."""
-    (into / "results.md").write_text(_table(result))
+    (into / "results.md").write_text(table(result))
     _draw(result, into / "fronts.png")
 
 
@@ -572,7 +572,8 @@ SELECTIONS = {
 }
 
 
-def _table(result: dict[str, Any]) -> str:
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
     rows = result["networks"]
     columns = list(rows[0]["speedup"])
     padded = ", ".join(f"{_times(result['padded'][column])} ({column})" for column in columns)
