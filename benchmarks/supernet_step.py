@@ -1,12 +1,15 @@
 """Time a training step of stages 1 and 2 against a naive one, on the same examples in one run.
 
 Both steps train the same sub-networks (all of the grid) with the same losses on batches of 32
-from the head of SST-2's training epoch. The naive step follows the structure of the published
+from the head of a task's training epoch. The naive step follows the structure of the published
 implementation: every batch padded to 64 tokens, fp32, weights sliced under plain autograd, the
-embeddings computed anew for every sub-network, stock dropout and an unfused optimizer. Steps of
-the two kinds alternate. What is compared is the time per example.
+embeddings computed anew for every sub-network, stock dropout and an unfused optimizer. Ours pads
+to the longest text of a batch and runs matrix products in bf16 where the processor has them, so
+the ratio holds for texts of one length and one processor. Steps of the two kinds alternate. With
+one thread the processor's time is kept too: what else the machine does changes it least.
 
     python benchmarks/supernet_step.py --data ../shared/data/glue/SST-2
+    python benchmarks/supernet_step.py --data ../shared/data/sst2-sentence --threads 1 --out FILE
 """
 
 import argparse
@@ -15,8 +18,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from collect import relative
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
@@ -109,9 +114,7 @@ def optimizer_of(supernet: Supernet, *, fused: bool) -> torch.optim.AdamW:
     return torch.optim.AdamW(supernet.model.parameters(), lr=2e-5, fused=fused)
 
 
-def compare(
-    folder: Path, encoded: EncodedSplit, stage: str, *, num_steps: int
-) -> dict[str, float | int | str]:
+def compare(folder: Path, encoded: EncodedSplit, stage: str, *, num_steps: int) -> dict[str, Any]:
     """Alternate steps of both kinds on the same batches and compare their medians."""
     ours, naive = load(folder, naive=False), load(folder, naive=True)
     teacher, naive_teacher = load(folder, naive=False), load(folder, naive=True)
@@ -130,21 +133,25 @@ def compare(
     fused, unfused = optimizer_of(ours, fused=True), optimizer_of(naive, fused=False)
     batches = training_batches(encoded, batch_size=32, seed=0, epoch=0)[: num_steps + 1]
     times: dict[str, list[float]] = {"ours": [], "naive": []}
+    busy: dict[str, list[float]] = {"ours": [], "naive": []}
     for indices in batches:
         batch = padded(encoded, indices)
-        started = time.perf_counter()
+        started, started_busy = time.perf_counter(), time.process_time()
         fused.zero_grad(set_to_none=False)
         distillation_gradients(ours, teacher, batch, configs, weights=weights, dtype=dtype)
         nn.utils.clip_grad_norm_(ours.model.parameters(), 1.0)
         fused.step()
-        between = time.perf_counter()
+        between, between_busy = time.perf_counter(), time.process_time()
         unfused.zero_grad()
         naive_gradients(naive, naive_teacher, padded_to(batch, PADDED_LENGTH), configs, weights)
         nn.utils.clip_grad_norm_(naive.model.parameters(), 1.0)
         unfused.step()
         times["ours"].append(between - started)
         times["naive"].append(time.perf_counter() - between)
+        busy["ours"].append(between_busy - started_busy)
+        busy["naive"].append(time.process_time() - between_busy)
     ours_s, naive_s = (statistics.median(times[kind][1:]) for kind in ("ours", "naive"))
+    ours_cpu_s, naive_cpu_s = (statistics.median(busy[kind][1:]) for kind in ("ours", "naive"))
     return {
         "stage": stage,
         "subnetworks": len(configs),
@@ -156,6 +163,13 @@ def compare(
         "naive_s": round(naive_s, 4),
         "ratio_of_medians": round(naive_s / ours_s, 2),
         "ratio_of_totals": round(sum(times["naive"][1:]) / sum(times["ours"][1:]), 2),
+        "ours_cpu_s": round(ours_cpu_s, 4),
+        "naive_cpu_s": round(naive_cpu_s, 4),
+        "ratio_of_cpu_medians": round(naive_cpu_s / ours_cpu_s, 2),
+        "ratio_of_cpu_steps": [
+            round(naive / ours, 2)
+            for ours, naive in zip(busy["ours"][1:], busy["naive"][1:], strict=True)
+        ],
     }
 
 
@@ -163,10 +177,12 @@ def main() -> None:
     """Compare both stages and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="minilm")
-    parser.add_argument("--data", type=Path, required=True, help="GLUE's SST-2 folder")
+    parser.add_argument("--data", type=Path, required=True, help="a folder in SST-2's format")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_step.json"))
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     environment = Environment.capture()
     folder = find_checkpoint(arguments.model).folder
     task = load_task(TaskRequest(name="SST-2", data=arguments.data))
@@ -179,7 +195,8 @@ def main() -> None:
         "command": f"python {' '.join(sys.argv)}",
         "threads": torch.get_num_threads(),
         "dtype": str(matmul_dtype("auto", torch.device("cpu"))),
-        "environment": environment.to_dict(),
+        "task": relative(task.summary() | {"source": task.source}),
+        "environment": environment.finished(device="cpu").to_dict(),
         "stages": rows,
     }
     write_json(arguments.out, record)
