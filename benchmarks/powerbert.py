@@ -22,11 +22,8 @@ beside the run's PoWER-BERT network.
     python benchmarks/powerbert.py runs/qnli --plain runs/qnli --joint runs/qnli-tokens --static
 
 measures in eager fp32. The same command with `--add onnxruntime-fp32` measures the networks of the
-result so far as another runtime takes them, and adds that to it; `--render` measures nothing and
-writes table and picture of the result anew.
-
-Every speed-up is kept with its value in each round and printed with the range over these. A
-result from before that is printed without: its rounds, and how many there were, were not kept.
+result so far as another runtime takes them, and adds that to it. Every speed-up is kept with its
+value in each round. `powerbert_tables.py` makes table and picture of a result.
 """
 
 import argparse
@@ -39,11 +36,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
-from matplotlib import pyplot
-from matplotlib.ticker import LogLocator, NullLocator
+from powerbert_tables import DIAGONAL, FULL, POWER, render
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
@@ -78,11 +73,8 @@ from paretobert.tasks.evaluation import evaluate, evaluate_deployed
 from paretobert.tasks.metrics import Evaluation, compare
 from paretobert.tasks.task import Task, TextSplit
 
-matplotlib.use("Agg")
-
 POINT = 0.01
-FULL, PADDED = "full", "full, padded"
-POWER, DIAGONAL = "PoWER-BERT", "PoWER-BERT, diagonal"
+PADDED = "full, padded"
 
 SAME = {
     **dict.fromkeys(("value", "low", "high"), 0.0),
@@ -255,9 +247,7 @@ def static_network(
 def main() -> None:
     """Train what is missing, score, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "run", type=Path, help="the run with the fine-tuned full model; a result with --render"
-    )
+    parser.add_argument("run", type=Path, help="the run with the fine-tuned full model")
     parser.add_argument("--plain", type=Path, help="a run whose supernet keeps all tokens")
     parser.add_argument("--joint", type=Path, help="a run whose supernet has elastic tokens")
     parser.add_argument("--target-speedup", type=float, default=2.0)
@@ -276,14 +266,8 @@ def main() -> None:
     parser.add_argument("--title", help="of table and picture; the task's name if left out")
     parser.add_argument("--train-only", action="store_true", help="stop before measuring")
     parser.add_argument("--add", metavar="DEPLOYMENT", help="add a runtime to an earlier result")
-    parser.add_argument(
-        "--render", action="store_true", help="write table and picture of a result anew"
-    )
     parser.add_argument("--out", type=Path, help="benchmarks/powerbert/<run> if left out")
     arguments = parser.parse_args()
-    if arguments.render:
-        _render(read_json(arguments.run / "result.json"), arguments.run)
-        return
     run = Run.open(arguments.run)
     bench = Bench(run, threads=arguments.threads, report_size=arguments.report_size)
     options = PowerOptions(
@@ -382,14 +366,8 @@ def _power(bench: Bench, run: Run, options: PowerOptions) -> Path:
 def _write(result: dict[str, Any], out: Path, power_folder: Path) -> None:
     with folder(out) as into:
         write_json(into / "result.json", result)
-        _render(result, into)
+        render(result, into)
         (into / "retention.json").write_bytes((power_folder / "retention.json").read_bytes())
-
-
-def _render(result: dict[str, Any], into: Path) -> None:
-    """Write a result's table and picture."""
-    (into / "results.md").write_text(table(result))
-    _draw(result, into / "fronts.png")
 
 
 def _add(
@@ -562,229 +540,6 @@ def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
         name: np.pad(entry, ((0, 0), (0, missing)), constant_values=pads.get(name, 0))
         for name, entry in batch.items()
     }
-
-
-BY_HAND = "PoWER-BERT's configuration, put in by hand"
-
-SELECTIONS = {
-    "head": "the first word-vectors (Head-WS)",
-    "random": "fixed random positions (Rand-WS)",
-}
-
-
-def table(result: dict[str, Any]) -> str:
-    """The result as Markdown."""
-    rows = result["networks"]
-    columns = list(rows[0]["speedup"])
-    padded = ", ".join(f"{_times(result['padded'][column])} ({column})" for column in columns)
-    counted = result["retention_with_diagonal"]
-    other = f"; with the diagonal {_amounts(counted)}" if counted else ""
-    lines = [
-        f"# {result['title']}",
-        "",
-        f"PoWER-BERT's retention configuration: {_amounts(result['retention'])} "
-        f"({result['retention']['unit']}){other}. Latencies are of eager fp32 where nothing else "
-        f"is said. {_measured(result)}",
-        "",
-        f"Padded to N = {result['padded']['N']}, (a), the full model takes {padded} times as long "
-        "as in (b).",
-        "",
-        "Losses are against the full model, in pairs, with 95 % intervals. McNemar's exact test "
-        "says what is a tie; of a tie the smallest loss is given that so many examples show with "
-        "a probability of 80 %. No other two rows were compared in pairs, and no training was "
-        "repeated with another seed.",
-        "",
-        "| network | trained | word-vectors kept | chosen as | score, report | loss | "
-        + " | ".join(f"speed-up, {column}" for column in columns)
-        + " | search |",
-        "|---" * (7 + len(columns)) + "|",
-    ]
-    for row in rows:
-        name = row["network"]
-        loss = "" if name == FULL else _difference(row["loss_against_full"])
-        cells = " | ".join(_times(row["speedup"][column]) for column in columns)
-        lines.append(
-            f"| {name} | {_training_of(name, result)} | {_tokens_of(name, result)} | "
-            f"{'<br>'.join(row['roles'])} | {_interval(row['report'])} | {loss} | {cells} | "
-            f"{row['search']:.3f} |"
-        )
-    for row in result["static"]:
-        lines += [
-            "",
-            f"(e) {SELECTIONS[row['strategy']]}, in PoWER-BERT's numbers and re-trained as it was:"
-            f" {_interval(row['report'])}; {_verdict(row['loss_against_attention'])}.",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _amounts(retention: dict[str, Any]) -> str:
-    return ", ".join(map(str, retention["amounts"]))
-
-
-def _measured(result: dict[str, Any]) -> str:
-    """What the speed-ups rest on."""
-    environment = result["environment"]
-    load = (
-        f"the load average was {environment['load_before']} before the first session, with "
-        f"{environment['num_cores']} core(s) to run on"
-    )
-    if "sessions" not in result:
-        return (
-            "Each speed-up column is one session of a few rounds without an interval: the rounds "
-            "and their number were not kept, nor whether a session became as exact as it should; "
-            f"{load}."
-        )
-    sessions = "; ".join(
-        f"{column}: range of {session['num_rounds']} rounds"
-        + ("" if session["resolved"] else ", not resolved in the time given")
-        for column, session in result["sessions"].items()
-    )
-    return f"Each speed-up column is one session, in brackets the range ({sessions}); {load}."
-
-
-def _training_of(name: str, result: dict[str, Any]) -> str:
-    """How a network was trained: on what, from what, how long, at which rate."""
-    runs = list(result["trained"].values())
-    base = runs[0]["training"]
-    if name == FULL:
-        rate = base["teacher_learning_rate"] or base["learning_rate"]
-        epochs = base["teacher_epochs"]
-        return f"on labels from {runs[0]['model']}, {epochs} epochs at {rate:g}"
-    if name in (POWER, DIAGONAL):
-        options = result["retention"]["options"]
-        return (
-            f"on labels from the full model, {options['search_epochs']} + "
-            f"{options['retrain_epochs']} epochs (search, re-training) at "
-            f"{options['learning_rate']:g}"
-        )
-    joint = name.startswith("joint")
-    run = next(r["training"] for r in runs if (r["training"]["token_epochs"] > 0) == joint)
-    teacher = "the full model" if run is base else "a full model of its own run"
-    stages = ("width", "depth", "token") if joint else ("width", "depth")
-    epochs = " + ".join(str(run[f"{stage}_epochs"]) for stage in stages)
-    return (
-        f"distilled from {teacher}, {epochs} epochs ({', '.join(f'{s}s' for s in stages)}; "
-        f"{run['recipe']}) at {run['learning_rate']:g}"
-    )
-
-
-def _tokens_of(name: str, result: dict[str, Any]) -> str:
-    """Which word-vectors a network keeps, and who chose their numbers."""
-    if name in (POWER, DIAGONAL):
-        return "learnt by PoWER-BERT"
-    config = None if name == FULL else SubnetConfig.from_key(name.split(" ")[-1])
-    if config is None or config.tokens is None:
-        return "all"
-    if config.tokens == Retention.from_dict(result["retention"]):
-        return BY_HAND
-    multipliers = {
-        Retention.from_multiplier(config.num_layers, multiplier): multiplier
-        for run in result["trained"].values()
-        for multiplier in run["training"]["tokens"]
-        if multiplier < 1
-    }
-    return f"tokens {multipliers[config.tokens]:g} of the supernet's space"
-
-
-def _difference(loss: dict[str, Any]) -> str:
-    if not loss["tie"]:
-        return _interval(loss)
-    detectable = loss["detectable"]
-    seen = "none would have been" if detectable is None else f"{detectable:.3f} would have been"
-    return f"{_interval(loss)} (a tie; {seen} shown)"
-
-
-def _verdict(lead: dict[str, Any]) -> str:
-    """The attention score against another selection of word-vectors."""
-    if lead["tie"]:
-        worse = "scores no lower" if lead["value"] <= 0 else "is not shown to be worse"
-        return f"this {worse}: the attention score leads by {_difference(lead)}"
-    if lead["value"] > 0:
-        return f"the attention score is better by {_interval(lead)}"
-    return f"this is better than the attention score, which leads by {_interval(lead)}"
-
-
-def _draw(result: dict[str, Any], path: Path) -> None:
-    """Score on the report split against the latency ratio at each batch size, with intervals."""
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
-    for axes, record in zip(panels, result["protocols"], strict=False):
-        protocol = LatencyProtocol.from_dict(record)
-        batch = f"batch {protocol.batch_size}"
-        series = (
-            ("(b) dynamic padding", "full model", "o", "#000000"),
-            ("PoWER-BERT", "PoWER-BERT", "*", "#D55E00"),
-            (f"(c) DynaBERT, front at {batch}", "DynaBERT front", "s", "#E69F00"),
-            (f"(d) joint, front at {batch}", "joint front", "^", "#0072B2"),
-        )
-        for role, label, marker, colour in series:
-            rows = [row for row in result["networks"] if role in row["roles"]]
-            rows.sort(key=lambda row: row["speedup"][batch]["value"])
-            speedups = [row["speedup"][batch] for row in rows]
-            ratios = [1 / speedup["value"] for speedup in speedups]
-            reports = [row["report"] for row in rows]
-            axes.errorbar(
-                ratios,
-                [report["value"] for report in reports],
-                xerr=[
-                    [r - 1 / s["high"] for r, s in zip(ratios, speedups, strict=True)],
-                    [1 / s["low"] - r for r, s in zip(ratios, speedups, strict=True)],
-                ]
-                if "sessions" in result
-                else None,
-                yerr=[
-                    [report["value"] - report["low"] for report in reports],
-                    [report["high"] - report["value"] for report in reports],
-                ],
-                marker=marker,
-                markersize=8,
-                color=colour,
-                ecolor="#BBBBBB",
-                elinewidth=1,
-                linewidth=1 if "front" in label else 0,
-                label=label,
-            )
-        by_hand = [
-            row
-            for row in result["networks"]
-            if f"(d) joint, front at {batch}" in row["roles"]
-            and _tokens_of(row["network"], result) == BY_HAND
-        ]
-        axes.plot(
-            [1 / row["speedup"][batch]["value"] for row in by_hand],
-            [row["report"]["value"] for row in by_hand],
-            linewidth=0,
-            marker="^",
-            markersize=8,
-            color="#0072B2",
-            markerfacecolor="white",
-            zorder=3,
-            label="joint, configuration by hand",
-        )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(
-            f"latency relative to the full model with dynamic padding\n{protocol.title}\n"
-            + ("bars: range over rounds" if "sessions" in result else "one session, no interval")
-        )
-    report = result["networks"][0]["report"]
-    panels[0].set_ylabel(
-        f"{report['metric']} on the report split (n = {report['n']}, 95 % intervals)"
-    )
-    panels[0].legend(loc="lower right", frameon=False)
-    figure.suptitle(result["title"])
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
-
-
-def _interval(record: dict[str, Any]) -> str:
-    return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
-
-
-def _times(ratio: dict[str, Any]) -> str:
-    """A ratio with its range over rounds, where these were kept."""
-    return _interval(ratio) if "rounds" in ratio else f"{ratio['value']:.2f}"
 
 
 def _say(progress: Progress) -> None:

@@ -4,9 +4,9 @@ import copy
 from pathlib import Path
 
 import pytest
+from powerbert_tables import table
 
 from paretobert.storage import read_json
-from powerbert import table
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "powerbert"
 
