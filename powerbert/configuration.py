@@ -157,7 +157,7 @@ def penalty(
         target: What to reach.
         masses: The present masses.
         progress: The share of the search's steps that are done.
-        resistance: The mean size of the task's gradient of an entry of r.
+        resistance: The mean size of the task's gradient of an entry of r (`soft`).
     """
     planned = 1 + (target.cost - 1) * min(1.0, progress / SETTLED)
     excess = target.relative_cost(masses) - planned

@@ -15,10 +15,25 @@ The first real word-vector, which the head reads and hard extraction always keep
 rank and is not scaled; in the published code it is ranked and scaled like the rest. Padding ranks
 last and takes no part.
 
+**What counts as kept.** An entry that stands for the first word-vector is kept whatever r is: the
+task gives it no gradient, so that the penalty alone would bring it to 0, and with it the mass of a
+layer that still keeps that word-vector. In the "tokens" form it is entry 0. In the "percent" form
+it is the first N / n entries of a text of n tokens: a quarter of a layer for texts of four tokens,
+2 percent for texts of fifty. So of each entry the share `first` counts as kept, the rest by r:
+
+    mass_j = sum_k first[k] + (1 - first[k]) r_j[k]
+
+where first[k] is the share of the task's word-vectors at entry k that are the first of their
+text. Texts weigh by their length, for two reasons. mass_j / N is then the share of the task's
+word-vectors that the layer keeps, whatever their lengths: the sum of all factors over that of all
+tokens. And the task's gradient of an entry weighs them so too, because the factors of a text of n
+tokens change with an entry by n / N. Adam, which divides a gradient by its size, thus sees the
+penalty and the task's gradient of an entry shrink by the same share.
+
 Shape letters: B batch, T tokens, E hidden size, L layers, N entries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +43,32 @@ from ..dynabert.elimination import additive, by_score, right_padded
 from ..dynabert.families import family_of
 from ..dynabert.retention import Unit
 
+PERCENT_ENTRIES = 100
+
 
 class SoftRetention(nn.Module):
     """The vectors r_1 ... r_L.
 
     Attributes:
         vectors: [L, N], initially 1.
+        first: [N], the share of each entry that is the first word-vectors', which are kept.
     """
 
     vectors: nn.Parameter
+    first: Tensor
 
-    def __init__(self, num_layers: int, num_entries: int, *, unit: Unit) -> None:
-        """Begin with everything kept."""
+    def __init__(self, num_layers: int, lengths: Sequence[int], *, unit: Unit) -> None:
+        """Begin with everything kept.
+
+        Args:
+            num_layers: Layers of the model.
+            lengths: Tokens of each of the task's texts.
+            unit: What entries stand for.
+        """
         super().__init__()
-        self.vectors = nn.Parameter(torch.ones(num_layers, num_entries))
+        first = _first_in_percent(lengths) if unit == "percent" else _first_in_tokens(lengths)
+        self.register_buffer("first", first, persistent=False)
+        self.vectors = nn.Parameter(torch.ones(num_layers, len(first)))
         self._unit = unit
 
     def factors(self, place: int, score: Tensor, mask: Tensor) -> Tensor:
@@ -63,18 +90,42 @@ class SoftRetention(nn.Module):
         return by_rank.gather(1, by_score(score, mask).argsort(dim=1))
 
     def masses(self) -> Tensor:
-        """sum_k r_j[k] for each layer, [L]."""
-        return self.vectors.sum(dim=1)
+        """How much each layer keeps, of N: sum_k first[k] + (1 - first[k]) r_j[k], [L]."""
+        return (self.first + (1 - self.first) * self.vectors).sum(dim=1)
 
     def resistance(self) -> float:
-        """The mean size of the entries' gradients: of the task's, before the penalty is added."""
+        """The mean size of the task's gradient of an entry, before the penalty is added.
+
+        Entries count as far as they are not the first word-vectors'.
+        """
         assert self.vectors.grad is not None
-        return float(self.vectors.grad.abs().mean())
+        free = (1 - self.first).sum() * len(self.vectors)
+        return float(self.vectors.grad.abs().sum() / free)
 
     @torch.no_grad()
     def clip(self) -> None:
         """Bring every entry back into [0, 1]."""
         self.vectors.clamp_(0, 1)
+
+
+def _first_in_tokens(lengths: Sequence[int]) -> Tensor:
+    """Entry 0 alone is a first word-vector's, [longest]."""
+    first = torch.zeros(max(lengths))
+    first[0] = 1
+    return first
+
+
+def _first_in_percent(lengths: Sequence[int]) -> Tensor:
+    """The share of each percent that is first word-vectors', texts weighing by length, [100].
+
+    In a text of n tokens the first one stands for the percents below 100 / n.
+    """
+    different, texts = torch.tensor(lengths, dtype=torch.float64).unique(return_counts=True)
+    entries = torch.arange(PERCENT_ENTRIES, dtype=torch.float64)
+    covered = (PERCENT_ENTRIES / different[:, None] - entries).clamp(0, 1)
+    tokens = different * texts
+    share: Tensor = tokens @ covered / tokens.sum()
+    return share.float()
 
 
 def _means(vector: Tensor, lengths: Tensor, num_tokens: int) -> Tensor:
@@ -117,6 +168,9 @@ def soft_logits(
 
 
 def retention_loss(retention: SoftRetention, penalty: float) -> Tensor:
-    """Lambda * sum_j j * mass_j, layers counted from 1: later layers are dearer."""
+    """Lambda * sum_j j * mass_j, layers counted from 1: later layers are dearer.
+
+    What is kept anyway has no gradient: an entry's is lambda * j * (1 - first[k]).
+    """
     depths = torch.arange(1, len(retention.vectors) + 1, device=retention.vectors.device)
     return penalty * (depths * retention.masses()).sum()

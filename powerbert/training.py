@@ -38,7 +38,6 @@ RETENTION_FILE = "retention.json"
 LOG_FILE = "training.jsonl"
 TRACE_FILE = "search.jsonl"
 STAGES = ("search", "re-train")
-PERCENT_ENTRIES = 100
 TRACE_POINTS = 50
 """Steps of the search of which lambda and the cost are kept."""
 
@@ -127,8 +126,7 @@ class _Training:
         encoded = self._encoded(tokenizer)
         shape = EncoderShape.from_config(model.config)
         target = Target.of(options, shape, encoded.lengths)
-        entries = PERCENT_ENTRIES if options.unit == "percent" else max(encoded.lengths)
-        retention = SoftRetention(shape.num_layers, entries, unit=options.unit)
+        retention = SoftRetention(shape.num_layers, encoded.lengths, unit=options.unit)
         search = _Search(model, retention.to(self.device))
         num_steps = options.search_epochs * -(-len(encoded) // options.batch_size)
         groups = weight_groups(
