@@ -61,7 +61,7 @@ from paretobert.dynabert.training import (
 )
 from paretobert.errors import InputError
 from paretobert.pipeline.checkpoints import find_checkpoint
-from paretobert.powerbert.configuration import Target, read_off
+from paretobert.powerbert.configuration import Target
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, train_power
 from paretobert.profiling.environment import Environment
@@ -107,8 +107,8 @@ class Study:
 
 
 STUDIES = (
-    Study("QNLI", "minilm", teacher_epochs=1, train_size=2500),
-    Study("RTE", "QNLI", teacher_epochs=2, train_size=1500),
+    Study("QNLI", "minilm", teacher_epochs=1, train_size=2000),
+    Study("RTE", "QNLI", teacher_epochs=2, train_size=1000),
 )
 """In an order in which a teacher that another one starts from comes first."""
 
@@ -155,7 +155,7 @@ class Workplace:
         model, retention = self.network(arm, options)
         return {
             "retention": retention.to_dict(),
-            "relative_cost": self.target.cost_of(retention),
+            "relative_cost": self.target.costs.of(retention),
             **outcome_record(self.scored(model)),
         }
 
@@ -252,11 +252,11 @@ class Workplace:
 
 def fixed_curve(target: Target) -> Retention:
     """The tokens multiplier's curve, as much of it as the target allows."""
-    layers = target.shape.num_layers
+    layers = target.costs.shape.num_layers
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if target.cost_of(Retention.from_multiplier(layers, middle)) <= target.cost:
+        if target.costs.of(Retention.from_multiplier(layers, middle)) <= target.cost:
             low = middle
         else:
             high = middle
@@ -266,8 +266,9 @@ def fixed_curve(target: Target) -> Retention:
 def random_configuration(target: Target, *, seed: int) -> Retention:
     """Sorted uniform draws, scaled to the target as learnt masses are."""
     generator = Random(f"{seed}/configuration")
-    draws = [generator.uniform(0, target.longest) for _ in range(target.shape.num_layers)]
-    return read_off(sorted(draws, reverse=True), target)
+    costs = target.costs
+    draws = [generator.uniform(0, costs.longest) for _ in range(costs.shape.num_layers)]
+    return target.read_off(sorted(draws, reverse=True))
 
 
 def outcome_record(found: Evaluation) -> dict[str, Any]:
@@ -339,6 +340,7 @@ def train(root: Path, out: Path) -> None:
         command = " ".join(("python benchmarks/retention_shape.py", *sys.argv[1:]))
         write_json(about, {"command": command, **asked, "environment": environment})
     known = read_json(about)
+    known["options"] = PowerOptions.from_dict(known["options"]).to_dict()
     if any(known[name] != asked[name] for name in asked):
         raise InputError(f"{about} is of a study with other settings: give another --out.")
     for name, place in places.items():

@@ -19,12 +19,17 @@ EPILOG = """Example:
 $ paretobert power runs/docs --target-speedup 3x
 
 $ paretobert power runs/docs --target-tokens 0.3 --unit tokens
+
+$ paretobert power runs/docs --lambda 1e-3 --retention-learning-rate 1e-2
 """
 
 PowerGiven = Annotated[
     Given,
     FieldsOf(
-        PowerOptions, panel="PoWER-BERT", without=("seed", "target_speedup", "learning_rate")
+        PowerOptions,
+        panel="PoWER-BERT",
+        names={"penalty": "--lambda"},
+        without=("seed", "target_speedup", "learning_rate"),
     ),
 ]
 
@@ -34,7 +39,7 @@ def command(
     power_given: PowerGiven,
     target_speedup: Annotated[
         str | None,
-        typer.Option(help="How many times fewer multiply-adds, e.g. 3x; 2x without any target."),
+        typer.Option(help="How many times fewer multiply-adds, e.g. 3x; 2x by default."),
     ] = None,
     learning_rate: Annotated[
         float | None,

@@ -474,13 +474,18 @@ class Run:
             progress: Is called after every training step.
 
         Raises:
-            InputError: When the run is not trained and profiled yet, the task is a regression, or
-                the folder holds a network with the same target that was trained otherwise.
+            InputError: When the run is not trained and profiled yet, the target is out of reach,
+                or the folder holds a network with the same target that was trained otherwise.
         """
         self._require_supernet()
         table = self.table()
         folder = self.folder.power(options.slug)
-        claim(RunFolder(folder), options.to_dict(), task=self.manifest["task"])
+        claim(
+            RunFolder(folder),
+            options.to_dict(),
+            task=self.manifest["task"],
+            upgrade=lambda record: type(options).from_dict(record).to_dict(),
+        )
         for known in read_power(self.folder.powers, slug_of_costs=table.protocol.slug):
             if known.slug == options.slug:
                 return known

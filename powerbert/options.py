@@ -17,8 +17,10 @@ class PowerOptions:
 
     Attributes:
         target_speedup: How many times fewer multiply-adds the encoder is to have at the task's
-            lengths; 2 where neither target is given.
+            lengths; 2 where neither another target nor a lambda is given.
         target_tokens: The share of word-vectors to keep, over all layers, instead of a speed-up.
+        penalty: A fixed lambda instead of a target, as published: weight of the masses in the
+            loss; what is kept is what comes of it.
         unit: What is learnt: "percent" of each input's own length, for inputs that are padded to
             the longest of their batch, or "tokens", the paper's counts for one padded length.
         diagonal: Whether a word-vector's attention to itself counts for its score.
@@ -27,6 +29,8 @@ class PowerOptions:
         learning_rate: Peak learning rate of the model's weights.
         retention_travel: Peak learning rate of the retention parameters times the number of search
             steps: how far they can move (`configuration`).
+        retention_learning_rate: Peak learning rate of the retention parameters itself, as
+            published, instead of what retention_travel makes of the number of steps.
         warmup_share: Share of the steps over which the learning rates rise from 0.
         weight_decay: AdamW's decoupled decay of the model's weights.
         batch_size: Examples per step.
@@ -38,12 +42,14 @@ class PowerOptions:
 
     target_speedup: float | None = None
     target_tokens: float | None = None
+    penalty: float | None = None
     unit: Unit = "percent"
     diagonal: Diagonal = "exclude"
     search_epochs: int = 2
     retrain_epochs: int = 3
     learning_rate: float = 5e-5
     retention_travel: float = 2.5
+    retention_learning_rate: float | None = None
     warmup_share: float = 0.1
     weight_decay: float = 0.01
     batch_size: int = 32
@@ -56,11 +62,17 @@ class PowerOptions:
         """Check every setting, and choose the target where none is given.
 
         Raises:
-            InputError: When one is out of its range, or both targets are given.
+            InputError: When one is out of its range, or more than one of the two targets and
+                lambda is given.
         """
-        if self.target_speedup is not None and self.target_tokens is not None:
-            raise InputError("Give a target speed-up or a share of tokens to keep, not both.")
-        if self.target_speedup is None and self.target_tokens is None:
+        wanted = (self.target_speedup, self.target_tokens, self.penalty)
+        given = sum(value is not None for value in wanted)
+        if given > 1:
+            raise InputError(
+                "Give one of a target speed-up, a share of tokens to keep and a lambda, not "
+                f"{given} of them."
+            )
+        if given == 0:
             object.__setattr__(self, "target_speedup", 2.0)
         if self.target_speedup is not None and not self.target_speedup > 1:
             raise InputError(f"The target speed-up must be above 1, not {self.target_speedup:g}.")
@@ -78,9 +90,17 @@ class PowerOptions:
         for name in ("search_epochs", "retrain_epochs", "batch_size", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("learning_rate", "retention_travel", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, not {getattr(self, name)}.")
+        if self.penalty is not None and not self.penalty > 0:
+            raise InputError(f"lambda must be positive, not {self.penalty:g}.")
+        for name in (
+            "learning_rate",
+            "retention_travel",
+            "retention_learning_rate",
+            "clip_norm",
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, not {value}.")
         if self.weight_decay < 0:
             raise InputError(f"weight_decay must not be negative, not {self.weight_decay}.")
         if not 0 <= self.warmup_share < 1:
@@ -88,28 +108,39 @@ class PowerOptions:
 
     @property
     def slug(self) -> str:
-        """The target as one word, for folders.
+        """What is wanted as one word, for folders.
 
         >>> PowerOptions(target_speedup=3).slug
         'speedup3-percent'
         """
-        target = (
-            f"tokens{self.target_tokens:g}"
-            if self.target_speedup is None
-            else f"speedup{self.target_speedup:g}"
-        )
-        return f"{target}-{self.unit}" + ("-diagonal" if self.diagonal == "include" else "")
+        if self.target_speedup is not None:
+            parts = [f"speedup{self.target_speedup:g}"]
+        elif self.target_tokens is not None:
+            parts = [f"tokens{self.target_tokens:g}"]
+        else:
+            parts = [f"lambda{self.penalty:g}"]
+        if self.retention_learning_rate is not None:
+            parts.append(f"rate{self.retention_learning_rate:g}")
+        parts.append(self.unit)
+        if self.diagonal == "include":
+            parts.append("diagonal")
+        return "-".join(parts)
 
     @property
     def label(self) -> str:
-        """The target for a reader."""
-        target = (
-            f"{self.target_tokens:.0%} of tokens"
-            if self.target_speedup is None
-            else f"{self.target_speedup:g}x"
-        )
-        diagonal = ", diagonal" if self.diagonal == "include" else ""
-        return f"PoWER-BERT ({target}, {self.unit}{diagonal})"
+        """The same for a reader."""
+        if self.target_speedup is not None:
+            parts = [f"{self.target_speedup:g}x"]
+        elif self.target_tokens is not None:
+            parts = [f"{self.target_tokens:.0%} of tokens"]
+        else:
+            parts = [f"lambda {self.penalty:g}"]
+        if self.retention_learning_rate is not None:
+            parts.append(f"rate {self.retention_learning_rate:g}")
+        parts.append(self.unit)
+        if self.diagonal == "include":
+            parts.append("diagonal")
+        return f"PoWER-BERT ({', '.join(parts)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

@@ -90,8 +90,12 @@ class SoftRetention(nn.Module):
         return by_rank.gather(1, by_score(score, mask).argsort(dim=1))
 
     def masses(self) -> Tensor:
-        """How much each layer keeps, of N: sum_k first[k] + (1 - first[k]) r_j[k], [L]."""
-        return (self.first + (1 - self.first) * self.vectors).sum(dim=1)
+        """How much each layer keeps, of N: sum_k first[k] + (1 - first[k]) r_j[k], [L].
+
+        Computed as N minus what is eliminated, which is exact where nothing is.
+        """
+        eliminated = (1 - self.first) * (1 - self.vectors)
+        return len(self.first) - eliminated.sum(dim=1)
 
     def resistance(self) -> float:
         """The mean size of the task's gradient of an entry, before the penalty is added.

@@ -30,7 +30,7 @@ from ..dynabert.training import Progress, Result, made, run_stage, weight_groups
 from ..errors import InputError
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
-from .configuration import Target, penalty, read_off, retention_learning_rate
+from .configuration import retention_learning_rate, search_for
 from .options import PowerOptions
 from .soft import SoftRetention, retention_loss, soft_logits
 
@@ -125,14 +125,16 @@ class _Training:
         model, tokenizer = self._loaded(teacher)
         encoded = self._encoded(tokenizer)
         shape = EncoderShape.from_config(model.config)
-        target = Target.of(options, shape, encoded.lengths)
+        wanted = search_for(options, shape, encoded.lengths)
         retention = SoftRetention(shape.num_layers, encoded.lengths, unit=options.unit)
         search = _Search(model, retention.to(self.device))
         num_steps = options.search_epochs * -(-len(encoded) // options.batch_size)
         groups = weight_groups(
             model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
         )
-        rate = retention_learning_rate(options.retention_travel, num_steps)
+        rate = options.retention_learning_rate or retention_learning_rate(
+            options.retention_travel, num_steps
+        )
         groups.append({"params": [retention.vectors], "weight_decay": 0.0, "lr": rate})
 
         def gradients(batch: Batch, step: int) -> float:
@@ -141,12 +143,12 @@ class _Training:
             loss = prediction_loss(logits, batch["labels"])
             loss.backward()
             masses = retention.masses().tolist()
-            weight = penalty(
-                target, masses, progress=step / num_steps, resistance=retention.resistance()
+            weight = wanted.penalty(
+                masses, progress=step / num_steps, resistance=retention.resistance()
             )
             retention_loss(retention, weight).backward()
             if step % math.ceil(num_steps / TRACE_POINTS) == 0:
-                cost = target.relative_cost(masses)
+                cost = wanted.costs.of_masses(masses)
                 storage.append_record(
                     self.folder / TRACE_FILE, {"step": step, "lambda": weight, "cost": cost}
                 )
@@ -155,15 +157,14 @@ class _Training:
         with significance_in(model, diagonal=options.diagonal == "include"):
             self._run("search", search, encoded, gradients, groups, after_step=retention.clip)
         masses = retention.masses().tolist()
-        found = read_off(masses, target)
+        found = wanted.read_off(masses)
         storage.write_json(
             self.folder / RETENTION_FILE,
             {
                 "retention": found.to_dict(),
                 "masses": masses,
-                "relative_cost_of_masses": target.relative_cost(masses),
-                "relative_cost": target.cost_of(found),
-                "target_cost": target.cost,
+                "relative_cost_of_masses": wanted.costs.of_masses(masses),
+                "relative_cost": wanted.costs.of(found),
                 "options": options.to_dict(),
             },
         )

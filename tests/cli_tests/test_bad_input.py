@@ -127,6 +127,12 @@ def test_options_of_a_started_run(finished: Path, refused: Callable) -> None:
     assert "give both --model and --task" in refused("train", finished, "--recipe", "sandwich")
 
 
+def test_a_power_network_is_asked_for_in_one_way(finished: Path, refused: Callable) -> None:
+    both = refused("power", finished, "--lambda", "1e-3", "--target-speedup", "3x")
+    assert "Give one of a target speed-up, a share of tokens to keep and a lambda" in both
+    assert "lambda must be positive, not 0" in refused("power", finished, "--lambda", "0")
+
+
 @pytest.mark.parametrize(
     ("file", "command"),
     [

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig
 
@@ -13,14 +13,16 @@ from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.dynabert.training import linear_decay
 from paretobert.errors import InputError
 from paretobert.powerbert.configuration import (
+    Costs,
+    FixedPenalty,
     Target,
     encoder_macs,
     floored,
-    penalty,
-    read_off,
     retention_learning_rate,
+    search_for,
 )
 from paretobert.powerbert.options import PowerOptions
+from paretobert.powerbert.soft import SoftRetention
 from paretobert.profiling.counts import count_macs
 
 BERT_BASE = EncoderShape.from_config(BertConfig())
@@ -39,7 +41,7 @@ def test_the_published_example() -> None:
     whole = encoder_macs(BERT_BASE, 256, [256] * 12)
     assert whole / encoder_macs(BERT_BASE, 256, PUBLISHED) == pytest.approx(3.29, abs=0.005)
     tokens = target(unit="tokens", lengths=(256,))
-    assert 1 / tokens.relative_cost(PUBLISHED) == pytest.approx(3.29, abs=0.005)
+    assert 1 / tokens.costs.of_masses(PUBLISHED) == pytest.approx(3.29, abs=0.005)
 
 
 def test_costs_agree_with_the_counts() -> None:
@@ -103,10 +105,10 @@ def test_no_more_of_the_same_proportions_meets_the_target(
     unit: str, masses: list[float], speedup: float
 ) -> None:
     wanted = target(speedup, unit=unit)
-    found = read_off(masses, wanted)
+    found = wanted.read_off(masses)
     assert found.unit == unit
-    assert wanted.cost_of(found) <= wanted.cost
-    most = floored([float(wanted.longest)] * 12)
+    assert wanted.costs.of(found) <= wanted.cost
+    most = floored([float(wanted.costs.longest)] * 12)
     if found.amounts == most:
         return
     monotone = [min(masses[: place + 1]) for place in range(12)]
@@ -115,20 +117,20 @@ def test_no_more_of_the_same_proportions_meets_the_target(
         for amount, mass, largest in zip(found.amounts, monotone, most, strict=True)
         if amount < largest
     )
-    more = floored([min(wanted.longest, factor * 1.000001 * mass) for mass in masses])
-    assert wanted.cost_of(Retention(more, unit)) > wanted.cost
+    more = floored([min(wanted.costs.longest, factor * 1.000001 * mass) for mass in masses])
+    assert wanted.costs.of(Retention(more, unit)) > wanted.cost
 
 
 def test_the_masses_of_a_layer_that_lost_everything_stay_at_one() -> None:
-    assert read_off([90.0, 0.0, 0.0, *[0.0] * 9], target(2.0)).amounts[1:] == (1,) * 11
+    assert target(2.0).read_off([90.0, *[0.0] * 11]).amounts[1:] == (1,) * 11
 
 
 def test_amounts_count_as_they_are_rounded() -> None:
     """Of three tokens, 34 percent are two."""
     wanted = Target.of(PowerOptions(target_tokens=0.5), BERT_BASE, (3, 3, 50))
-    found = wanted.cost_of(Retention((34,) * 12, "percent"))
+    found = wanted.costs.of(Retention((34,) * 12, "percent"))
     assert found == pytest.approx((2 + 2 + 17) / 56)
-    assert wanted.relative_cost([34.0] * 12) == pytest.approx(0.34)
+    assert wanted.costs.of_masses([34.0] * 12) == pytest.approx(0.34)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_target_out_of_reach_is_refused(options: dict, message: str) -> None:
 def test_a_share_of_tokens_may_be_the_target() -> None:
     options = PowerOptions(target_tokens=0.3, unit="tokens")
     wanted = Target.of(options, BERT_BASE, (64, 128))
-    found = read_off([float(n) for n in range(120, 0, -10)], wanted)
+    found = wanted.read_off([float(n) for n in range(120, 0, -10)])
     kept = sum(sum(found.kept(length)) for length in (64, 128))
     assert kept / (12 * (64 + 128)) == pytest.approx(0.3, abs=0.02)
 
@@ -156,7 +158,7 @@ def test_the_penalty_steers_towards_the_line() -> None:
     everything, half = [100.0] * 12, [50.0] * 12
 
     def at(masses: list[float], progress: float, resistance: float = 0.13) -> float:
-        return penalty(wanted, masses, progress=progress, resistance=resistance)
+        return wanted.penalty(masses, progress=progress, resistance=resistance)
 
     assert at(everything, 0.0) == pytest.approx(0.13 / 6.5)
     assert at(everything, 0.8) > 100 * at(everything, 0.0)
@@ -166,10 +168,54 @@ def test_the_penalty_steers_towards_the_line() -> None:
     assert at(half, 0.5, 1.3) == pytest.approx(10 * at(half, 0.5))
 
 
+def test_a_fixed_lambda_stays_and_reads_off_floors() -> None:
+    search = search_for(PowerOptions(penalty=7e-4), BERT_BASE, (20, 60))
+    assert isinstance(search, FixedPenalty)
+    masses = [80.9, 85.0, *[40.2] * 9, 7.0]
+    assert search.penalty(masses, progress=0.0, resistance=0.1) == 7e-4
+    assert search.penalty([1.0] * 12, progress=1.0, resistance=9.0) == 7e-4
+    assert search.read_off(masses).amounts == (80, 80, *[40] * 9, 1)
+
+
+def test_the_costs_of_the_least_that_is_learnt_are_those_of_the_least_that_is_kept() -> None:
+    """Nothing is left but each text's first word-vector: masses and amounts agree exactly."""
+    lengths = (4, 8, 8, 25, 60)
+    retention = SoftRetention(12, lengths, unit="percent")
+    retention.vectors.data.fill_(0)
+    costs = Costs.on(lengths, BERT_BASE, unit="percent", counts_tokens=True)
+    least = costs.of(Retention((1,) * 12, "percent"))
+    assert costs.of_masses(retention.masses().tolist()) == pytest.approx(least)
+
+
+@pytest.mark.parametrize("lengths", [(4, 8, 10), (20, 60, 128)])
+@given(edges=st.lists(st.integers(0, 100), min_size=3, max_size=3))
+@settings(deadline=None, max_examples=30)
+def test_masses_cost_what_the_same_steps_cost_once_rounded(
+    lengths: tuple[int, ...], edges: list[int]
+) -> None:
+    """Of r in steps: a text keeps as many whole tokens, rounded up."""
+    shape = EncoderShape.from_config(BertConfig(num_hidden_layers=3))
+    costs = Costs.on(lengths, shape, unit="percent", counts_tokens=True)
+    retention = SoftRetention(3, lengths, unit="percent")
+    edges = sorted(edges, reverse=True)
+    with torch.no_grad():
+        for vector, edge in zip(retention.vectors, edges, strict=True):
+            vector[edge:] = 0
+    hard = costs.of(Retention(tuple(max(1, edge) for edge in edges), "percent"))
+    token = len(lengths) / sum(lengths)
+    excess = hard - costs.of_masses(retention.masses().tolist())
+    assert -1e-6 <= excess < token
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target_speedup": 2, "target_tokens": 0.5}, "a share of tokens to keep, not both"),
+        ({"target_speedup": 2, "target_tokens": 0.5}, "Give one of a target .* not 2 of them"),
+        ({"target_tokens": 0.5, "penalty": 1e-3}, "Give one of a target .* not 2 of them"),
+        ({"target_speedup": 2, "target_tokens": 0.5, "penalty": 1e-3}, "not 3 of them"),
+        ({"penalty": 0.0}, "lambda must be positive, not 0"),
+        ({"penalty": -1.0}, "lambda must be positive, not -1"),
+        ({"retention_learning_rate": 0.0}, "retention_learning_rate must be positive"),
         ({"target_speedup": 1.0}, "must be above 1, not 1"),
         ({"target_tokens": 1.5}, "between 0 and 1, not 1.5"),
         ({"unit": "bytes"}, "unit 'bytes' is not one of percent, tokens"),
@@ -190,5 +236,10 @@ def test_options_have_words_and_survive_json() -> None:
     assert PowerOptions(target_tokens=0.25, unit="tokens").slug == "tokens0.25-tokens"
     assert PowerOptions(diagonal="include").slug == "speedup2-percent-diagonal"
     assert PowerOptions(target_speedup=3).label == "PoWER-BERT (3x, percent)"
+    published = PowerOptions(penalty=7e-4, retention_learning_rate=0.01, unit="tokens")
+    assert published.target_speedup is None
+    assert published.slug == "lambda0.0007-rate0.01-tokens"
+    assert published.label == "PoWER-BERT (lambda 0.0007, rate 0.01, tokens)"
+    assert PowerOptions(penalty=1e-3).slug == "lambda0.001-percent"
     options = PowerOptions(target_tokens=0.25)
     assert PowerOptions.from_dict(options.to_dict()) == options

@@ -1,6 +1,7 @@
 """The steps on a task that a tiny model can learn."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import paretobert.dynabert.extraction  # noqa: F401 - registers the networks' classes
 from paretobert.dynabert.training import Progress
 from paretobert.errors import InputError
+from paretobert.powerbert.configuration import floored
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, read_trace, train_power
 from paretobert.tasks.task import Task, TextSplit
@@ -27,13 +29,14 @@ OPTIONS = PowerOptions(
 )
 
 
-def split(number: int) -> TextSplit:
+def split(number: int, kind: str) -> TextSplit:
     colours = ("red", "blue")
     texts = tuple(
         f"{WORDS[i % 10]} {WORDS[(3 * i) % 10]} {colours[i % 2]} " + " ".join(WORDS[: i % 7])
         for i in range(number)
     )
-    return TextSplit(texts, None, tuple(i % 2 for i in range(number)))
+    score = int if kind == "classification" else float
+    return TextSplit(texts, None, tuple(score(i % 2) for i in range(number)))
 
 
 def task(kind: str = "classification") -> Task:
@@ -43,34 +46,38 @@ def task(kind: str = "classification") -> Task:
         label_names=("warm", "cold") if kind == "classification" else (),
         metric="accuracy" if kind == "classification" else "pearson",
         other_metrics=(),
-        train=split(48),
-        search=split(16),
-        report=split(16),
+        train=split(48, kind),
+        search=split(16, kind),
+        report=split(16, kind),
         extra_reports={},
         max_length=32,
         source="made here",
     )
 
 
+def saved(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:
+    """A checkpoint with a head."""
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=num_labels)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=2)
-    folder = tmp_path / "teacher"
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(folder)
-    return folder
+    return saved(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
 
 
 def train(teacher: Path, folder: Path, options: PowerOptions = OPTIONS, **kwargs: object) -> None:
     watch = kwargs.get("progress", lambda state: None)
-    train_power(teacher=teacher, task=task(), folder=folder, options=options, progress=watch)
+    learnt = kwargs.get("task", task())
+    train_power(teacher=teacher, task=learnt, folder=folder, options=options, progress=watch)
 
 
 def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:
     train(teacher, tmp_path / "power")
     record = json.loads((tmp_path / "power" / "retention.json").read_text())
-    assert record["target_cost"] == 0.5
     assert record["relative_cost"] <= 0.5
     assert len(record["masses"]) == 4
     assert record["relative_cost_of_masses"] < 1
@@ -123,13 +130,34 @@ def test_a_target_out_of_reach_is_refused_before_training(teacher: Path, tmp_pat
     assert not (tmp_path / "power").exists()
 
 
+def test_a_larger_lambda_keeps_fewer_word_vectors(teacher: Path, tmp_path: Path) -> None:
+    """Without a target the configuration is what the masses say."""
+    kept = []
+    for weight in (1e-7, 1e-2):
+        options = replace(OPTIONS, target_speedup=None, penalty=weight, search_epochs=1)
+        train(teacher, tmp_path / options.slug, options)
+        record = json.loads((tmp_path / options.slug / "retention.json").read_text())
+        amounts = read_retention(tmp_path / options.slug).amounts
+        assert amounts == floored(record["masses"])
+        assert {entry["lambda"] for entry in read_trace(tmp_path / options.slug)} == {weight}
+        kept.append(amounts)
+    assert all(more > fewer for more, fewer in zip(*kept, strict=True) if more > 1)
+
+
+def test_the_learning_rate_of_r_may_be_given(teacher: Path, tmp_path: Path) -> None:
+    """So low a one leaves everything, but in the last layer, which keeps the least there is."""
+    options = replace(
+        OPTIONS,
+        target_speedup=None,
+        penalty=1e-2,
+        retention_learning_rate=1e-9,
+        search_epochs=1,
+    )
+    train(teacher, tmp_path / "power", options)
+    assert read_retention(tmp_path / "power").amounts == (100, 100, 100, 1)
+
+
 def test_a_regression_is_refused(teacher: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="PoWER-BERT is for classification, but the task colours"):
-        train_power(
-            teacher=teacher,
-            task=task("regression"),
-            folder=tmp_path / "power",
-            options=OPTIONS,
-            progress=lambda state: None,
-        )
+        train(teacher, tmp_path / "power", task=task("regression"))
     assert not (tmp_path / "power").exists()
