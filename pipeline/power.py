@@ -134,7 +134,7 @@ def make_power(
         progress: Called after every training step.
 
     Raises:
-        InputError: When the task is a regression, or the device is absent.
+        InputError: When the target is out of reach, or the device is absent.
     """
     from ..powerbert.training import read_retention, train_power
 

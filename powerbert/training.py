@@ -3,8 +3,9 @@
     fine-tuned model -search-> weights and retention configuration -re-train-> network
 
 Step 1, fine-tuning, is a run's teacher. Step 2 trains the weights and r together and keeps the
-last weights. Step 3 trains on from these with hard extraction. Losses are on true labels; there is
-no distillation, as in the paper. Each step's result is a folder, and a killed training continues
+last weights. Step 3 trains on from these with hard extraction. Losses are on true labels,
+cross-entropy of classes and mean squared error of scores; there is no distillation, as in the
+paper. Each step's result is a folder, and a killed training continues
 to the same weights.
 """
 
@@ -27,7 +28,6 @@ from ..dynabert.retention import Retention
 from ..dynabert.shape import EncoderShape
 from ..dynabert.subnet import SubnetConfig
 from ..dynabert.training import Progress, Result, made, run_stage, weight_groups
-from ..errors import InputError
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
 from .configuration import retention_learning_rate, search_for
@@ -64,14 +64,8 @@ def train_power(
         progress: Called after every step.
 
     Raises:
-        InputError: When the task is a regression, the target is out of reach, or a loss stops
-            being finite.
+        InputError: When the target is out of reach, or a loss stops being finite.
     """
-    if task.kind == "regression":
-        raise InputError(
-            f"PoWER-BERT is for classification, but the task {task.name} is a regression: use the "
-            "supernet's elastic tokens for it."
-        )
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))

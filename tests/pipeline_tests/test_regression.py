@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+from paretobert.powerbert.options import PowerOptions
 
 
 def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
@@ -46,11 +47,17 @@ def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
     run.train()
     run.profile()
     run.search()
+    power = run.power(PowerOptions(learning_rate=1e-3, search_epochs=2, retrain_epochs=2))
+    assert power.candidate.evaluation.metric == power.report.metric == "pearson"
+    assert power.candidate.evaluation.value > 0.3
     page = run.report().read_text()
-    answer = run.query(params="1M").to_dict()["answer"]
+    found = run.query(params="1M").to_dict()
+    answer = found["answer"]
     assert answer["metric"] == "pearson"
     assert -1 <= answer["report"]["low"] <= answer["report"]["value"] <= answer["report"]["high"]
     assert answer["search"]["value"] > 0.3
     assert "Pearson correlation" in page
+    assert power.candidate.label in page
+    assert [entry["key"] for entry in found["alternatives"]] == [power.candidate.label]
     exported = run.export(to=tmp_path / "small", subnet=answer["key"])
     assert exported.max_difference <= exported.tolerance

@@ -15,6 +15,8 @@ from paretobert.errors import InputError
 from paretobert.powerbert.configuration import floored
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, read_trace, train_power
+from paretobert.tasks.batches import encode
+from paretobert.tasks.evaluation import predict
 from paretobert.tasks.task import Task, TextSplit
 
 WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
@@ -157,7 +159,18 @@ def test_the_learning_rate_of_r_may_be_given(teacher: Path, tmp_path: Path) -> N
     assert read_retention(tmp_path / "power").amounts == (100, 100, 100, 1)
 
 
-def test_a_regression_is_refused(teacher: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="PoWER-BERT is for classification, but the task colours"):
-        train(teacher, tmp_path / "power", task=task("regression"))
-    assert not (tmp_path / "power").exists()
+def test_scores_are_learnt_by_their_squared_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The teacher's head is new; what follows the mean alone would err by the variance."""
+    teacher = saved(tiny_checkpoint, tmp_path / "teacher", num_labels=1)
+    scores = task("regression")
+    train(teacher, tmp_path / "power", replace(OPTIONS, learning_rate=3e-3), task=scores)
+    encoded = encode(
+        scores.train, AutoTokenizer.from_pretrained(teacher), max_length=scores.max_length
+    )
+    labels = torch.tensor(encoded.labels)
+    errors = {}
+    for folder in (teacher, tmp_path / "power" / "network"):
+        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        errors[folder.name] = (predict(model, encoded).squeeze(-1) - labels).square().mean()
+    assert errors["network"] < labels.var(correction=0)
+    assert errors["network"] < errors["teacher"]
