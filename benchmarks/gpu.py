@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
-from paretobert.profiling.latency import Progress
+from paretobert.profiling.measuring import Progress
 from paretobert.profiling.profiler import profile_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import LookupTable
@@ -45,7 +45,7 @@ def main() -> None:
         device=arguments.device,
         batch_size=arguments.batch_size,
         visit_min_runs=10,
-        min_rounds=BATCHES // 10,
+        rounds=BATCHES // (10 * LatencyProtocol.min_processes),
         time_budget_s=arguments.measure_s,
     )
     tables = []
@@ -103,17 +103,19 @@ def _written(
 
 def _time(table: LookupTable) -> str:
     latency: Any = table.full.latency
-    return f"{latency.median_ms:.2f} [{latency.low_ms:.2f}, {latency.high_ms:.2f}]"
+    time_ms = latency.time_ms
+    return f"{time_ms.value:.2f} [{time_ms.low:.2f}, {time_ms.high:.2f}]"
 
 
 def _ratio(table: LookupTable, config: SubnetConfig) -> str:
     latency: Any = table[config].latency
-    return f"{latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
+    ratio = latency.ratio
+    return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
 
 
 def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_round:
-        print(f"round {progress.num_rounds + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
+    if progress.num_visits == progress.visits_per_process:
+        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

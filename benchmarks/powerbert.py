@@ -30,9 +30,9 @@ import argparse
 import os
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,11 @@ from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
 from paretobert.powerbert.training import read_retention, train_power
 from paretobert.profiling.counts import count_macs, count_parameters
-from paretobert.profiling.inputs import Batch, histogram_lengths, random_batches
-from paretobert.profiling.latency import measure
+from paretobert.profiling.fresh import FreshProcesses, Subject, Written
+from paretobert.profiling.inputs import histogram_lengths
+from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.runtimes.artefact import load, write
+from paretobert.profiling.runtimes.artefact import write
 from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
 from paretobert.profiling.statistics import Session
 from paretobert.profiling.table import LatencySummary
@@ -147,7 +148,6 @@ class Bench:
             batch_size=batch_size,
             threads=self.threads,
             time_budget_s=measure_s,
-            min_rounds=5,
             warmup_group=1,
             warmup_max_runs=4,
             visit_discards=0,
@@ -155,27 +155,28 @@ class Bench:
             visit_min_s=0.5,
         ).with_lengths(lengths)
         config = self.full.config
-        batches = random_batches(
-            protocol, vocab_size=config.vocab_size, padding_id=config.pad_token_id
-        )
-        padded = [_widened(batch, self.task.max_length, config.pad_token_id) for batch in batches]
-        runs: dict[str, Callable[[], object]] = {}
+        subjects: dict[str, Subject] = {}
         with tempfile.TemporaryDirectory() as scratch:
             for place, name in enumerate(names):
                 written = Path(scratch) / str(place)
                 write(self.networks[name], deployment, written)
-                runner = load(written, threads=self.threads)
-                calls = [runner.bind(batch) for batch in batches]
-                runs[name] = partial(_call_all, calls)
+                subjects[name] = Written(written)
                 if name == FULL:
-                    wide = [runner.bind(batch) for batch in padded]
-                    runs[PADDED] = partial(_call_all, wide)
-        return measure(runs, protocol, sentinel=FULL, progress=None)
-
-
-def _call_all(calls: Sequence[Callable[[], object]]) -> None:
-    for call in calls:
-        call()
+                    subjects[PADDED] = Written(written, padded_to=self.task.max_length)
+            fresh = FreshProcesses(
+                subjects,
+                protocol,
+                sentinel=FULL,
+                vocab_size=config.vocab_size,
+                padding_id=config.pad_token_id,
+            )
+            return measure(
+                fresh,
+                protocol,
+                networks=subjects,
+                sentinel=FULL,
+                name=uuid.uuid4().hex,
+            )
 
 
 def static_network(
@@ -530,16 +531,6 @@ def _from_here(source: str) -> str:
     """Where data or a model came from, with its paths as they are seen from here."""
     parts = source.split(", ")
     return ", ".join(os.path.relpath(part) if part.startswith("/") else part for part in parts)
-
-
-def _widened(batch: Batch, width: int, padding_id: int) -> Batch:
-    """A batch padded to a fixed width."""
-    missing = width - batch["input_ids"].shape[1]
-    pads = {"input_ids": padding_id}
-    return {
-        name: np.pad(entry, ((0, 0), (0, missing)), constant_values=pads.get(name, 0))
-        for name, entry in batch.items()
-    }
 
 
 def _say(progress: Progress) -> None:

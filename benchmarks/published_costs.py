@@ -17,6 +17,7 @@ The networks are in `cost_subjects.py`, by name.
 import argparse
 import csv
 import sys
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +33,6 @@ from cost_subjects import (
     NARROW_CLASS,
     OVERHEAD_PAIRS,
     SHAPE,
-    bind,
     extracted_name,
     plain_name,
 )
@@ -41,21 +41,32 @@ from transformers import BertConfig
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
-from paretobert.profiling.latency import Progress, measure
+from paretobert.profiling.fresh import FreshProcesses, Made, Subject
+from paretobert.profiling.measuring import Progress, measure
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, Session
+from paretobert.profiling.statistics import Estimate, Session, interval_name
 from paretobert.storage import folder, read_json, write_json
 
 matplotlib.use("Agg")
 
+SUBJECTS = Path(__file__).with_name("cost_subjects.py")
 PUBLISHED = Path(__file__).with_name("published_costs_data.csv")
 CLAIMS = {FULL: (BASE, 7.9), "BERT-large": (LARGE, 20.0)}
 
 
 def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
     """Measure networks by their names, BERT-base the first of them, and say how far it is."""
-    runs = {name: bind(name, protocol) for name in names}
-    return measure(runs, protocol, sentinel=names[0], front=tuple(runs), progress=_say)
+    subjects: dict[str, Subject] = {name: Made(SUBJECTS, "bind", {"name": name}) for name in names}
+    fresh = FreshProcesses(subjects, protocol, sentinel=names[0], vocab_size=0, padding_id=None)
+    return measure(
+        fresh,
+        protocol,
+        networks=names,
+        sentinel=names[0],
+        name=uuid.uuid4().hex,
+        front=names,
+        progress=_say,
+    )
 
 
 def macs(config: BertConfig, *, seq_len: int) -> int:
@@ -238,7 +249,7 @@ def _write_table(result: dict[str, Any], path: Path) -> None:
     ]
     protocol = LatencyProtocol.from_dict(result["protocol"])
     parts = (
-        f"Measured at {protocol.title}, each part in one process.",
+        f"Measured at {protocol.title}.",
         "## BERT-base: latency relative to the full model",
         _session(result["width_depth_pairs"]),
         "\n".join(pairs),
@@ -254,9 +265,13 @@ def _write_table(result: dict[str, Any], path: Path) -> None:
 
 def _session(part: dict[str, Any]) -> str:
     """What a part's intervals rest on, and whether they became narrow enough."""
-    rounds = part["noise"]["num_rounds"]
-    resolved = "" if part["resolved"] else "; not resolved in the time given"
-    return f"In brackets: percentile bootstraps of the median of {rounds} rounds{resolved}."
+    noise = part["noise"]
+    meaning = interval_name(noise["num_processes"])
+    resolved = "" if part["resolved"] else "; **not resolved in the time given**"
+    return (
+        f"In brackets: {meaning}{resolved}. Other programs used {noise['foreign_share']:.1%} of "
+        "the processors."
+    )
 
 
 def _interval(estimate: dict[str, float], *, digits: int = 3) -> str:
@@ -269,8 +284,8 @@ def _ratio(value: float | None) -> str:
 
 
 def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_round:
-        print(f"round {progress.num_rounds + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
+    if progress.num_visits == progress.visits_per_process:
+        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

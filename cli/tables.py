@@ -137,8 +137,11 @@ def _loss_cells(table: LookupTable, loss: PairedComparison | None) -> tuple[str,
         return "0", "same logits"
     if loss is None:
         return "not scored", ""
-    tie = " (a tie)" if loss.tie else ""
-    return f"{loss.difference:.4f}", f"{loss.low:.4f} to {loss.high:.4f}{tie}"
+    interval = f"{loss.low:.4f} to {loss.high:.4f}"
+    if not loss.tie:
+        return f"{loss.difference:.4f}", interval
+    seen = "" if loss.detectable is None else f"; {loss.detectable:.2g} would show"
+    return f"{loss.difference:.4f}", f"{interval} (a tie{seen})"
 
 
 def front_table(front: ParetoFront) -> Table:

@@ -46,8 +46,8 @@ class Made:
 
     Attributes:
         file: The Python file.
-        function: Its function, which takes the protocol and `arguments` and returns a call that
-            runs the network once.
+        function: Its function, which takes `protocol` and `arguments` by name and returns a call
+            that runs the network once.
         arguments: Further arguments by name, as JSON types.
     """
 
@@ -140,8 +140,9 @@ def _plain(value: Any) -> Any:
 
 def _bound(record: Mapping[str, Any], job: Mapping[str, Any], protocol: LatencyProtocol) -> Any:
     if "file" in record:
+        sys.path.insert(0, str(Path(record["file"]).parent))
         make = runpy.run_path(record["file"])[record["function"]]
-        return make(protocol, **record["arguments"])
+        return make(protocol=protocol, **record["arguments"])
     from .bound import bound_run
 
     return bound_run(

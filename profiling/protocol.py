@@ -74,7 +74,7 @@ class LatencyProtocol:
     repeat_spread: float = 0.10
     invalid_spread: float = 0.25
     drift_tolerance: float = 0.03
-    max_redos: int = 2
+    max_redos: int = 1
     rounds: int = 3
     min_processes: int = 5
     half_width: float = 0.05

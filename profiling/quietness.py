@@ -11,10 +11,10 @@ from .statistics import FEWEST_PROCESSES, MOST_PROCESSES, NoiseReport, interval_
 FOREIGN_SHARE = 0.10
 """Share of all processors' time that other programs may use while latencies are measured."""
 
-DRIFTED_SHARE = 0.25
-"""Share of the rounds in which the full model may drift beyond the protocol's tolerance."""
+DRIFTED_SHARE = 0.5
+"""Share of the rounds that may count although the full model drifted beyond the tolerance."""
 
-DISCARDED_SHARE = 0.25
+DISCARDED_SHARE = 0.5
 """Share of all visits that may be discarded."""
 
 

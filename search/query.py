@@ -548,7 +548,7 @@ def _difference(comparison: PairedComparison) -> str:
     """How a network scores against the answer, with the verdict."""
     return (
         f"{-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
-        f"against the answer, {comparison.verdict} on {comparison.n} examples"
+        f"against the answer, {comparison.verdict}"
     )
 
 
@@ -564,7 +564,7 @@ def _subnet_record(candidate: Candidate) -> dict[str, Any]:
 
 
 def _comparison_record(comparison: PairedComparison) -> dict[str, Any]:
-    return {"difference": comparison.interval, "tie": comparison.tie}
+    return {"difference": comparison.interval, **comparison.test}
 
 
 def _interval(evaluation: Evaluation) -> str:
