@@ -1,0 +1,207 @@
+"""A machine that is disturbed: warned of first, networks in order, no budget broken."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import ElasticSpace
+from paretobert.errors import InputError
+from paretobert.pipeline.delivery import Retiming, read_retimings, time_again
+from paretobert.profiling.environment import Environment
+from paretobert.profiling.measuring import measure
+from paretobert.profiling.profiler import count_grid
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import Process, Round, Session, Visit
+from paretobert.profiling.table import LatencySummary, LookupTable
+from paretobert.search.candidate import Candidate
+from paretobert.search.constraints import Constraint
+from paretobert.search.front import ParetoFront
+from paretobert.search.query import Timing, deliver
+from paretobert.storage import append_record
+from paretobert.tasks.metrics import Evaluation, score_predictions
+
+SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
+CONFIGS = ElasticSpace(widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5)).configs(SHAPE)
+PROTOCOL = LatencyProtocol(seq_len=16, time_budget_s=1000)
+TRUE_MS = {
+    config.key: 9.0 * sum(config.heads) / 16 + 0.25 * config.num_layers for config in CONFIGS
+}
+FULL = next(iter(CONFIGS)).key
+
+
+class Machine:
+    """Processes of networks of known times; one visit of ten is off, and one process of five."""
+
+    def __init__(self, seed: int, *, foreign_share: float, disturbed: float) -> None:
+        self.random = random.Random(seed)
+        self.foreign_share = foreign_share
+        self.disturbed = disturbed
+
+    def __call__(
+        self, index: int, *, on_visit: Callable[[int, int], None] | None = None
+    ) -> Process:
+        slow = 1 + self.disturbed * (index % 5 == 2)
+        mood = self.random.uniform(0.9, 1.4)
+        return Process(
+            index, tuple(self.round(number, mood, slow) for number in range(3)), self.foreign_share
+        )
+
+    def round(self, number: int, mood: float, slow: float) -> Round:
+        def visit(key: str) -> Visit:
+            off = 3.0 if self.disturbed and self.random.random() < 0.1 else 1.0
+            noise = self.random.gauss(1, 0.005)
+            time_s = TRUE_MS[key] / 1e3 * mood * noise * (off if key != FULL else 1) * slow
+            return Visit(key, (time_s,) * 5)
+
+        others = [key for key in TRUE_MS if key != FULL]
+        return Round(number, tuple(map(visit, (FULL, *others[:2], FULL, *others[2:], FULL))))
+
+
+def session(machine: Machine) -> Session:
+    return measure(
+        machine, PROTOCOL, networks=tuple(TRUE_MS), sentinel=FULL, name=str(id(machine))
+    )
+
+
+def table(machine: Machine) -> LookupTable:
+    found = session(machine)
+    profiles = tuple(
+        type(profile)(
+            profile.config,
+            profile.num_params,
+            profile.num_macs,
+            16,
+            LatencySummary.from_measurement(found[profile.config.key]),
+        )
+        for profile in count_grid(SHAPE, CONFIGS, seq_len=16)
+    )
+    return LookupTable(SHAPE, PROTOCOL, Environment.capture(), profiles, found.noise)
+
+
+def evaluation(num_correct: int) -> Evaluation:
+    return score_predictions(
+        task="test",
+        split="search",
+        metrics=("accuracy",),
+        labels=(1,) * 200,
+        predictions=(1,) * num_correct + (0,) * (200 - num_correct),
+    )
+
+
+def candidates(costs: LookupTable) -> list[Candidate]:
+    return [
+        Candidate.from_profile(profile, evaluation(100 + place * -3), label=profile.config.key)
+        for place, profile in enumerate(costs)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_disturbed_machine_warns_orders_and_keeps_budgets(seed: int) -> None:
+    machine = Machine(seed, foreign_share=0.6, disturbed=0.5)
+    costs = table(machine)
+    assert any("Other programs used 60% of the processors" in line for line in costs.disturbances)
+    pool = candidates(costs)
+    timed = sorted(pool, key=lambda entry: entry.known_value("latency_ms"))
+    times_ms = [TRUE_MS[entry.key] for entry in timed]
+    assert times_ms == sorted(times_ms)
+    front = ParetoFront.of(pool, ("accuracy", "latency_ms"))
+    truly = [entry for entry in pool if not any(beats(other, entry) for other in pool)]
+    assert {entry.key for entry in front.members} == {entry.key for entry in truly}
+
+    def again(
+        networks: Sequence[Candidate],
+        *,
+        decided: Callable[[Mapping[str, LatencySummary]], bool],
+    ) -> Timing:
+        found = session(Machine(seed + 100, foreign_share=0.6, disturbed=0.5))
+        latencies = {key: LatencySummary.from_measurement(found[key]) for key in found.networks}
+        return Timing(latencies, ("The machine was busy.",))
+
+    for limit_ms in (3.0, 6.0, 9.0, 14.0):
+        result = deliver(
+            pool,
+            [Constraint("latency_ms", limit_ms)],
+            time_again=again,
+            report=lambda entry: evaluation(100),
+        )
+        if result.answer is not None:
+            assert result.sentences()[0] == "The machine was busy."
+            assert result.answer.latency is not None
+            assert result.answer.latency.time_ms.high <= limit_ms
+            assert TRUE_MS[result.answer.key] * 0.9 <= limit_ms
+
+
+def beats(one: Candidate, other: Candidate) -> bool:
+    ours, theirs = one.evaluation.value, other.evaluation.value
+    mine, yours = TRUE_MS[one.key], TRUE_MS[other.key]
+    return ours >= theirs and mine <= yours and (ours > theirs or mine < yours)
+
+
+def test_a_quiet_machine_warns_of_nothing() -> None:
+    costs = table(Machine(0, foreign_share=0.01, disturbed=0.0))
+    assert costs.disturbances == ()
+    assert all(entry.latency and entry.latency.resolved for entry in costs)
+
+
+@pytest.fixture
+def retimed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Starts of a quiet machine in place of fresh processes."""
+    started: list[int] = []
+    machine = Machine(3, foreign_share=0.0, disturbed=0.0)
+
+    def start(index: int, *, on_visit: Callable[[int, int], None] | None = None) -> Process:
+        started.append(index)
+        return machine(index)
+
+    from paretobert.profiling import fresh
+
+    monkeypatch.setattr(fresh, "FreshProcesses", lambda *args, **names: start)
+    return started
+
+
+def write(key: str, to: Path) -> None:
+    to.mkdir()
+
+
+def test_a_second_timing_that_does_not_decide_goes_on_to_its_end(retimed: list[int]) -> None:
+    costs = table(Machine(0, foreign_share=0.0, disturbed=0.0))
+    keys = [key for key in TRUE_MS if key != FULL]
+    found = time_again(keys, table=costs, padding_id=0, write=write)
+    assert retimed == [0, 1, 2, 3, 4]
+    assert not found.spent
+    retimed.clear()
+    looks: list[int] = []
+
+    def undecided(latencies: Mapping[str, LatencySummary]) -> bool:
+        looks.append(len(next(iter(latencies.values())).process_ratios))
+        return False
+
+    longer = time_again(keys, table=costs, padding_id=0, write=write, decided=undecided)
+    assert retimed == list(range(12))
+    assert looks == [5]
+    assert longer.spent
+    assert {entry.session for entry in longer.latencies.values()} != {
+        entry.session for entry in found.latencies.values()
+    }
+
+
+def test_sessions_are_kept_and_serve_what_they_hold(retimed: list[int], tmp_path: Path) -> None:
+    costs = table(Machine(0, foreign_share=0.0, disturbed=0.0))
+    found = time_again(list(TRUE_MS), table=costs, padding_id=0, write=write)
+    path = tmp_path / "deliveries.jsonl"
+    append_record(path, found.to_dict())
+    assert read_retimings(path, slug=PROTOCOL.slug) == [found]
+    assert read_retimings(path, slug="another") == []
+    assert found.serves(costs, [FULL])
+    assert not found.serves(costs, ["L0-H1-F1"])
+    assert Retiming.from_dict(found.to_dict()) == found
+
+
+def test_damaged_sessions_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.jsonl"
+    path.write_text('{"slug": "cpu", "latencies": 3}\n')
+    with pytest.raises(InputError, match="deliveries.jsonl is damaged"):
+        read_retimings(path, slug="cpu")
