@@ -1,11 +1,12 @@
-"""Compute again every score interval, difference, p-value and tie that the benchmarks state.
+"""Compute again every interval, difference, p-value and tie that the benchmarks state.
 
     python benchmarks/recompute.py
 
 Accuracies follow from their value and n, paired accuracies from the discordant counts beside them,
-everything else from a run's `outcomes.json`. Tables for readers (the README's and each
-`results.md`) are held against these: an interval in a column of scores or losses must be one that
-the files hold, rounded. Prints a line per file, and stops with status 1 at the first that differs.
+latencies from the value of each process, everything else from a run's `outcomes.json`. Tables for
+readers (the README's and each `results.md`) are held against these: an interval in a column of
+scores, losses or latencies must be one that the files hold, rounded. Prints a line per file, and
+stops with status 1 at the first that differs.
 """
 
 import argparse
@@ -18,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latency_repeats import summary
 from outcomes import read_outcomes
 
 from paretobert.errors import InputError
+from paretobert.profiling.statistics import Estimate, estimate, product
 from paretobert.storage import read_json
 from paretobert.tasks.metrics import Evaluation, PairedComparison, compare
 from paretobert.tasks.proportions import wilson_interval
@@ -33,8 +36,12 @@ RUNS = ("sst2", "cola", "mrpc")
 TRIPLE = re.compile(r"(-?\d*\.\d+) \[(-?\d*\.\d+), (-?\d*\.\d+)\]")
 """A value with its interval, as tables print it."""
 
-COLUMNS = re.compile(r"\b(score|accuracy|matthews|f1|loss|lost|search|report)\b", re.IGNORECASE)
-"""Headers of columns that hold scores or differences of scores."""
+COLUMNS = re.compile(
+    r"\b(score|accuracy|matthews|f1|loss|lost|search|report|latency|ratio|here)\b", re.IGNORECASE
+)
+"""Headers of columns that hold scores, differences of scores or latencies."""
+
+ENDS = ("value", "low", "high")
 
 Stated = Mapping[str, Any]
 
@@ -81,6 +88,42 @@ def loss(stated: Stated, n: int) -> Stated:
     only_a, only_b = stated["discordant"]
     pair = PairedComparison.of_accuracies(only_a, only_b, n=n)
     return {**pair.interval, **pair.test}
+
+
+def latency_statements(record: Any, where: str = "") -> Iterator[Statement]:
+    """Every ratio in a record that has the values of its processes beside it, and its time."""
+    if isinstance(record, list):
+        for place, entry in enumerate(record):
+            yield from latency_statements(entry, f"{where}, row {place}")
+    elif isinstance(record, Mapping):
+        for name, entry in record.items():
+            yield from latency_statements(entry, f"{where}, {name}" if where else name)
+        if "process_ratios" in record and "ratio" in record:
+            yield from _ratio_statements(record, where)
+
+
+def _ratio_statements(record: Mapping[str, Any], where: str) -> Iterator[Statement]:
+    ratio = estimate(record["process_ratios"])
+    yield Statement(f"{where}'s ratio", record["ratio"], _ends(ratio))
+    if "full_ms" in record:
+        time_ms = _ends(product(ratio, Estimate(**record["full_ms"])))
+        yield Statement(f"{where}'s time", time_ms, time_ms)
+    elif "latency_ms" in record:
+        yield Statement(f"{where}'s time", record["latency_ms"], None)
+
+
+def _ends(found: Estimate) -> Stated:
+    return {name: getattr(found, name) for name in ENDS}
+
+
+def deployment_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What the deployments of a run's full model state."""
+    yield from latency_statements(record["deployments"])
+    for row in record["deployments"]:
+        stated = row["score_lost"]
+        if stated is not None:
+            name = f"{row['runtime']} {row['precision']}'s loss"
+            yield Statement(name, stated, loss(stated, record["n"]))
 
 
 def power_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
@@ -166,7 +209,21 @@ def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
         outcomes = read_outcomes(kept) if kept.exists() else {}
         with path.with_name("results.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
-        yield path, list(run_statements(read_json(path), rows, outcomes))
+        record = read_json(path)
+        yield (
+            path,
+            [
+                *run_statements(record, rows, outcomes),
+                *latency_statements(record.get("deployments", ())),
+            ],
+        )
+    for path in sorted(root.glob("*/deployments.json")):
+        yield path, list(deployment_statements(read_json(path)))
+    path = root / "published_costs" / "result.json"
+    yield path, list(latency_statements(read_json(path)))
+    path = root / "latency_repeats.json"
+    record = read_json(path)
+    yield path, [Statement("the summary", record["summary"], summary(record))]
     path = root / "supernet_accuracy.json"
     yield path, list(supernet_statements(read_json(path)))
 
@@ -188,7 +245,7 @@ def score_cells(text: str) -> Iterator[str]:
 
 def unknown_interval(text: str, known: Iterable[Stated]) -> str | None:
     """The first interval in a text's score columns that no known one rounds to."""
-    ends = [[entry[name] for name in ("value", "low", "high")] for entry in known]
+    ends = [[entry[name] for name in ENDS] for entry in known if ENDS[1] in entry]
     for cell in score_cells(text):
         for found in TRIPLE.finditer(cell):
             places = [len(part.partition(".")[2]) for part in found.groups()]

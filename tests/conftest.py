@@ -1,5 +1,7 @@
 """Fixtures that several packages' tests share."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,44 @@ COLOURS = {
 FILLERS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def measured_here() -> Iterator[None]:
+    """Latencies are measured in this process and briefly, memory is not: starting is slow.
+
+    Fresh processes have tests of their own.
+    """
+    from paretobert.profiling import footprint
+    from paretobert.profiling.bound import bound_run
+    from paretobert.profiling.fresh import FreshProcesses, Written
+    from paretobert.profiling.latency import measure_rounds
+    from paretobert.profiling.statistics import Process
+
+    def measure(
+        self: FreshProcesses, index: int, *, on_visit: Callable[[int, int], None] | None = None
+    ) -> Process:
+        runs = {}
+        for name, subject in self.subjects.items():
+            assert isinstance(subject, Written)
+            runs[name] = bound_run(
+                subject.folder,
+                self.protocol,
+                vocab_size=self.vocab_size,
+                padding_id=self.padding_id,
+            )
+        brief = replace(
+            self.protocol, warmup_min_s=0.001, visit_min_s=0.002, drift_tolerance=100.0
+        )
+        rounds = measure_rounds(
+            runs, brief, sentinel=self.sentinel, process=index, on_visit=on_visit
+        )
+        return Process(index, rounds, 0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FreshProcesses, "__call__", measure)
+        patch.setattr(footprint, "peak_memory_bytes", lambda folder, **names: 11_000_000)
+        yield
 
 
 @pytest.fixture(scope="session")

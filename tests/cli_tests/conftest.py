@@ -19,6 +19,11 @@ def asked(tiny_checkpoint: Path, colours_csv: Path) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _measured_here(measured_here: None) -> None:
+    """The commands measure in this process."""
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, asked: list[str]) -> Path:
     """A run after all its steps; not to be changed."""

@@ -8,7 +8,7 @@ from paretobert.powerbert.options import PowerOptions
 
 
 def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
-    tiny_checkpoint: Path, tmp_path: Path
+    tiny_checkpoint: Path, tmp_path: Path, measured_here: None
 ) -> None:
     colours = ("red", "blue", "black", "white")
     nouns = ("coat", "house", "boat", "bright", "old", "small")

@@ -1,0 +1,196 @@
+"""A run's full model on every runtime and precision of the processor, measured in one session.
+
+    python benchmarks/deployments.py runs/sst2 benchmarks/sst2
+
+writes `deployments.json`, `deployments.md` and `deployments.png`: latencies relative to eager fp32
+of the same rounds, bytes on disk, peak memory of a fresh process, and the score lost on the search
+split, in pairs, with every example's outcome in `deployment_outcomes.json`.
+"""
+
+import argparse
+import sys
+import tempfile
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from outcomes import write_outcomes
+
+from paretobert.dynabert.shape import EncoderShape
+from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.pipeline.run import Run
+from paretobert.pipeline.scoring import SubnetScorer
+from paretobert.profiling.footprint import measure_footprint
+from paretobert.profiling.fresh import FreshProcesses, Subject, Written
+from paretobert.profiling.measuring import Progress, measure
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.quietness import disturbances
+from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
+from paretobert.profiling.statistics import Estimate, interval_name
+from paretobert.reports.measurements import DeploymentBar, DeploymentFigure
+from paretobert.reports.static import png_bytes
+from paretobert.storage import write_bytes, write_json, write_text
+from paretobert.tasks.metrics import compare
+
+DEPLOYMENTS = (
+    EAGER_FP32,
+    Deployment("eager", "bf16"),
+    Deployment("eager", "int8"),
+    Deployment("onnxruntime", "fp32"),
+    Deployment("onnxruntime", "int8"),
+    Deployment("openvino", "fp32"),
+    Deployment("openvino", "bf16"),
+    Deployment("openvino", "int8"),
+)
+
+
+def main() -> None:
+    """Deploy, weigh, score, measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--measure-s", type=float, default=LatencyProtocol.time_budget_s)
+    arguments = parser.parse_args()
+    run = Run.open(arguments.run)
+    scorer = SubnetScorer(run.folder.supernet, run.task)
+    config = scorer.model.config
+    full = SubnetConfig.full(EncoderShape.from_config(config))
+    protocol = LatencyProtocol(time_budget_s=arguments.measure_s)
+    scores, rows = {}, []
+    with tempfile.TemporaryDirectory() as scratch:
+        subjects: dict[str, Subject] = {}
+        weights = {}
+        for deployment in DEPLOYMENTS:
+            print(deployment.title, file=sys.stderr)
+            folder = Path(scratch) / deployment.slug
+            scorer.write(full, deployment, folder)
+            weights[deployment] = measure_footprint(folder, protocol)
+            if deployment == EAGER_FP32 or deployment.changes_numbers:
+                scores[deployment] = scorer.score(full, split="search", deployment=deployment)
+            subjects[deployment.slug] = Written(folder)
+        fresh = FreshProcesses(
+            subjects,
+            protocol,
+            sentinel=EAGER_FP32.slug,
+            vocab_size=config.vocab_size,
+            padding_id=config.pad_token_id,
+        )
+        session = measure(
+            fresh,
+            protocol,
+            networks=subjects,
+            sentinel=EAGER_FP32.slug,
+            name=uuid.uuid4().hex,
+            front=tuple(subjects),
+            progress=_say,
+        )
+    for deployment in DEPLOYMENTS:
+        found, weight = session[deployment.slug], weights[deployment]
+        loss = (
+            compare(scores[EAGER_FP32], scores[deployment]) if deployment.changes_numbers else None
+        )
+        rows.append(
+            {
+                **deployment.to_dict(),
+                "latency_ms": _milliseconds(found.time_s),
+                "ratio": asdict(found.ratio),
+                "process_ratios": list(found.process_ratios),
+                "resolved": found.resolved,
+                "size_bytes": weight.size_bytes,
+                "peak_memory_bytes": weight.peak_memory_bytes,
+                "score_lost": None if loss is None else {**loss.interval, **loss.test},
+            }
+        )
+    noise = session.noise
+    record = {
+        "command": f"python benchmarks/deployments.py runs/{arguments.run.name} {arguments.out}",
+        "protocol": protocol.title.rpartition(", ")[0],
+        "environment": session.environment.to_dict(),
+        "noise": noise.to_dict(),
+        "warnings": list(disturbances(noise, [row["resolved"] for row in rows])),
+        "metric": scores[EAGER_FP32].metric,
+        "n": scores[EAGER_FP32].n,
+        "deployments": rows,
+    }
+    outcomes = {f"{full.key}, {entry.slug}": score for entry, score in scores.items()}
+    write_outcomes(arguments.out / "deployment_outcomes.json", {"search": outcomes})
+    write_json(arguments.out / "deployments.json", record)
+    write_text(arguments.out / "deployments.md", table(record))
+    write_bytes(arguments.out / "deployments.png", png_bytes(figure(record)))
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as Markdown."""
+    lines = [
+        *(f"**{warning}**\n" for warning in record["warnings"]),
+        f"{record['protocol']}; {interval_name(record['noise']['num_processes'])}, one session; "
+        f"score lost on {record['n']:,} search examples.",
+        "",
+        "| deployment | latency, ms | ratio to eager fp32 | on disk | peak memory | score lost |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['runtime']} {row['precision']} | {_interval(row['latency_ms'], 1)} | "
+            f"{_interval(row['ratio'], 3)}{'' if row['resolved'] else ' (not resolved)'} | "
+            f"{row['size_bytes'] / 1e6:.0f} MB | {row['peak_memory_bytes'] / 1e6:.0f} MB | "
+            f"{_loss(row)} |"
+            for row in record["deployments"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def figure(record: dict[str, Any]) -> DeploymentFigure:
+    """The record as the report's figure of deployments, fastest first."""
+    bars = []
+    for row in record["deployments"]:
+        loss = row["score_lost"] or dict.fromkeys(("value", "low", "high"), 0.0)
+        bars.append(
+            DeploymentBar(
+                label=f"{row['runtime']} {row['precision']}",
+                latency_ms=row["latency_ms"]["value"],
+                low_ms=row["latency_ms"]["low"],
+                high_ms=row["latency_ms"]["high"],
+                size_mb=row["size_bytes"] / 1e6,
+                memory_mb=row["peak_memory_bytes"] / 1e6,
+                loss=loss["value"],
+                loss_low=loss["low"],
+                loss_high=loss["high"],
+            )
+        )
+    return DeploymentFigure(
+        name="deployments",
+        title="The full model on each runtime and precision",
+        caption="",
+        bars=tuple(sorted(bars, key=lambda bar: bar.latency_ms)),
+        x_title=f"ms per batch\n{record['protocol']}",
+    )
+
+
+def _milliseconds(time_s: Estimate) -> dict[str, float]:
+    return {
+        name: 1000 * value
+        for name, value in (("value", time_s.value), ("low", time_s.low), ("high", time_s.high))
+    }
+
+
+def _interval(record: dict[str, float], places: int) -> str:
+    value, low, high = (f"{record[name]:.{places}f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _loss(row: dict[str, Any]) -> str:
+    loss = row["score_lost"]
+    if loss is None:
+        return "" if row["runtime"] == "eager" else "same logits"
+    tie = f", tie, {loss['detectable']:.4f}" if loss["tie"] else ""
+    return _interval(loss, 4) + tie
+
+
+def _say(progress: Progress) -> None:
+    if progress.num_visits == progress.visits_per_process:
+        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
