@@ -113,7 +113,7 @@ def _spearman_influence(x: Floats, y: Floats) -> tuple[float, Floats]:
     E[F(X) G(Y)] - 1/4 and a variance E[F(X)^2] - 1/4. An example at (x, y) enters the expectation
     itself, and F for every example that lies above it.
     """
-    f, g = (_mid_distribution(column) for column in (x, y))
+    f, g = (mid_distribution(column) for column in (x, y))
     if np.ptp(f) == 0 or np.ptp(g) == 0:
         return np.nan, np.zeros_like(f)
     covariance, variance_x, variance_y = (
@@ -202,7 +202,7 @@ def _pearson_resamples(columns: Floats, *, seed: int) -> tuple[Floats, Floats]:
     return values, np.einsum("bip,bpq,bjq->bij", flat, fourth, flat) / (n - 1)
 
 
-def _mid_distribution(values: Floats) -> Floats:
+def mid_distribution(values: Floats) -> Floats:
     """The share of examples below each value, with half of those that equal it."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - counts / 2)[places] / len(values))

@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .correlations import correlation_interval, difference_interval
+from .correlations import correlation_interval, difference_interval, mid_distribution
 from .proportions import (
     LEVEL,
     POWER,
@@ -331,6 +331,30 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
     )
 
 
+def weighted_scores(
+    name: str, labels: Labels, predictions: Sequence[Labels], weights: Floats
+) -> Floats:
+    """A metric of several models under several weightings of the same examples.
+
+    A weight of 0 leaves an example out, so that rows of zeros and ones are parts of a split.
+    Spearman's ranks are those of all examples.
+
+    Args:
+        name: A metric of `METRICS`.
+        labels: True class indices or scores.
+        predictions: Each model's predicted class indices or scores, in the same order.
+        weights: How often each example counts: (weightings, examples).
+
+    Returns:
+        The scores: (weightings, models).
+    """
+    if name == "accuracy":
+        correct = np.equal(np.asarray(predictions), np.asarray(labels)).astype(np.float64)
+        return np.asarray(weights @ correct.T / weights.sum(1, keepdims=True))
+    weighted = _weighted_correlation if name in CORRELATIONS else _weighted_from_counts
+    return np.stack(weighted(name, np.array([labels, *predictions]), weights), axis=1)
+
+
 def _accuracy(labels: Labels, predictions: Labels) -> float:
     from sklearn.metrics import accuracy_score
 
@@ -469,11 +493,41 @@ def _resampled_from_counts(
         .multinomial(num_examples, counts / counts.sum(), size=RESAMPLES)
         .astype(np.float64)
     )
+    return _weighted_from_counts(name, rows, draws)
+
+
+def _weighted_from_counts(name: str, rows: Floats, weights: Floats) -> list[Floats]:
+    """A classification metric of one or more models under several weightings of the examples.
+
+    Args:
+        name: A metric of `FROM_COUNTS`.
+        rows: The labels, then each model's predictions: (1 + models, examples).
+        weights: How often each example counts: (weightings, examples).
+    """
     classes = np.unique(rows)
     actual, *guesses = (np.equal.outer(row, classes) for row in rows)
     return [
         FROM_COUNTS[name](
-            draws @ (actual & guess), np.stack([draws @ actual, draws @ guess]), classes
+            weights @ (actual & guess), np.stack([weights @ actual, weights @ guess]), classes
         )
         for guess in guesses
     ]
+
+
+def _weighted_correlation(name: str, rows: Floats, weights: Floats) -> list[Floats]:
+    """A correlation of one or more models under several weightings of the examples; as above.
+
+    Spearman's ranks are those of the whole sample, which spares ranking under every weighting.
+    """
+    if name == "spearman":
+        rows = np.array([mid_distribution(row) for row in rows])
+    totals = weights.sum(1)
+    actual, *guesses = rows - rows.mean(1, keepdims=True)
+    sums, squares = weights @ actual, weights @ actual**2
+    correlations = []
+    for guess in guesses:
+        guess_sums = weights @ guess
+        covariance = weights @ (actual * guess) - sums * guess_sums / totals
+        variances = (squares - sums**2 / totals) * (weights @ guess**2 - guess_sums**2 / totals)
+        correlations.append(covariance / np.sqrt(np.maximum(variances, np.finfo(float).tiny)))
+    return correlations

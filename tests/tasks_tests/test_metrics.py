@@ -14,12 +14,14 @@ from sklearn import metrics as sklearn_metrics
 
 from paretobert.tasks.metrics import (
     FROM_COUNTS,
+    METRICS,
     Evaluation,
     PairedComparison,
     _resampled_from_counts,
     compare,
     score,
     score_predictions,
+    weighted_scores,
 )
 
 
@@ -227,3 +229,19 @@ def test_reading_tasks_needs_no_heavy_package():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["accuracy", "f1", "macro_f1", "matthews", "pearson"])
+def test_weighted_scores_are_those_of_the_examples_repeated(name, data):
+    column = st.lists(st.integers(0, 1), min_size=12, max_size=12)
+    labels, first, second = (np.array(data.draw(column)) for _ in range(3))
+    weights = np.array([data.draw(st.lists(st.integers(0, 2), min_size=12, max_size=12))] * 2)
+    weights[:, 0], weights[1, 1:3] = 1, 2
+    found = weighted_scores(name, labels, (first, second), weights.astype(float))
+    for row, weighting in zip(found, weights, strict=True):
+        for value, guesses in zip(row, (first, second), strict=True):
+            repeated = [tuple(np.repeat(x, weighting).tolist()) for x in (labels, guesses)]
+            if min(map(len, map(set, repeated))) > 1 or name in ("accuracy", "f1"):
+                assert value == pytest.approx(METRICS[name](*repeated), abs=1e-9)
