@@ -1,0 +1,267 @@
+"""How much a search flatters what it chooses, and the score with that taken off (no torch).
+
+The best score among many networks is partly luck: on other examples the same network scores less,
+the less the more networks were tried. The luck is found on the search split alone. The examples
+are divided at random into `FOLDS` parts, stratified by label; leaving each part out in turn, the
+network is chosen again on the others, and on the part left out it is compared with the network
+that was chosen on all. What it loses there, on average over parts and repetitions, is taken off
+the plain score:
+
+    corrected = plain - mean over parts [score(chosen on all) - score(chosen without the part)]
+
+This is the cross-validation of a choice (Varma and Simon 2006; Tsamardinos, Greasidou and
+Borboudakis 2018 call the bias of the plain score that of the best configuration). With one network
+nothing is chosen and nothing is taken off. The corrected score estimates what the procedure
+delivers at that cost when it may choose by slightly fewer examples, so it errs on the low side.
+`benchmarks/selection` compares it with eight other estimates where the truth is known.
+
+A front is many choices: each member is the best of the networks that cost no more than it in
+anything, and is corrected for the choice among these.
+
+Left out: variation over training seeds.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tasks.metrics import CORRELATIONS, Evaluation, weighted_scores
+from .candidate import Candidate
+from .front import ParetoFront
+from .quantities import QUANTITIES
+
+FOLDS = 5
+"""Parts of a division; a network is chosen on all but one of them."""
+
+REPEATS = 40
+"""Divisions that a correction is averaged over."""
+
+MIN_EXAMPLES = 2 * FOLDS
+"""The fewest examples that are worth dividing."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedScore:
+    """The score of the best of several networks, as it is and corrected for having been chosen.
+
+    Attributes:
+        plain: Its score on the examples that it was chosen on.
+        corrected: What networks chosen like it score on examples that they were not chosen on.
+        standard_error: Of `corrected`, over examples: that of the score of one network.
+        num_tried: Networks it was chosen from, itself among them.
+        n: The number of examples.
+        repeats: Random divisions of the examples behind `corrected`.
+        seed: Of the divisions.
+    """
+
+    plain: float
+    corrected: float
+    standard_error: float
+    num_tried: int
+    n: int
+    repeats: int
+    seed: int
+
+    @property
+    def optimism(self) -> float:
+        """How much the choice flatters the plain score."""
+        return self.plain - self.corrected
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionReport:
+    """The corrected scores of a front.
+
+    Attributes:
+        objectives: The front's objectives.
+        num_tried: Networks that the whole front was chosen from.
+        scores: Each member's score by its key, in the front's order.
+    """
+
+    objectives: tuple[str, ...]
+    num_tried: int
+    scores: Mapping[str, CorrectedScore]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {
+            "objectives": list(self.objectives),
+            "num_tried": self.num_tried,
+            "scores": {key: score.to_dict() for key, score in self.scores.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        scores = {key: CorrectedScore.from_dict(each) for key, each in record["scores"].items()}
+        return cls(tuple(record["objectives"]), record["num_tried"], scores)
+
+
+def corrected_choice(
+    candidates: Sequence[Candidate], *, repeats: int = REPEATS, seed: int = 0
+) -> CorrectedScore:
+    """The score of the best of some networks, such as all that keep a budget.
+
+    Args:
+        candidates: What there was to choose from, in any order; of equal scores the cheaper one
+            is the choice, as in a query.
+        repeats: Random divisions of the examples.
+        seed: Of the divisions.
+
+    Raises:
+        ValueError: See `Choices`.
+    """
+    choices = Choices(candidates, repeats=repeats, seed=seed)
+    everyone = np.ones(len(candidates), dtype=bool)
+    return choices.corrected(int(choices.plain.argmax()), everyone)
+
+
+def corrected_front(
+    front: ParetoFront, *, repeats: int = REPEATS, seed: int = 0
+) -> SelectionReport:
+    """The scores of a front's members, each corrected for the choice among what costs no more.
+
+    Args:
+        front: A front of accuracy and costs, with the candidates that it dominates.
+        repeats: Random divisions of the examples.
+        seed: Of the divisions.
+
+    Raises:
+        ValueError: When accuracy is none of the objectives, or see `Choices`.
+    """
+    if "accuracy" not in front.objectives:
+        raise ValueError(f"a front of {front.objectives} was not chosen by a score")
+    choices = Choices((*front.members, *front.dominated), repeats=repeats, seed=seed)
+    names = [name for name in front.objectives if not QUANTITIES[name].larger_is_better]
+    costs = np.array([[entry.known_value(name) for name in names] for entry in choices.candidates])
+    places = {entry.key: place for place, entry in enumerate(choices.candidates)}
+    return SelectionReport(
+        objectives=front.objectives,
+        num_tried=len(choices.candidates),
+        scores={
+            member.key: choices.corrected(
+                places[member.key], (costs <= costs[places[member.key]]).all(axis=1)
+            )
+            for member in front.members
+        },
+    )
+
+
+class Choices:
+    """Networks scored on the same examples, and the same on random parts of these.
+
+    Legend: K networks, S parts left out, over all repetitions.
+
+    Attributes:
+        candidates: The networks, the cheapest first: of equal scores the first one is chosen.
+        plain: Their scores on all examples: (K,).
+        without: Their scores on all examples but each part: (S, K).
+        within: Their scores on each part: (S, K).
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], *, repeats: int, seed: int) -> None:
+        """Score every network on every part.
+
+        Raises:
+            ValueError: When there are no candidates, one has no outcomes, they are not of the
+                same examples, or these are fewer than `MIN_EXAMPLES`.
+        """
+        self.candidates = tuple(sorted(candidates, key=_preference))
+        evaluations = [_outcomes(entry) for entry in self.candidates]
+        first = _same_examples(evaluations)
+        self._errors = [entry.standard_error for entry in evaluations]
+        self._repeats, self._seed = repeats, seed
+        self._n = first.n
+        strata = (0,) * first.n if first.metric in CORRELATIONS else first.labels
+        left_out = parts(strata, repeats=repeats, seed=seed)
+        predictions = [entry.predictions for entry in evaluations]
+        self.plain = np.array([entry.value for entry in evaluations])
+        self.without, self.within = (
+            weighted_scores(first.metric, first.labels, predictions, weights)
+            for weights in (1 - left_out, left_out)
+        )
+
+    def corrected(self, chosen: int, rivals: NDArray[np.bool_]) -> CorrectedScore:
+        """The score of a network that was chosen among some of them.
+
+        Args:
+            chosen: Its place.
+            rivals: Which ones it was chosen from, itself among them: (K,).
+        """
+        places = np.flatnonzero(rivals)
+        again = places[self.without[:, places].argmax(axis=1)]
+        losses = self.within[:, chosen] - self.within[np.arange(len(again)), again]
+        return CorrectedScore(
+            plain=float(self.plain[chosen]),
+            corrected=float(self.plain[chosen] - losses.mean()),
+            standard_error=self._errors[chosen],
+            num_tried=len(places),
+            n=self._n,
+            repeats=self._repeats,
+            seed=self._seed,
+        )
+
+
+def parts(strata: Sequence[float], *, repeats: int, seed: int, folds: int = FOLDS) -> Floats:
+    """Random divisions into parts of nearly the same size and mixture of labels.
+
+    Args:
+        strata: The label of each example; each is spread evenly over the parts.
+        repeats: The number of divisions.
+        seed: The same seed gives the same parts.
+        folds: The number of parts.
+
+    Returns:
+        1 where an example is in a part, else 0: (repeats * folds, examples).
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.asarray(strata)
+    n = len(labels)
+    members = np.zeros((repeats, folds, n))
+    for division in members:
+        shuffled = generator.permutation(n)
+        by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
+        division[np.arange(n) % folds, by_label] = 1
+    return members.reshape(repeats * folds, n)
+
+
+def _preference(candidate: Candidate) -> tuple[float | str, ...]:
+    """Which of equal scores is chosen: the fastest, then the fewest FLOPs and parameters."""
+    costs = (candidate.value(name) for name in ("latency_ms", "num_flops", "num_params"))
+    return (*(math.inf if cost is None else cost for cost in costs), candidate.key)
+
+
+def _outcomes(candidate: Candidate) -> Evaluation:
+    if not isinstance(candidate.evaluation, Evaluation):
+        raise ValueError(f"{candidate.label} has a stated score, without outcomes of examples")
+    return candidate.evaluation
+
+
+def _same_examples(evaluations: Sequence[Evaluation]) -> Evaluation:
+    if not evaluations:
+        raise ValueError("there are no candidates to choose from")
+    first = evaluations[0]
+    if first.n < MIN_EXAMPLES:
+        raise ValueError(f"{first.n} examples are too few to divide, {MIN_EXAMPLES} are needed")
+    if any(
+        (entry.task, entry.split, entry.metric, entry.labels)
+        != (first.task, first.split, first.metric, first.labels)
+        for entry in evaluations
+    ):
+        raise ValueError("the candidates are not scored on the same examples")
+    return first
