@@ -11,6 +11,7 @@ from ..profiling.table import LatencySummary
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
+from ..search.selection import SelectionReport
 from ..tasks.metrics import Evaluation, compare
 from . import shared
 
@@ -35,6 +36,22 @@ def headlines(
     full = by_key.get(full_key)
     numbers = shared.numbers(candidates)
     return {numbers[key]: sentence(by_key[key], full) for key in members if key != full_key}
+
+
+def selection_sentence(selection: SelectionReport, *, metric: str) -> str:
+    """How many networks a front was chosen from, and how much that flatters its scores.
+
+    Args:
+        selection: The corrected scores of the front.
+        metric: The task's primary metric.
+    """
+    scores = list(selection.scores.values())
+    flattered = max(0.0, *(score.optimism for score in scores))
+    return (
+        f"The front was chosen from {selection.num_tried} sub-networks by {scores[0].n} search "
+        f"examples, and the best of many is partly lucky: that flatters the {metric} of its "
+        f"members on these examples by up to {100 * flattered:.1f} points."
+    )
 
 
 def main_cost(candidates: Sequence[Candidate]) -> str:

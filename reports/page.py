@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -26,21 +26,25 @@ from .. import storage
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
 from ..search.candidate import Candidate
-from ..search.front import Hypervolume
+from ..search.front import Hypervolume, ParetoFront
+from ..search.selection import MIN_EXAMPLES, SelectionReport, corrected_front
 from ..tasks.metrics import Evaluation
 from . import shared
 from .figures import FrontFigure, front_figure, plotly_figure
-from .headlines import headlines, main_cost
+from .headlines import headlines, main_cost, selection_sentence
 from .measurements import Figure, drawn
 from .static import png_bytes, svg_bytes
 from .tables import (
+    SELECTION_SORT_KEYS,
     SORT_KEYS,
     csv_text,
     markdown_text,
     published_frame,
     readable,
     readable_published,
+    readable_selection,
     results_frame,
+    selection_frame,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,6 +67,13 @@ EXPLANATIONS = (
         "Two sub-networks are compared on the same examples, in pairs: exactly on the examples "
         "that only one has right (accuracy), or by paired bootstrap. “Not distinguishable” means "
         "that the 95 % interval of the difference contains 0.",
+    ),
+    (
+        "Corrected scores",
+        "The best of many networks on the search split is partly lucky there. To take the luck "
+        "off, the search examples are divided at random into parts; the network is chosen again "
+        "without each part and compared on it with the network that all examples chose. What it "
+        "loses is taken off the plain score. The standard error is over examples.",
     ),
     (
         "Latency",
@@ -152,6 +163,17 @@ class ReportContent:
         return tuple(replace(c, evaluation=self.reported[c.key]) for c in self.candidates)
 
     @property
+    def selection(self) -> SelectionReport | None:
+        """The corrected scores of the front that headlines show.
+
+        None where the search split has too few examples to be divided.
+        """
+        rivals = shared.sub_networks(self.candidates)
+        if cast(Evaluation, rivals[0].evaluation).n < MIN_EXAMPLES:
+            return None
+        return corrected_front(ParetoFront.of(rivals, ("accuracy", main_cost(rivals))))
+
+    @property
     def sub_networks(self) -> list[Candidate]:
         """Those of `shown` that are sub-networks."""
         return shared.sub_networks(self.shown)
@@ -165,6 +187,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     """
     figures = report_figures(content)
     results = results_frame(content.candidates, content.reported)
+    selection = content.selection
     published = published_frame(content.published)
     with storage.folder(folder) as new:
         for figure in (*figures, *content.measurements):
@@ -172,6 +195,11 @@ def write_report(folder: Path, content: ReportContent) -> Path:
             storage.write_bytes(new / "figures" / f"{figure.name}.svg", svg_bytes(figure))
         storage.write_text(new / "tables" / "results.csv", csv_text(results))
         storage.write_text(new / "tables" / "results.md", markdown_text(readable(results)))
+        if selection is not None:
+            chosen = selection_frame(selection, content.candidates, content.reported)
+            storage.write_text(new / "tables" / "selection.csv", csv_text(chosen))
+            text = markdown_text(readable_selection(chosen))
+            storage.write_text(new / "tables" / "selection.md", text)
         if content.published:
             storage.write_text(new / "tables" / "published.csv", csv_text(published))
             text = markdown_text(readable_published(published))
@@ -219,6 +247,7 @@ def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
             )
             for figure in figures
         ),
+        _selection_section(content),
         _table_section(content),
         *(_figure_section(figure, drawn(figure)) for figure in content.measurements),
         _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
@@ -333,6 +362,24 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}=={number}" for name, number in value.items())
     return str(value)
+
+
+def _selection_section(content: ReportContent) -> str:
+    selection = content.selection
+    if selection is None:
+        return ""
+    frame = selection_frame(selection, content.candidates, content.reported)
+    keys = {column: frame[key].tolist() for column, key in SELECTION_SORT_KEYS.items()}
+    metric = shared.METRICS[content.candidates[0].evaluation.metric]
+    return "\n".join(
+        [
+            "<h2>Scores of the front, corrected for having been chosen</h2>",
+            f"<p>{escape(selection_sentence(selection, metric=metric))} “Chosen from” counts the "
+            "sub-networks that cost no more; “corrected” is the search score without the luck, ± "
+            "its standard error.</p>",
+            _table(readable_selection(frame), keys, [""] * len(frame)),
+        ]
+    )
 
 
 def _table_section(content: ReportContent) -> str:

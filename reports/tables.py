@@ -1,7 +1,8 @@
 """The tables: pandas frames for machines, text for readers, CSV and Markdown (no torch).
 
-`results_frame` and `published_frame` are the only places where records become frames; everything
-in them is a number or a word. `readable` turns a results frame into the columns that people read.
+`results_frame`, `selection_frame` and `published_frame` are the only places where records become
+frames; everything in them is a number or a word. `readable` turns a results frame into the columns
+that people read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import pandas as pd
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
+from ..search.selection import SelectionReport
 from ..tasks.metrics import Evaluation
 from . import shared
 
@@ -28,6 +30,18 @@ SORT_KEYS = {
     "fronts": "fronts",
 }
 """The columns of `readable` with the columns of `results_frame` that order them."""
+
+SELECTION_SORT_KEYS = {
+    "#": "number",
+    "sub-network": "label",
+    "chosen from": "num_tried",
+    "search": "search",
+    "corrected": "corrected",
+    "report": "report",
+    "search − report": "search_gap",
+    "corrected − report": "corrected_gap",
+}
+"""The columns of `readable_selection` with those of `selection_frame` that order them."""
 
 _COUNT_TYPES = {"num_params": "Int64", "num_flops": "Int64"}
 
@@ -64,6 +78,45 @@ def results_frame(
         for candidate in candidates
     ]
     return pd.DataFrame(rows).astype({"number": "Int64", **_COUNT_TYPES})
+
+
+def selection_frame(
+    selection: SelectionReport,
+    candidates: Sequence[Candidate],
+    reported: Mapping[str, Evaluation],
+) -> pd.DataFrame:
+    """What a front's members score on both splits, as they are and corrected for being chosen.
+
+    Args:
+        selection: The corrected scores of a front of the candidates.
+        candidates: Scored on the search split; they give numbers and labels.
+        reported: Scores on the report split by key, as far as there are any.
+
+    Returns:
+        One row for each member, in the front's order: `number`, `label`, `key`, `num_tried`
+        (networks that cost no more), `search`, `corrected`, `corrected_error` (its standard
+        error), `report`, and how far the two former lie above it: `search_gap`, `corrected_gap`.
+    """
+    numbers = shared.numbers(candidates)
+    labels = {candidate.key: candidate.label for candidate in candidates}
+    rows = []
+    for key, score in selection.scores.items():
+        report = reported[key].value if key in reported else None
+        rows.append(
+            {
+                "number": numbers[key],
+                "label": labels[key],
+                "key": key,
+                "num_tried": score.num_tried,
+                "search": score.plain,
+                "corrected": score.corrected,
+                "corrected_error": score.standard_error,
+                "report": report,
+                "search_gap": None if report is None else score.plain - report,
+                "corrected_gap": None if report is None else score.corrected - report,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def published_frame(published: Sequence[Candidate]) -> pd.DataFrame:
@@ -104,6 +157,24 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         for row in _records(frame)
     ]
     return pd.DataFrame(rows, columns=list(SORT_KEYS))
+
+
+def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
+    """A selection frame as text."""
+    rows = [
+        {
+            "#": str(row["number"]),
+            "sub-network": row["label"],
+            "chosen from": str(row["num_tried"]),
+            "search": f"{row['search']:.4f}",
+            "corrected": f"{row['corrected']:.4f} ± {row['corrected_error']:.4f}",
+            "report": "" if row["report"] is None else f"{row['report']:.4f}",
+            "search − report": _signed(row["search_gap"]),
+            "corrected − report": _signed(row["corrected_gap"]),
+        }
+        for row in _records(frame)
+    ]
+    return pd.DataFrame(rows, columns=list(SELECTION_SORT_KEYS))
 
 
 def readable_published(frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,6 +261,10 @@ def _interval(row: Mapping[str, Any], value: str, low: str, high: str, places: s
     if row[low] is None:
         return format(row[value], places)
     return f"{row[value]:{places}} [{row[low]:{places}}, {row[high]:{places}}]"
+
+
+def _signed(difference: float | None) -> str:
+    return "" if difference is None else f"{difference:+.4f}".replace("-", "−")
 
 
 def _unresolved(row: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from paretobert.reports.headlines import headlines, sentence
+from paretobert.reports.headlines import headlines, selection_sentence, sentence
 
 
 def test_sentence_compares_in_pairs(content):
@@ -37,3 +37,13 @@ def test_without_latency_and_without_the_full_model(content):
     candidates = [replace(c, latency=None) for c in content.sub_networks[1:]]
     texts = headlines(candidates, judged=candidates, full_key=content.full_key)
     assert texts[11] == "width 0.25, 3 of 6 layers: accuracy 0.8784, params 13.4M, flops 358.9M."
+
+
+def test_the_selection_is_told_with_what_it_flatters_most(content):
+    scores = content.selection.scores
+    lucky = {key: replace(score, corrected=score.plain - 0.0123) for key, score in scores.items()}
+    text = selection_sentence(replace(content.selection, scores=lucky), metric="accuracy")
+    assert text.startswith("The front was chosen from 12 sub-networks by 3000 search examples")
+    assert text.endswith(
+        "flatters the accuracy of its members on these examples by up to 1.2 points."
+    )

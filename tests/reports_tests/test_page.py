@@ -64,7 +64,9 @@ def test_every_file_is_there(report):
         for kind in ("png", "svg")
     }
     tables = {
-        f"tables/{name}.{kind}" for name in ("results", "published") for kind in ("csv", "md")
+        f"tables/{name}.{kind}"
+        for name in ("results", "selection", "published")
+        for kind in ("csv", "md")
     }
     assert names == {"index.html"} | figures | tables
 
@@ -100,6 +102,24 @@ def test_an_older_report_is_replaced_as_a_whole(content, tmp_path):
     assert not (folder / "figures" / "stale.png").exists()
     assert not (folder / "tables" / "published.csv").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_the_front_is_shown_with_corrected_scores(report, content):
+    words = " ".join(outline(report.read_text(encoding="utf-8")).words)
+    assert "The front was chosen from 12 sub-networks by 3000 search examples" in words
+    table = (report.parent / "tables" / "selection.md").read_text(encoding="utf-8").splitlines()
+    assert len(table) == 2 + len(content.selection.scores)
+
+
+def test_too_few_search_examples_to_divide_leave_the_correction_out(content):
+    few = tuple(
+        replace(c, evaluation=replace(e, n=9, labels=e.labels[:9], predictions=e.predictions[:9]))
+        for c in content.candidates
+        if (e := c.evaluation)
+    )
+    scarce = replace(content, candidates=few)
+    assert scarce.selection is None
+    assert "corrected for having been chosen" not in " ".join(outline(html_of(scarce)).words)
 
 
 def test_without_report_scores_the_search_split_is_shown(content):

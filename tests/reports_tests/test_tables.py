@@ -11,7 +11,9 @@ from paretobert.reports.tables import (
     published_frame,
     readable,
     readable_published,
+    readable_selection,
     results_frame,
+    selection_frame,
 )
 
 
@@ -46,6 +48,24 @@ def test_readable_shows_intervals_and_what_was_not_resolved(frame):
     assert table["latency / full"][0] == "1.000 [0.985, 1.015]"
     assert table["params"][0] == "22.71M"
     assert table["latency, ms"][7].endswith("(not resolved)")
+
+
+def test_selection_shows_what_is_left_of_the_search_score(content):
+    frame = selection_frame(content.selection, content.candidates, content.reported)
+    assert list(frame["key"]) == list(content.selection.scores)
+    assert (frame["search_gap"] == frame["search"] - frame["report"]).all()
+    assert (frame["corrected_gap"] == frame["corrected"] - frame["report"]).all()
+    first, score = readable_selection(frame).iloc[0], next(iter(content.selection.scores.values()))
+    assert (first["#"], first["sub-network"]) == ("12", "width 0.25, depth 0.5")
+    assert first["chosen from"] == "1"
+    assert first["corrected"] == f"{score.plain:.4f} ± {score.standard_error:.4f}"
+    assert first["search − report"] == "+0.0196"
+
+
+def test_selection_without_report_scores_leaves_the_gaps_out(content):
+    frame = selection_frame(content.selection, content.candidates, {})
+    first = readable_selection(frame).iloc[0]
+    assert (first["report"], first["search − report"], first["corrected − report"]) == ("",) * 3
 
 
 def test_csv_reads_back(frame):
