@@ -4,7 +4,8 @@ Scores are compared in pairs, on the same examples, so "not distinguishable" is 
 test and not of two overlapping intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import cast
 
 from ..profiling.table import LatencySummary
@@ -38,19 +39,36 @@ def headlines(
     return {numbers[key]: sentence(by_key[key], full) for key in members if key != full_key}
 
 
-def selection_sentence(selection: SelectionReport, *, metric: str) -> str:
+def selection_sentences(
+    selection: SelectionReport,
+    candidates: Sequence[Candidate],
+    *,
+    reported: Mapping[str, Evaluation],
+) -> str:
     """How many networks a front was chosen from, and how much that flatters its scores.
+
+    Where every sub-network is scored on the report split, also how far the two splits lie apart
+    for all of them: that much of a member's gap is not due to its having been chosen.
 
     Args:
         selection: The corrected scores of the front.
-        metric: The task's primary metric.
+        candidates: The sub-networks it was chosen from, scored on the search split.
+        reported: Scores on the report split by key.
     """
     scores = list(selection.scores.values())
+    metric = shared.METRICS[candidates[0].evaluation.metric]
     flattered = max(0.0, *(score.optimism for score in scores))
-    return (
+    text = (
         f"The front was chosen from {selection.num_tried} sub-networks by {scores[0].n} search "
         f"examples, and the best of many is partly lucky: that flatters the {metric} of its "
         f"members on these examples by up to {100 * flattered:.1f} points."
+    )
+    if any(entry.key not in reported for entry in candidates):
+        return text
+    gap = mean(entry.evaluation.value - reported[entry.key].value for entry in candidates)
+    return (
+        f"{text} Apart from that the splits differ: on average over all sub-networks, chosen or "
+        f"not, report lies {_points(-gap)} points from search."
     )
 
 

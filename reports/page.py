@@ -31,7 +31,7 @@ from ..search.selection import MIN_EXAMPLES, SelectionReport, corrected_front
 from ..tasks.metrics import Evaluation
 from . import shared
 from .figures import FrontFigure, front_figure, plotly_figure
-from .headlines import headlines, main_cost, selection_sentence
+from .headlines import headlines, main_cost, selection_sentences
 from .measurements import Figure, drawn
 from .static import png_bytes, svg_bytes
 from .tables import (
@@ -370,11 +370,12 @@ def _selection_section(content: ReportContent) -> str:
         return ""
     frame = selection_frame(selection, content.candidates, content.reported)
     keys = {column: frame[key].tolist() for column, key in SELECTION_SORT_KEYS.items()}
-    metric = shared.METRICS[content.candidates[0].evaluation.metric]
+    tried = shared.sub_networks(content.candidates)
+    lead = selection_sentences(selection, tried, reported=content.reported)
     return "\n".join(
         [
             "<h2>Scores of the front, corrected for having been chosen</h2>",
-            f"<p>{escape(selection_sentence(selection, metric=metric))} “Chosen from” counts the "
+            f"<p>{escape(lead)} “Chosen from” counts the "
             "sub-networks that cost no more; “corrected” is the search score without the luck, ± "
             "its standard error.</p>",
             _table(readable_selection(frame), keys, [""] * len(frame)),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from paretobert.reports.headlines import headlines, selection_sentence, sentence
+from paretobert.reports.headlines import headlines, selection_sentences, sentence
 
 
 def test_sentence_compares_in_pairs(content):
@@ -42,8 +42,14 @@ def test_without_latency_and_without_the_full_model(content):
 def test_the_selection_is_told_with_what_it_flatters_most(content):
     scores = content.selection.scores
     lucky = {key: replace(score, corrected=score.plain - 0.0123) for key, score in scores.items()}
-    text = selection_sentence(replace(content.selection, scores=lucky), metric="accuracy")
+    selection = replace(content.selection, scores=lucky)
+    text = selection_sentences(selection, content.candidates, reported={})
     assert text.startswith("The front was chosen from 12 sub-networks by 3000 search examples")
     assert text.endswith(
         "flatters the accuracy of its members on these examples by up to 1.2 points."
     )
+
+
+def test_what_all_sub_networks_lose_on_report_is_told_apart(content):
+    text = selection_sentences(content.selection, content.candidates, reported=content.reported)
+    assert text.endswith("chosen or not, report lies −2.0 points from search.")
