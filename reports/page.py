@@ -71,9 +71,10 @@ EXPLANATIONS = (
     (
         "Corrected scores",
         "The best of many networks on the search split is partly lucky there. To take the luck "
-        "off, the search examples are divided at random into parts; the network is chosen again "
-        "without each part and compared on it with the network that all examples chose. What it "
-        "loses is taken off the plain score. The standard error is over examples.",
+        "off, the search examples are divided in two at random, again and again; the network is "
+        "chosen again on one half and compared on the other with the network that all examples "
+        "chose. What it loses is taken off the plain score; because half the examples choose "
+        "worse than all, this is rather too much. The standard error is over examples.",
     ),
     (
         "Latency",

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from paretobert.reports.page import page_html, report_figures, write_report
+from paretobert.search.selection import MIN_EXAMPLES
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -112,8 +113,9 @@ def test_the_front_is_shown_with_corrected_scores(report, content):
 
 
 def test_too_few_search_examples_to_divide_leave_the_correction_out(content):
+    n = MIN_EXAMPLES - 1
     few = tuple(
-        replace(c, evaluation=replace(e, n=9, labels=e.labels[:9], predictions=e.predictions[:9]))
+        replace(c, evaluation=replace(e, n=n, labels=e.labels[:n], predictions=e.predictions[:n]))
         for c in content.candidates
         if (e := c.evaluation)
     )

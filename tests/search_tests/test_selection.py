@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.search.front import ParetoFront
 from paretobert.search.selection import (
+    MIN_EXAMPLES,
     CorrectedScore,
     SelectionReport,
     corrected_choice,
@@ -185,7 +186,7 @@ def test_what_cannot_be_corrected_is_refused():
     with pytest.raises(ValueError, match="not scored on the same examples"):
         corrected_choice([*networks, *coins(3, NUM_EXAMPLES, seed=1)])
     with pytest.raises(ValueError, match="too few to divide"):
-        corrected_choice(coins(3, 9, seed=0))
+        corrected_choice(coins(3, MIN_EXAMPLES - 1, seed=0))
     stated = replace(networks[0], evaluation=StatedScore("test", "search", "accuracy", 0.5))
     with pytest.raises(ValueError, match="without outcomes"):
         corrected_choice([stated])
