@@ -6,7 +6,7 @@ from ..pipeline.run import Run
 from . import steps
 from .display import log_to_stderr, show, show_json
 from .options import Folder, Json, SearchGiven
-from .tables import candidate_record, front_table
+from .tables import candidate_record, corrected_scores, front_table
 
 EPILOG = """Example:
 
@@ -22,10 +22,16 @@ def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> No
     run = Run.open(folder)
     front = steps.search(run, replace(run.request.search, **search_given))
     if json:
+        scores = corrected_scores(front)
         show_json(
             {
                 "warnings": list(run.warnings(run.table())),
-                "front": [candidate_record(entry) for entry in front.members],
+                "front": [
+                    {**candidate_record(entry), "corrected": scores[entry.key].to_dict()}
+                    if entry.key in scores
+                    else candidate_record(entry)
+                    for entry in front.members
+                ],
             }
         )
     else:

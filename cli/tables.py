@@ -1,6 +1,6 @@
 """Results as tables and sentences for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -11,6 +11,7 @@ from ..profiling.table import LatencySummary, LookupTable
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
+from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
 from ..tasks.metrics import PairedComparison
 
 if TYPE_CHECKING:
@@ -154,11 +155,25 @@ def front_table(front: ParetoFront) -> Table:
     )
     for heading in ("sub-network", "key"):
         drawing.add_column(heading)
-    for heading in (escape(evaluation.metric), "95 %", "params", "FLOPs", "latency", "interval"):
+    scores = corrected_scores(front)
+    headings = (escape(evaluation.metric), "95 %", "corrected", "params", "FLOPs", "latency")
+    for heading in (*headings, "interval"):
         drawing.add_column(heading, justify="right")
     for member in front.members:
-        drawing.add_row(*_candidate_cells(member))
+        corrected = scores.get(member.key)
+        drawing.add_row(
+            *_candidate_cells(
+                member, corrected="" if corrected is None else f"{corrected.corrected:.4f}"
+            )
+        )
     return drawing
+
+
+def corrected_scores(front: ParetoFront) -> Mapping[str, CorrectedScore]:
+    """The members' scores by key, corrected for having been chosen; none of few examples."""
+    if (front.members[0].evaluation.n or 0) < MIN_EXAMPLES:
+        return {}
+    return corrected_front(front).scores
 
 
 def candidate_record(candidate: Candidate) -> dict[str, Any]:
@@ -166,13 +181,14 @@ def candidate_record(candidate: Candidate) -> dict[str, Any]:
     return {"label": candidate.label, **candidate.summary()}
 
 
-def _candidate_cells(candidate: Candidate) -> tuple[str, ...]:
+def _candidate_cells(candidate: Candidate, *, corrected: str) -> tuple[str, ...]:
     score = candidate.evaluation
     return (
         escape(candidate.label),
         candidate.key,
         f"{score.value:.4f}",
         "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
+        corrected,
         _count(candidate.num_params),
         _count(candidate.num_flops),
         *_latency_cells(candidate.latency)[:2],

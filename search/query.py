@@ -29,6 +29,7 @@ from ..tasks.metrics import Evaluation, PairedComparison, compare
 from .candidate import Candidate, score_record
 from .constraints import Constraint, total_violation
 from .quantities import QUANTITIES
+from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
 
 SHOWN_RUNNERS_UP = 3
 """How many runners-up are timed again and shown, beside the cheapest that ties."""
@@ -159,6 +160,8 @@ class QueryResult:
             timed again beside the answer.
         nearest: The one that is nearest to the budget, when there is no answer.
         alternatives: Networks beside the supernet that keep every limit, best first.
+        corrected: The answer's score on the search split, corrected for having been chosen, once
+            delivered; None where there are too few examples.
         report: The answer's outcomes on the report split, once delivered.
         passed_over: Networks that did not keep the latency limit when they were timed again.
         hints: Limits that were probably meant in another unit.
@@ -172,6 +175,7 @@ class QueryResult:
     runners_up: tuple[RunnerUp, ...] = ()
     nearest: Candidate | None = None
     alternatives: tuple[Alternative, ...] = ()
+    corrected: CorrectedScore | None = None
     report: Evaluation | None = None
     passed_over: tuple[PassedOver, ...] = ()
     hints: tuple[str, ...] = ()
@@ -226,6 +230,7 @@ class QueryResult:
             "answer": answer
             and {
                 **_subnet_record(answer),
+                "corrected": self.corrected and self.corrected.to_dict(),
                 "report": self.report and score_record(self.report),
                 "headroom": self.headroom(answer),
             },
@@ -272,6 +277,11 @@ class QueryResult:
             f"{answer.key} scores best of the {self._field(metric)}.",
             f"{metric}: {_interval(_outcomes(answer))} on {answer.evaluation.n} search examples.",
         ]
+        if self.corrected is not None and self.corrected.num_tried > 1:
+            lines.append(
+                f"{metric}: {self.corrected.corrected:.4f} when corrected for having been chosen "
+                f"from {self.corrected.num_tried}."
+            )
         if self.report is not None:
             lines.append(
                 f"{metric}: {_interval(self.report)} on {self.report.n} report examples, "
@@ -430,11 +440,13 @@ def deliver(
         found = answer_query(again, constraints)
         if found.answer is not None or result.answer is None:
             num_candidates, num_feasible = by_table
+            passed = _passed_over(found, again, constraints)
             return replace(
                 found,
+                corrected=_corrected(found, candidates, passed, constraints=constraints),
                 num_candidates=num_candidates,
                 num_feasible=num_feasible,
-                passed_over=_passed_over(found, again, constraints),
+                passed_over=passed,
                 report=None if found.answer is None else report(found.answer),
                 warnings=tuple(timing.disturbances),
             )
@@ -491,6 +503,28 @@ def _passed_over(
             or entry.origin != "supernet"
             or entry.evaluation.value >= answer.evaluation.value
         )
+    )
+
+
+def _corrected(
+    found: QueryResult,
+    candidates: Sequence[Candidate],
+    passed_over: Sequence[PassedOver],
+    *,
+    constraints: Sequence[Constraint],
+) -> CorrectedScore | None:
+    """The answer's score, corrected for the choice among what keeps the budget."""
+    if found.answer is None or _outcomes(found.answer).n < MIN_EXAMPLES:
+        return None
+    gone = {entry.candidate.key for entry in passed_over}
+    return corrected_choice(
+        [
+            entry
+            for entry in candidates
+            if entry.origin == "supernet"
+            and entry.key not in gone
+            and (entry.key == found.answer.key or not total_violation(constraints, entry.judged))
+        ]
     )
 
 
