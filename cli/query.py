@@ -3,7 +3,7 @@
 import typer
 
 from ..pipeline.run import Run
-from .display import log_to_stderr, show, show_json
+from .display import log_to_stderr, meter, show, show_json
 from .options import (
     AccuracyBudget,
     Device,
@@ -45,15 +45,17 @@ def command(
     for the first time, which takes a minute or two. Warnings about the latencies come first.
     """
     log_to_stderr()
-    result = Run.open(folder).query(
-        latency=latency,
-        params=params,
-        flops=flops,
-        accuracy=accuracy,
-        device=device,
-        runtime=runtime,
-        precision=precision,
-    )
+    with meter() as progress:
+        result = Run.open(folder).query(
+            latency=latency,
+            params=params,
+            flops=flops,
+            accuracy=accuracy,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            progress=progress.latency,
+        )
     if json:
         show_json(result.to_dict())
     else:

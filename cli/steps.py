@@ -129,7 +129,7 @@ def power(run: Run, options: PowerOptions) -> tuple[PowerNetwork, Path]:
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:
     """Search, and say what was skipped."""
     with meter() as progress:
-        result = run.search(options, progress=progress.evaluation)
+        result = run.search(options, progress=progress.evaluation, timing=progress.latency)
     if result.skipped:
         say(f"search: {len(result.skipped)} sub-networks are over a cost limit and not scored")
     if not result.front.members:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InputError
 from ..profiling.environment import Environment
@@ -20,6 +20,9 @@ from ..profiling.quietness import disturbances
 from ..profiling.statistics import NoiseReport, Session
 from ..profiling.table import LatencySummary, LookupTable
 from ..storage import read_records
+
+if TYPE_CHECKING:
+    from ..profiling.measuring import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +107,7 @@ def time_again(
     padding_id: int | None,
     write: Callable[[str, Path], None],
     decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
+    progress: "Callable[[Progress], None] | None" = None,
 ) -> Retiming:
     """Time networks again beside the full model, by the table's protocol, in new processes.
 
@@ -116,6 +120,7 @@ def time_again(
         padding_id: The model's padding token.
         write: Writes the network of a key as deployed into a new folder.
         decided: Whether latencies decide what they are for.
+        progress: Is told after every visit how far measuring has come.
 
     Raises:
         InputError: When the protocol's device is absent.
@@ -140,7 +145,13 @@ def time_again(
             padding_id=padding_id,
         )
         session = measure(
-            fresh, protocol, networks=subjects, sentinel=full, name=name, front=tuple(subjects)
+            fresh,
+            protocol,
+            networks=subjects,
+            sentinel=full,
+            name=name,
+            front=tuple(subjects),
+            progress=progress,
         )
         spent = not decided(_latencies(session))
         if spent:
@@ -153,6 +164,7 @@ def time_again(
                 name=name,
                 finished=session.processes,
                 enough=lambda so_far: False,
+                progress=progress,
             )
     return Retiming(
         protocol.slug, _latencies(session), session.noise, protocol.time_budget_s, spent

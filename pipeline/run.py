@@ -356,15 +356,17 @@ class Run:
         options: SearchOptions | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
+        timing: "Callable[[LatencyProgress], None] | None" = None,
     ) -> "StudyResult":
         """Score sub-networks on the search split; what was scored before is not scored again.
 
-        Searches with different options are different studies in the same journal. The front is
-        measured again by a fresh process.
+        Searches with different options are different studies in the same journal. The front, and
+        what scores next to it, is measured again in fresh processes.
 
         Args:
             options: What to search; None for what the run was asked.
             progress: Is called with the number of finished trials and of all.
+            timing: Is called after every visit to a network that is measured again.
 
         Raises:
             InputError: When the run is not trained and profiled yet, or its study is damaged.
@@ -393,7 +395,8 @@ class Run:
             others = sorted(result.candidates, key=lambda entry: -entry.evaluation.value)
             wanted = dict.fromkeys([*front, *(entry.key for entry in others)])
             try:
-                self._time_again(list(wanted)[: max(len(front), TIMED_TOGETHER)], table)
+                together = list(wanted)[: max(len(front), TIMED_TOGETHER)]
+                self._time_again(together, table, progress=timing)
             except InputError as error:
                 logger.warning("The front was not measured again: %s", error)
         return result
@@ -571,6 +574,7 @@ class Run:
         device: str | None = None,
         runtime: str | None = None,
         precision: str | None = None,
+        progress: "Callable[[LatencyProgress], None] | None" = None,
     ) -> QueryResult:
         """Find the best sub-network under a budget.
 
@@ -582,6 +586,7 @@ class Run:
             device: The device whose latencies count; None for the run's own.
             runtime: The runtime that the network is deployed on; None for the run's own.
             precision: The precision that it is deployed in; None for the run's own.
+            progress: Is called after every visit to a network that is measured again.
 
         Returns:
             The answer with its score on the report split and its latency measured again, or the
@@ -606,7 +611,8 @@ class Run:
             *,
             decided: Callable[[Mapping[str, LatencySummary]], bool],
         ) -> Timing:
-            return self._time_again([entry.key for entry in networks], table, decided=decided)
+            keys = [entry.key for entry in networks]
+            return self._time_again(keys, table, decided=decided, progress=progress)
 
         def reported(candidate: Candidate) -> Evaluation:
             config = SubnetConfig.from_key(candidate.key)
@@ -715,6 +721,7 @@ class Run:
         table: LookupTable,
         *,
         decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
+        progress: "Callable[[LatencyProgress], None] | None" = None,
     ) -> Timing:
         """The second timing of some networks together: the latest that decides, or a new one."""
         path, slug = self.folder.deliveries, table.protocol.slug
@@ -736,6 +743,7 @@ class Run:
             padding_id=self._scorer.model.config.pad_token_id,
             write=write,
             decided=decided,
+            progress=progress,
         )
         append_record(path, found.to_dict())
         return Timing(found.latencies, found.disturbances)
