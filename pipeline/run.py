@@ -685,7 +685,7 @@ class Run:
             profile=table[config],
             evaluations=tuple(entry for entry in (searched, report) if entry is not None),
             latency=timing.latencies[config.key],
-            warnings=timing.disturbances,
+            warnings=self._with_remedy(timing.disturbances, table),
             protocol=table.protocol,
         )
         return export_subnet(self.folder.supernet, card=card, to=Path(to), format=format)
@@ -822,8 +822,13 @@ class Run:
 
     def _options(self, protocol: LatencyProtocol) -> list[str]:
         """The options of `profile` that ask for a protocol, where it is not the run's own."""
-        names = [name for name in self.request.protocol.differences(protocol) if name != "lengths"]
-        return [f"--{name.replace('_', '-')} {getattr(protocol, name)}" for name in names]
+        asked = {
+            name: getattr(protocol, name) for name in self.request.protocol.differences(protocol)
+        }
+        if "lengths" in asked:
+            asked |= {"lengths": ",".join(map(str, protocol.lengths))}
+            asked.pop("seq_len", None)
+        return [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
 
     def _table_path(self, protocol: LatencyProtocol) -> Path:
         return self.folder.costs / f"{protocol.slug}.jsonl"
