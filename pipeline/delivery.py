@@ -150,7 +150,6 @@ def time_again(
             networks=subjects,
             sentinel=full,
             name=name,
-            front=tuple(subjects),
             progress=progress,
         )
         spent = not decided(_latencies(session))
