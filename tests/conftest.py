@@ -1,6 +1,7 @@
 """Fixtures that several packages' tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
-def measured_here() -> Iterator[None]:
+def measuring_here() -> Callable[[], AbstractContextManager[None]]:
     """Latencies are measured in this process and briefly, memory is not: starting is slow.
 
     Fresh processes have tests of their own.
@@ -48,10 +49,14 @@ def measured_here() -> Iterator[None]:
         )
         return Process(index, rounds, 0.0)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FreshProcesses, "__call__", measure)
-        patch.setattr(footprint, "peak_memory_bytes", lambda folder, **names: 11_000_000)
-        yield
+    @contextmanager
+    def patched() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FreshProcesses, "__call__", measure)
+            patch.setattr(footprint, "peak_memory_bytes", lambda folder, **names: 11_000_000)
+            yield
+
+    return patched
 
 
 @pytest.fixture(scope="session")

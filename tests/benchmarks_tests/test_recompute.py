@@ -89,7 +89,7 @@ def test_the_first_difference_ends_the_script(copy):
 
 def test_an_interval_of_a_table_must_be_one_that_a_file_holds():
     known = [{"value": 0.01834, "low": -0.00014, "high": 0.03496}]
-    text = "| network | accuracy lost | latency |\n|---|---|---|\n| a | {} | .9 [.8, 1.2] |\n"
+    text = "| network | accuracy lost | depth |\n|---|---|---|\n| a | {} | .9 [.8, 1.2] |\n"
     assert unknown_interval(text.format(".018 [-.000, .035]"), known) is None
     assert unknown_interval(text.format("0.0183 [-0.0001, 0.0350] (a tie)"), known) is None
     assert unknown_interval(text.format(".018 [.001, .035]"), known) == ".018 [.001, .035]"

@@ -1,6 +1,8 @@
 """A whole small run, made once by the commands themselves."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,19 +21,27 @@ def asked(tiny_checkpoint: Path, colours_csv: Path) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _measured_here(measured_here: None) -> None:
+Measuring = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture(autouse=True)
+def _measured_here(measuring_here: Measuring) -> Iterator[None]:
     """The commands measure in this process."""
+    with measuring_here():
+        yield
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, asked: list[str]) -> Path:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[str], measuring_here: Measuring
+) -> Path:
     """A run after all its steps; not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "colours"
-    assert main(["train", str(folder), *asked]) == 0
-    for step in ("profile", "search", "report"):
-        assert main([step, str(folder)]) == 0
-    assert main(["query", str(folder), "--params", "1M"]) == 0
+    with measuring_here():
+        assert main(["train", str(folder), *asked]) == 0
+        for step in ("profile", "search", "report"):
+            assert main([step, str(folder)]) == 0
+        assert main(["query", str(folder), "--params", "1M"]) == 0
     return folder
 
 

@@ -1,14 +1,24 @@
 """A whole run on pairs of texts with scores: no class, no accuracy, MSE in place of entropy."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+import pytest
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
 from paretobert.powerbert.options import PowerOptions
 
 
+@pytest.fixture(autouse=True)
+def _measured_here(measuring_here: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    with measuring_here():
+        yield
+
+
 def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
-    tiny_checkpoint: Path, tmp_path: Path, measured_here: None
+    tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     colours = ("red", "blue", "black", "white")
     nouns = ("coat", "house", "boat", "bright", "old", "small")

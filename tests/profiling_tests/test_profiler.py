@@ -74,7 +74,7 @@ def test_profile_of_a_grid(family: str, tmp_path: Path) -> None:
         assert profile.latency is not None
         assert profile.latency.ratio.value == pytest.approx(expected)
         assert profile.latency.resolved
-    assert seen[-1].num_visits == seen[-1].visits_per_process == 5
+    assert seen[-1].num_visits == seen[-1].visits_per_process == 15
     assert LookupTable.load(table_path(tmp_path, PROTOCOL)) == table
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])

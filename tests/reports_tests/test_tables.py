@@ -56,7 +56,7 @@ def test_selection_shows_what_is_left_of_the_search_score(content):
     assert (frame["search_gap"] == frame["search"] - frame["report"]).all()
     assert (frame["corrected_gap"] == frame["corrected"] - frame["report"]).all()
     first, score = readable_selection(frame).iloc[0], next(iter(content.selection.scores.values()))
-    assert (first["#"], first["sub-network"]) == ("12", "width 0.25, depth 0.5")
+    assert (first["#"], first["sub-network"]) == ("12", "width 0.25, 3 of 6 layers")
     assert first["chosen from"] == "1"
     assert first["corrected"] == f"{score.plain:.4f} ± {score.standard_error:.4f}"
     assert first["search − report"] == "+0.0196"
