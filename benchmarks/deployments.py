@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--measure-s", type=float, default=LatencyProtocol.time_budget_s)
+    parser.add_argument("--measure-s", type=float, default=LatencyProtocol().time_budget_s)
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
     scorer = SubnetScorer(run.folder.supernet, run.task)

@@ -45,7 +45,7 @@ def main() -> None:
         device=arguments.device,
         batch_size=arguments.batch_size,
         visit_min_runs=10,
-        rounds=BATCHES // (10 * LatencyProtocol.min_processes),
+        rounds=BATCHES // (10 * LatencyProtocol().min_processes),
         time_budget_s=arguments.measure_s,
     )
     tables = []

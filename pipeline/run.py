@@ -621,7 +621,9 @@ class Run:
         result = deliver(
             [*self.candidates(table), *beside], constraints, time_again=timed, report=reported
         )
-        return replace(result, warnings=self._with_remedy(result.warnings, table))
+        timed_again = result.report is not None or result.passed_over
+        doubtful = result.warnings if timed_again else table.disturbances
+        return replace(result, warnings=self._with_remedy(doubtful, table))
 
     def warnings(self, table: LookupTable) -> tuple[str, ...]:
         """What forbids to take a table's latencies at their word, and what to do about it."""

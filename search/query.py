@@ -291,8 +291,8 @@ class QueryResult:
         if self.report is not None and answer.latency is not None:
             latency = answer.latency
             lines.append(
-                f"Latencies are {latency.ratio.meaning}, all of one session; the full model takes "
-                f"{_time(latency.full_ms)}."
+                f"Brackets of latencies: {latency.ratio.meaning}, all of one session; the full "
+                f"model takes {_time(latency.full_ms)}."
             )
         lines.extend(entry.sentence() for entry in self.passed_over)
         if self.constraints:
@@ -320,8 +320,7 @@ class QueryResult:
             f"{_costs(nearest)}.",
             *(
                 f"It misses {miss.constraint.phrase(metric=metric)} by "
-                f"{miss.constraint.kind.text(miss.excess)} "
-                f"({miss.constraint.relative_violation(miss.value):.1%}){_judged_at(miss)}."
+                f"{miss.constraint.kind.text(miss.excess)} ({_share(miss)}){_judged_at(miss)}."
                 for miss in self.misses(nearest)
             ),
             *(entry.sentence() for entry in self.passed_over),
@@ -625,6 +624,12 @@ def _costs(candidate: Candidate) -> str:
     )
     mark = "" if latency.resolved else " (not resolved)"
     return ", ".join([_time(latency.time_ms) + mark, speed, *counts])
+
+
+def _share(miss: Miss) -> str:
+    """How far a limit is missed, as a share of it, or as a factor where it is missed by far."""
+    share = miss.constraint.relative_violation(miss.value)
+    return f"{share:.1%}" if share < 1 else f"{1 + share:.3g} times the limit"
 
 
 def _judged_at(miss: Miss) -> str:
