@@ -294,8 +294,10 @@ def mean_difference(differences: NDArray[np.float64]) -> dict[str, float]:
     """The mean of paired differences with a 95 % interval over seeds and examples.
 
     Both are random and crossed. With S seeds, n examples and the mean squares of seeds, examples
-    and what is left, the squared standard error is (MS_s + max(MS_e - MS_r, 0)) / (S n), and the
-    degrees of freedom are (S - 1) (MS_s + max(MS_e - MS_r, 0))^2 / MS_s^2 (Hillis 2007).
+    and what is left, the squared standard error is M / (S n), M = max(MS_s, MS_r) +
+    max(MS_e - MS_r, 0), and the degrees of freedom are (S - 1) M^2 / MS_s^2 (Hillis 2007). Ours is
+    the first maximum: no seed's component of variance is negative either, and three seeds that
+    happen to agree would otherwise make the interval narrower than one over examples alone.
 
     Args:
         differences: Of each seed's two networks on each example, [S, n].
@@ -311,7 +313,7 @@ def mean_difference(differences: NDArray[np.float64]) -> dict[str, float]:
     of_examples = num_seeds * examples.var(ddof=1)
     left = differences - seeds[:, None] - examples + mean
     of_rest = (left**2).sum() / ((num_seeds - 1) * (n - 1))
-    square = of_seeds + max(of_examples - of_rest, 0.0)
+    square = max(of_seeds, of_rest) + max(of_examples - of_rest, 0.0)
     error = float(np.sqrt(square / (num_seeds * n)))
     freedom = float((num_seeds - 1) * (square / of_seeds) ** 2) if of_seeds else np.inf
     half = float(stats.t.ppf(0.975, freedom)) * error
@@ -420,7 +422,8 @@ def results_table(result: dict[str, Any]) -> str:
     lines = [
         "# Does learning the shape of a retention configuration pay?",
         "",
-        f"`{result['command']}`; {environment.title}. Every arm: {steps} at "
+        f"`{result['command']}`, of which `--analyse` makes this page; {environment.title}. Every "
+        f"arm: {steps} at "
         f"{options['learning_rate']:g}, batch {options['batch_size']}, speed-up "
         f"{options['target_speedup']:g} in multiply-adds, percent form, from one teacher.",
     ]
@@ -429,8 +432,9 @@ def results_table(result: dict[str, Any]) -> str:
         lines += [
             "",
             f"**{study['task']}**: {about['train']} training examples, report split of "
-            f"{about['report']}. Teacher: {study['teacher_epochs']} epochs from {study['start']} "
-            f"on {about['teacher_train']} examples at {result['teacher_learning_rate']:g}.",
+            f"{about['report']}. Teacher: from {study['start']}, on {about['teacher_train']} "
+            f"examples, epochs: {study['teacher_epochs']}, at "
+            f"{result['teacher_learning_rate']:g}.",
             "",
             "| arm | seed | configuration | multiply-adds | accuracy, report |",
             "|---|---|---|---|---|",
