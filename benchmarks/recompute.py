@@ -108,8 +108,6 @@ def _ratio_statements(record: Mapping[str, Any], where: str) -> Iterator[Stateme
     if "full_ms" in record:
         time_ms = _ends(product(ratio, Estimate(**record["full_ms"])))
         yield Statement(f"{where}'s time", time_ms, time_ms)
-    elif "latency_ms" in record:
-        yield Statement(f"{where}'s time", record["latency_ms"], None)
 
 
 def _ends(found: Estimate) -> Stated:
@@ -118,8 +116,13 @@ def _ends(found: Estimate) -> Stated:
 
 def deployment_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
     """What the deployments of a run's full model state."""
-    yield from latency_statements(record["deployments"])
-    for row in record["deployments"]:
+    rows = record["deployments"]
+    yield from latency_statements(rows)
+    reference = Estimate(**rows[0]["latency_ms"], num_processes=len(rows[0]["process_ratios"]))
+    for row in rows:
+        time_ms = product(estimate(row["process_ratios"]), reference)
+        name = f"{row['runtime']} {row['precision']}'s time"
+        yield Statement(name, row["latency_ms"], _ends(time_ms))
         stated = row["score_lost"]
         if stated is not None:
             name = f"{row['runtime']} {row['precision']}'s loss"
@@ -284,7 +287,8 @@ def check(root: Path, readme: Path) -> Iterator[tuple[str, str | None]]:
         yield agree, next((f"{path}: {text}" for text in differences if text), None)
         known = [statement.stated for statement in found]
         everything += known
-        table = path.with_name("results.md")
+        name = "results.md" if path.name == "result.json" else f"{path.stem}.md"
+        table = path.with_name(name)
         if table.exists():
             yield _table_line(table, known)
     yield _table_line(readme, everything)

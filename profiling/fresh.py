@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,11 @@ class FreshProcesses:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                with process.stdin as given:
+                with suppress(BrokenPipeError), process.stdin as given:
                     given.write(json.dumps(job))
                 for line in process.stdout:
+                    if not line.endswith("\n"):
+                        break
                     last = json.loads(line)
                     if "visits" in last and on_visit is not None:
                         on_visit(*last["visits"])
