@@ -64,7 +64,6 @@ def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
         networks=names,
         sentinel=names[0],
         name=uuid.uuid4().hex,
-        front=names,
         progress=_say,
     )
 
@@ -187,7 +186,7 @@ def figure(rows: list[dict[str, Any]], protocol: LatencyProtocol, path: Path) ->
 def main() -> None:
     """Measure all three parts and write result, tables and figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--measure-s", type=float, default=240.0, help="seconds for each part")
+    parser.add_argument("--measure-s", type=float, default=420.0, help="seconds for each part")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/published_costs"))
     parser.add_argument(
         "--render", action="store_true", help="write the tables of an earlier result anew"
