@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from .energy import energy_counter, energy_of_run_j
 from .environment import busy_s
@@ -84,7 +86,7 @@ class FreshProcesses:
         """Measure in a new process.
 
         Args:
-            index: Its number, which decides orders.
+            index: Its number, which decides in which order networks are loaded and visited.
             on_visit: See `latency.measure_rounds`.
 
         Raises:
@@ -161,7 +163,9 @@ def _measured(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> 
     from .latency import measure_rounds, quiet
 
     protocol, index = LatencyProtocol.from_dict(job["protocol"]), job["index"]
-    runs = {name: _bound(record, job, protocol) for name, record in job["subjects"].items()}
+    subjects = list(job["subjects"].items())
+    order = np.random.default_rng((protocol.seed, index)).permutation(len(subjects))
+    runs = {name: _bound(record, job, protocol) for name, record in (subjects[i] for i in order)}
     start_s, busy_before_s, own_before_s = time.perf_counter(), busy_s(), time.process_time()
     rounds = measure_rounds(
         runs,
