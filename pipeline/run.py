@@ -815,12 +815,15 @@ class Run:
     def _with_remedy(self, disturbances: Sequence[str], table: LookupTable) -> tuple[str, ...]:
         if table.noise is None or not disturbances:
             return ()
-        command = " ".join([self._command("profile"), *self._options(table.protocol)])
-        budget_s = table.protocol.time_budget_s
-        return (
-            *disturbances,
-            remedy(table.noise, command=command, time_budget_s=budget_s),
+        path = self._table_path(table.protocol)
+        advice = remedy(
+            table.noise,
+            [entry.latency.resolved for entry in table if entry.latency is not None],
+            command=" ".join([self._command("profile"), *self._options(table.protocol)]),
+            time_budget_s=table.protocol.time_budget_s,
+            files=[path, path.parent / "rounds" / path.name, self.folder.deliveries],
         )
+        return (*disturbances, advice)
 
     def _options(self, protocol: LatencyProtocol) -> list[str]:
         """The options of `profile` that ask for a protocol, where it is not the run's own."""

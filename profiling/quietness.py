@@ -5,6 +5,7 @@ line of the terminal, in the JSON, on the page and on the model card.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from .statistics import FEWEST_PROCESSES, MOST_PROCESSES, NoiseReport, interval_name
 
@@ -54,18 +55,28 @@ def disturbances(noise: NoiseReport, resolved: Sequence[bool]) -> tuple[str, ...
     return tuple(found)
 
 
-def remedy(noise: NoiseReport, *, command: str, time_budget_s: float) -> str:
-    """What to do about disturbances.
+def remedy(
+    noise: NoiseReport,
+    resolved: Sequence[bool],
+    *,
+    command: str,
+    time_budget_s: float,
+    files: Sequence[Path],
+) -> str:
+    """What to do about disturbances: measure longer where that helps, else anew.
 
     Args:
         noise: What the noise guards did.
-        command: Measures longer when `--measure-s` is added.
+        resolved: See `disturbances`.
+        command: Measures; longer when `--measure-s` is added.
         time_budget_s: Seconds that measuring could take.
+        files: What to delete for measuring to begin anew.
     """
-    if noise.num_processes >= MOST_PROCESSES:
+    enough = noise.num_processes >= FEWEST_PROCESSES and all(resolved)
+    if enough or noise.num_processes >= MOST_PROCESSES:
         return (
-            f"All {MOST_PROCESSES} processes are measured: close other programs, delete the "
-            f"table and run {command} again."
+            f"To measure anew, with other programs closed, delete {', '.join(map(str, files))}: "
+            f"{command}"
         )
     return (
         f"Measure longer, with other programs closed: {command} --measure-s {4 * time_budget_s:g}"
