@@ -148,7 +148,6 @@ def overhead(protocol: LatencyProtocol) -> dict[str, Any]:
                 "network": ours,
                 "against": other,
                 **_compared(session, ours, other),
-                "tie": session[ours].ties_with(session[other]),
             }
         )
     return _record(session) | {"rows": rows}
@@ -211,8 +210,10 @@ def main() -> None:
 
 def _compared(session: Session, ours: str, theirs: str) -> dict[str, Any]:
     """The time of one network relative to another's."""
+    ratio = session[ours].ratio_to(session[theirs])
     return {
-        "ratio": asdict(session[ours].ratio_to(session[theirs])),
+        "ratio": asdict(ratio),
+        "tie": not ratio.excludes_one if ratio.covers else None,
         "process_ratios": [entry.ratio(ours, theirs) for entry in session.processes],
     }
 

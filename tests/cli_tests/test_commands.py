@@ -205,3 +205,24 @@ def test_another_search_shares_the_scores(
 def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"$ paretobert {command} " in capsys.readouterr().out
+
+
+def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path,) = (run_copy / "costs").glob("*.jsonl")
+    header, *lines = path.read_text().splitlines()
+    record = json.loads(header)
+    record["noise"]["foreign_share"] = 0.9
+    path.write_text("\n".join([json.dumps(record), *lines]) + "\n")
+    warning = "Other programs used 90% of the processors"
+    for words in (["profile", str(run_copy)], ["search", str(run_copy)]):
+        capsys.readouterr()
+        assert main(words) == 0
+        said = capsys.readouterr().out
+        assert said.index(warning) < said.index("sub-network")
+        assert main([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        told = found["warnings"] if "warnings" in found else found["tables"][0]["warnings"]
+        assert any(warning in line for line in told)
+    assert main(["report", str(run_copy)]) == 0
+    page = (run_copy / "report" / "index.html").read_text()
+    assert warning in page[: page.index("<h1>")][page.index("<body>") :]
