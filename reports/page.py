@@ -59,14 +59,16 @@ EXPLANATIONS = (
         "Scores",
         "Fractions between 0 and 1 (correlations from −1) with 95 % intervals over examples: "
         "Wilson's for accuracy, bootstrap percentiles for F1 and Matthews correlation, Fisher's z "
-        "for Pearson and Spearman correlation. They hold for the networks as trained; variation "
+        "with errors that assume no shape for Pearson and Spearman correlation. They hold for the networks as trained; variation "
         "over training seeds is not in them.",
     ),
     (
         "Differences",
-        "Two sub-networks are compared on the same examples, in pairs: exactly on the examples "
-        "that only one has right (accuracy), or by paired bootstrap. “Not distinguishable” means "
-        "that the 95 % interval of the difference contains 0.",
+        "Two sub-networks are compared on the same examples, in pairs. Accuracies are “not "
+        "distinguishable” where McNemar's exact test of the examples that only one has right "
+        "does not reject at 5 %; brackets are Tango's interval, which may disagree at the edge. "
+        "Other metrics are so where the 95 % interval of the difference contains 0. The loss that "
+        "would have been seen is the smallest that so many examples show with 80 % power.",
     ),
     (
         "Corrected scores",
