@@ -59,8 +59,8 @@ EXPLANATIONS = (
         "Scores",
         "Fractions between 0 and 1 (correlations from −1) with 95 % intervals over examples: "
         "Wilson's for accuracy, bootstrap percentiles for F1 and Matthews correlation, Fisher's z "
-        "with errors that assume no shape for Pearson and Spearman correlation. They hold for the networks as trained; variation "
-        "over training seeds is not in them.",
+        "with errors that assume no shape for Pearson and Spearman correlation. They hold for the "
+        "networks as trained; variation over training seeds is not in them.",
     ),
     (
         "Differences",
