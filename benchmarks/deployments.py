@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from outcomes import write_outcomes
+from progress import say
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig
@@ -23,7 +24,7 @@ from paretobert.pipeline.run import Run
 from paretobert.pipeline.scoring import SubnetScorer
 from paretobert.profiling.footprint import measure_footprint
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
-from paretobert.profiling.measuring import Progress, measure
+from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
 from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
@@ -83,7 +84,7 @@ def main() -> None:
             sentinel=EAGER_FP32.slug,
             name=uuid.uuid4().hex,
             front=tuple(subjects),
-            progress=_say,
+            progress=say,
         )
     for deployment in DEPLOYMENTS:
         found, weight = session[deployment.slug], weights[deployment]
@@ -185,11 +186,6 @@ def _loss(row: dict[str, Any]) -> str:
         return "" if row["runtime"] == "eager" else "same logits"
     tie = f", tie, {loss['detectable']:.4f}" if loss["tie"] else ""
     return _interval(loss, 4) + tie
-
-
-def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_process:
-        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from progress import say
 from transformers import BertConfig, BertForSequenceClassification
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
-from paretobert.profiling.measuring import Progress
 from paretobert.profiling.profiler import profile_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import LookupTable
@@ -60,7 +60,7 @@ def main() -> None:
                 folder=arguments.tables,
                 front=tuple(configs),
                 with_footprints=False,
-                progress=_say,
+                progress=say,
             )
         )
     result = {
@@ -111,11 +111,6 @@ def _ratio(table: LookupTable, config: SubnetConfig) -> str:
     latency: Any = table[config].latency
     ratio = latency.ratio
     return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
-
-
-def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_process:
-        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ and sessions that are there are not measured again.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 import uuid
@@ -22,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from progress import say
 from transformers import PreTrainedModel
 
 from paretobert.dynabert.shape import EncoderShape
@@ -29,7 +29,7 @@ from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.profiling.deployed import write_subnet
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
-from paretobert.profiling.measuring import Progress, measure
+from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, Session, estimate
 from paretobert.storage import read_json, write_json
@@ -67,7 +67,7 @@ def session_of(
             networks=networks,
             sentinel=sentinel,
             name=uuid.uuid4().hex,
-            progress=_say,
+            progress=say,
         )
         return session, time.perf_counter() - start_s
 
@@ -173,11 +173,6 @@ def _conditions(session: Session, wall_s: float) -> dict[str, Any]:
 
 def _overlap(one: Estimate, other: Estimate) -> bool:
     return one.low <= other.high and other.low <= one.high
-
-
-def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_process:
-        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -36,13 +36,14 @@ from cost_subjects import (
     extracted_name,
     plain_name,
 )
+from progress import say
 from transformers import BertConfig
 
 from paretobert.dynabert.shape import EncoderShape
 from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.fresh import FreshProcesses, Made, Subject
-from paretobert.profiling.measuring import Progress, measure
+from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, Session, interval_name
 from paretobert.storage import folder, read_json, write_json
@@ -64,7 +65,7 @@ def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
         networks=names,
         sentinel=names[0],
         name=uuid.uuid4().hex,
-        progress=_say,
+        progress=say,
     )
 
 
@@ -289,11 +290,6 @@ def _interval(estimate: dict[str, float], *, digits: int = 3) -> str:
 
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _say(progress: Progress) -> None:
-    if progress.num_visits == progress.visits_per_process:
-        print(f"process {progress.num_processes + 1}, {progress.elapsed_s:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":
