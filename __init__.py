@@ -14,12 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .dynabert.extraction import extract as extract
     from .dynabert.options import TrainingOptions as TrainingOptions
-    from .dynabert.shape import EncoderShape as EncoderShape
-    from .dynabert.subnet import SubnetConfig as SubnetConfig
     from .dynabert.supernet import Supernet as Supernet
+    from .encoders.extraction import extract as extract
     from .errors import InputError as InputError
+    from .networks.shape import EncoderShape as EncoderShape
+    from .networks.subnet import SubnetConfig as SubnetConfig
     from .pipeline.run import Run as Run
     from .profiling.protocol import LatencyProtocol as LatencyProtocol
     from .profiling.table import LookupTable as LookupTable

@@ -12,13 +12,13 @@ from plain_module import PlainBert
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.modeling_subnet import (
+from paretobert.encoders.extraction import extract
+from paretobert.encoders.modeling_subnet import (
     SubnetBertConfig,
     SubnetBertForSequenceClassification,
 )
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import DEPTHS, WIDTHS, SubnetConfig
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import DEPTHS, WIDTHS, SubnetConfig
 from paretobert.profiling.inputs import random_batches
 from paretobert.profiling.protocol import LatencyProtocol
 

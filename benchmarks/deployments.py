@@ -18,8 +18,9 @@ from typing import Any
 from outcomes import write_outcomes
 from progress import say
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.scoring import SubnetScorer
 from paretobert.profiling.footprint import measure_footprint
@@ -27,7 +28,6 @@ from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
-from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
 from paretobert.profiling.statistics import Estimate, interval_name
 from paretobert.reports.measurements import DeploymentBar, DeploymentFigure
 from paretobert.reports.static import png_bytes

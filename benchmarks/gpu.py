@@ -17,8 +17,8 @@ import torch
 from progress import say
 from transformers import BertConfig, BertForSequenceClassification
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.profiler import profile_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import LookupTable

@@ -24,9 +24,9 @@ from typing import Any
 from progress import say
 from transformers import PreTrainedModel
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.deployed import write_subnet
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure

@@ -42,16 +42,15 @@ from powerbert_tables import DIAGONAL, FULL, POWER, render
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from paretobert.dynabert.distillation import prediction_loss
-from paretobert.dynabert.elimination import run_layers, significance_in
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.families import family_of
-from paretobert.dynabert.precision import autocast, matmul_dtype
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
+from paretobert.deploy.artefact import write
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import Progress, made, run_stage, weight_groups
+from paretobert.encoders.elimination import run_layers, significance_in
+from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import family_of
+from paretobert.networks.retention import Retention
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
@@ -61,8 +60,6 @@ from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.inputs import histogram_lengths
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.runtimes.artefact import write
-from paretobert.profiling.runtimes.deployment import EAGER_FP32, Deployment
 from paretobert.profiling.statistics import Session
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.candidate import Candidate, score_record
@@ -73,6 +70,9 @@ from paretobert.tasks.batches import EncodedSplit, encode
 from paretobert.tasks.evaluation import evaluate, evaluate_deployed
 from paretobert.tasks.metrics import Evaluation, compare
 from paretobert.tasks.task import Task, TextSplit
+from paretobert.training.distillation import prediction_loss
+from paretobert.training.loop import TrainingProgress, made, run_stage, weight_groups
+from paretobert.training.precision import autocast, matmul_dtype
 
 POINT = 0.01
 PADDED = "full, padded"
@@ -533,7 +533,7 @@ def _from_here(source: str) -> str:
     return ", ".join(os.path.relpath(part) if part.startswith("/") else part for part in parts)
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: TrainingProgress) -> None:
     if progress.step % 50 == 0:
         print(
             f"{progress.stage} {progress.step}/{progress.total_steps}, loss {progress.loss:.3f}",

@@ -17,8 +17,8 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib.ticker import LogLocator, NullLocator
 
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.networks.retention import Retention
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.storage import read_json
 
 matplotlib.use("Agg")

@@ -39,8 +39,8 @@ from cost_subjects import (
 from progress import say
 from transformers import BertConfig
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.fresh import FreshProcesses, Made, Subject
 from paretobert.profiling.measuring import measure

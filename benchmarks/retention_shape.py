@@ -46,21 +46,11 @@ from scipy import stats
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from paretobert.dynabert.distillation import prediction_loss
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.precision import autocast, matmul_dtype
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
-from paretobert.dynabert.training import (
-    Progress,
-    Result,
-    load_classifier,
-    made,
-    run_stage,
-    weight_groups,
-)
+from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
+from paretobert.networks.retention import Retention
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.checkpoints import find_checkpoint
 from paretobert.powerbert.configuration import Target
 from paretobert.powerbert.options import PowerOptions
@@ -74,6 +64,10 @@ from paretobert.tasks.loading import TaskRequest, load_task
 from paretobert.tasks.metrics import Evaluation, compare, score_predictions
 from paretobert.tasks.splits import subset
 from paretobert.tasks.task import Task
+from paretobert.training.classifier import load_classifier
+from paretobert.training.distillation import prediction_loss
+from paretobert.training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from paretobert.training.precision import autocast, matmul_dtype
 
 Arm = Literal["learnt", "fixed", "random", "transferred"]
 CONTRASTS: tuple[tuple[Arm, Arm], ...] = (
@@ -518,7 +512,7 @@ def _part(task: Task, size: int | None) -> Task:
     return replace(task, train=subset(task.train, chosen))
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: TrainingProgress) -> None:
     if progress.step % 20 == 0:
         print(
             f"{time.strftime('%H:%M:%S')} {progress.stage} {progress.step}/"

@@ -36,7 +36,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.reports.tables import markdown_text
 from paretobert.search.candidate import Candidate
 from paretobert.search.front import ParetoFront

@@ -28,17 +28,17 @@ from collect import relative
 from selection import SCALE, STEPS
 from transformers import AutoTokenizer
 
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.precision import autocast, matmul_dtype
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import WIDTHS, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.extraction import extract
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import WIDTHS, SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_bytes
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import predict
+from paretobert.training.precision import autocast, matmul_dtype
 
 SEED = 0
 FEWEST_LAYERS = 2

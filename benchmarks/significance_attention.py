@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
-from paretobert.dynabert import elimination
+from paretobert.encoders import elimination
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 

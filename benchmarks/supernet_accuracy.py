@@ -22,18 +22,12 @@ from supernet_step import PADDED_LENGTH, elastic, naive_gradients, padded_to
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from paretobert.dynabert.distillation import DEPTH_STAGE, WIDTH_STAGE
-from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.importance import importance
-from paretobert.dynabert.precision import matmul_dtype
 from paretobert.dynabert.rewiring import rewire
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import (
-    distillation_gradients,
-    linear_decay,
-    same_width_teacher,
-)
+from paretobert.dynabert.training import distillation_gradients, same_width_teacher
+from paretobert.encoders.extraction import extract
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
@@ -47,6 +41,9 @@ from paretobert.tasks.batches import (
 )
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.metrics import compare
+from paretobert.training.distillation import DEPTH_STAGE, WIDTH_STAGE
+from paretobert.training.loop import linear_decay
+from paretobert.training.precision import matmul_dtype
 
 BATCH_SIZE = 32
 

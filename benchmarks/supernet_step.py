@@ -26,18 +26,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from paretobert.dynabert import distillation
-from paretobert.dynabert.dropout import PackedDropout
-from paretobert.dynabert.elastic import ElasticLinear
-from paretobert.dynabert.precision import matmul_dtype
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
+from paretobert.encoders.elastic import ElasticLinear
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.pipeline.checkpoints import find_checkpoint
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, training_batches
 from paretobert.tasks.loading import TaskRequest, load_task
+from paretobert.training import distillation
+from paretobert.training.dropout import PackedDropout
+from paretobert.training.precision import matmul_dtype
 
 PADDED_LENGTH = 64
 

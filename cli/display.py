@@ -13,8 +13,8 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from ..dynabert.training import Progress as TrainingProgress
-    from ..profiling.measuring import Progress as LatencyProgress
+    from ..profiling.measuring import MeasuringProgress
+    from ..training.loop import TrainingProgress
 
 SECONDS_BETWEEN_LINES = 15.0
 """Without a terminal, progress is a line now and then instead of a bar."""
@@ -66,7 +66,7 @@ class Meter:
         """Show how many sub-networks have been written, weighed and loaded."""
         self._update("deploy", done, total, f"{done} of {total} sub-networks")
 
-    def latency(self, state: "LatencyProgress") -> None:
+    def latency(self, state: "MeasuringProgress") -> None:
         """Show how many processes have measured; visits count as parts of one."""
         processes = state.num_processes + state.num_visits / state.visits_per_process
         total = max(state.min_processes, state.num_processes + 1)

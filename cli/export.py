@@ -38,7 +38,7 @@ def command(
     ] = "hf",
 ) -> None:
     """Write a sub-network as a Hugging Face folder or ONNX, after comparing its logits."""
-    from ..dynabert.export import ExportError
+    from ..deploy.export import ExportError
 
     log_to_stderr()
     try:

@@ -131,7 +131,12 @@ def _shown_default(entry: Field[Any]) -> str | bool:
 
 
 def _attribute_lines(record: type[Any]) -> dict[str, str]:
-    section = inspect.getdoc(record) or ""
-    _, _, section = section.partition("Attributes:\n")
-    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(cast(str, text).replace("`", "").split()) for name, text in entries}
+    """Each field's line, a record's own before those of the records that it extends."""
+    lines: dict[str, str] = {}
+    for parent in reversed(record.__mro__):
+        section = inspect.cleandoc(parent.__dict__.get("__doc__") or "")
+        _, _, section = section.partition("Attributes:\n")
+        entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
+        for name, text in entries:
+            lines[name] = " ".join(cast(str, text).replace("`", "").split())
+    return lines

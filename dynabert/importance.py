@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .distillation import prediction_loss
-from .families import family_of
-from .shape import EncoderShape
+from ..encoders.families import family_of
+from ..networks.shape import EncoderShape
+from ..training.distillation import prediction_loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from ..errors import InputError
-from .subnet import DEPTHS, TOKENS, WIDTHS
+from ..networks.subnet import DEPTHS, TOKENS, WIDTHS
+from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Recipe = Literal["paper", "sandwich"]
 RECIPES: tuple[Recipe, ...] = ("paper", "sandwich")
 
-Precision = Literal["auto", "fp32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
-
 
 @dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """Settings of the training stages; the defaults are the published ones.
+class TrainingOptions(Pace):
+    """Settings of the training stages beside their pace; the defaults are the published ones.
 
     The weight decay is not stated there; BERT's own 0.01 is used, biases and LayerNorm excepted.
 
@@ -35,15 +33,7 @@ class TrainingOptions:
         depth_epochs: Stage 2, adaptive width and depth.
         token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
-        learning_rate: Peak learning rate of every stage, decayed linearly to 0.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
-        warmup_share: Share of a stage's steps over which the learning rate rises from 0.
-        weight_decay: AdamW's decoupled decay.
-        batch_size: Examples per step.
-        clip_norm: Largest norm of a step's gradient.
-        precision: "bf16" autocasts matrix products, "auto" does so where the processor has them.
-        seed: Of initial heads, batch order, dropout and the sandwich's draws.
-        checkpoint_steps: Steps between two checkpoints of a stage.
     """
 
     recipe: Recipe = "paper"
@@ -56,15 +46,7 @@ class TrainingOptions:
     depth_epochs: int = 3
     token_epochs: int = 0
     final_epochs: int = 0
-    learning_rate: float = 2e-5
     teacher_learning_rate: float | None = None
-    warmup_share: float = 0.0
-    weight_decay: float = 0.01
-    batch_size: int = 32
-    clip_norm: float = 1.0
-    precision: Precision = "auto"
-    seed: int = 0
-    checkpoint_steps: int = 200
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -72,12 +54,9 @@ class TrainingOptions:
         Raises:
             InputError: When one is out of its range.
         """
+        Pace.__post_init__(self)
         if self.recipe not in RECIPES:
             raise InputError(f"The recipe {self.recipe!r} is not one of {', '.join(RECIPES)}.")
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"The precision {self.precision!r} is not one of {', '.join(PRECISIONS)}."
-            )
         for name in ("widths", "depths", "tokens"):
             multipliers = getattr(self, name)
             if not multipliers or not all(0 < multiplier <= 1 for multiplier in multipliers):
@@ -89,26 +68,17 @@ class TrainingOptions:
                 f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "
                 "multipliers below 1 and epochs, or neither."
             )
-        for name in ("batch_size", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in (
+        refuse_below(
+            self,
+            0,
             "sandwich_random",
             "teacher_epochs",
             "width_epochs",
             "depth_epochs",
             "token_epochs",
             "final_epochs",
-            "weight_decay",
-        ):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, not {getattr(self, name)}.")
-        for name in ("learning_rate", "teacher_learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}.")
-        if not 0 <= self.warmup_share < 1:
-            raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
+        )
+        refuse_unless_positive(self, "teacher_learning_rate")
 
     @property
     def fine_tuning_rate(self) -> float:

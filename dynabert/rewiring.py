@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .families import family_of
+from ..encoders.families import family_of
+from ..networks.shape import EncoderShape
 from .importance import Importance
-from .shape import EncoderShape
 
 
 @torch.no_grad()

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from ..encoders.elastic import ElasticLinear
+from ..encoders.elimination import Kept, chooser, right_padded, run_layers, significance_in
+from ..encoders.families import Projections, family_of
 from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..storage import read_json, write_json
-from .dropout import PackedDropout
-from .elastic import ElasticLinear
-from .elimination import Kept, chooser, right_padded, run_layers, significance_in
-from .families import Projections, family_of
-from .shape import EncoderShape
-from .subnet import ElasticSpace, SubnetConfig
+from ..training.dropout import PackedDropout
 
 SPACE_FILE = "supernet.json"
 

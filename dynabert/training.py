@@ -16,77 +16,52 @@ Each stage's result is a folder, each stage saves its state at a step interval, 
 draws depend on the seed and the step alone: a killed run continues to the same weights.
 """
 
-import math
 import shutil
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from .. import storage
-from ..errors import InputError
+from ..networks.retention import Retention
+from ..networks.shape import EncoderShape
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..tasks.batches import (
     Batch,
-    EncodedSplit,
     encode,
     evaluation_batches,
     padded,
-    training_batches,
 )
 from ..tasks.task import Task
-from .distillation import (
+from ..training.classifier import load_classifier
+from ..training.distillation import (
     DEPTH_STAGE,
     WIDTH_STAGE,
     LossWeights,
     distillation_loss,
     prediction_loss,
 )
+from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from ..training.precision import autocast, matmul_dtype
 from .importance import importance
 from .options import TrainingOptions
-from .precision import autocast, matmul_dtype
-from .retention import Retention
 from .rewiring import rewire
-from .shape import EncoderShape
-from .state import restore_state, save_state
-from .subnet import ElasticSpace, SubnetConfig
 from .supernet import EncoderOutput, Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a stage is.
-
-    Attributes:
-        stage: "teacher", "width", "depth", "tokens" or "final".
-        step: Steps done.
-        total_steps: Steps of the whole stage.
-        loss: Loss of the last step, averaged over its sub-networks.
-        examples_per_s: Examples a second since the stage was started or resumed.
-    """
-
-    stage: str
-    step: int
-    total_steps: int
-    loss: float
-    examples_per_s: float
 
 
 def train_supernet(
@@ -95,7 +70,7 @@ def train_supernet(
     task: Task,
     folder: Path,
     options: TrainingOptions,
-    progress: Callable[[Progress], None],
+    progress: Callable[[TrainingProgress], None],
 ) -> None:
     """Train a supernet into `folder`, or continue where an earlier call was stopped.
 
@@ -269,59 +244,6 @@ def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfi
     )
 
 
-def load_classifier(
-    checkpoint: str | Path, task: Task, *, seed: int, fine_tuned: bool
-) -> PreTrainedModel:
-    """Load a checkpoint as a classifier for `task`; a missing head is initialised from the seed.
-
-    Args:
-        checkpoint: A folder or a hub name, with weights in safetensors.
-        task: Gives the number and the names of the classes.
-        seed: Of a new head.
-        fine_tuned: The checkpoint must bring a trained head of the task's classes.
-
-    Raises:
-        InputError: When a fine-tuned checkpoint has no head, or one for other classes.
-    """
-    torch.manual_seed(seed)
-    names = dict(enumerate(task.label_names)) or {0: "score"}
-    if fine_tuned:
-        _check_head(checkpoint, task)
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint,
-        num_labels=task.num_labels,
-        id2label=names,
-        label2id={name: index for index, name in names.items()},
-        use_safetensors=True,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=not fine_tuned,
-        output_loading_info=True,
-    )
-    if fine_tuned and info["missing_keys"]:
-        raise InputError(
-            f"{checkpoint} has no trained classification head ({min(info['missing_keys'])} is "
-            "missing): fine-tune it first, or leave out the option that says it is fine-tuned."
-        )
-    classifier: PreTrainedModel = model
-    return classifier
-
-
-def _check_head(checkpoint: str | Path, task: Task) -> None:
-    config = AutoConfig.from_pretrained(checkpoint)
-    theirs = [str(config.id2label[index]) for index in sorted(config.id2label)]
-    unnamed = theirs == [f"LABEL_{index}" for index in range(len(theirs))]
-    ours = list(task.label_names)
-    if len(theirs) != task.num_labels or (ours and not unnamed and theirs != ours):
-        raise InputError(
-            f"{checkpoint} classifies into {', '.join(theirs)}, but the task {task.name} has "
-            f"{', '.join(ours) or 'a score'}: give a checkpoint that was fine-tuned on this "
-            "task with its classes in this order."
-        )
-
-
-Result = tuple[PreTrainedModel | Supernet, PreTrainedTokenizerBase]
-
-
 class _Training:
     """One run's data and settings; each method makes one stage's result."""
 
@@ -330,7 +252,7 @@ class _Training:
         task: Task,
         folder: Path,
         options: TrainingOptions,
-        progress: Callable[[Progress], None],
+        progress: Callable[[TrainingProgress], None],
     ) -> None:
         self.task = task
         self.checkpoints = folder / CHECKPOINTS
@@ -493,125 +415,6 @@ class _Training:
         )
 
 
-class Pace(Protocol):
-    """The settings that every stage has; the options records have them."""
-
-    @property
-    def batch_size(self) -> int:
-        """Examples per step."""
-        ...
-
-    @property
-    def warmup_share(self) -> float:
-        """Share of the steps over which the learning rates rise from 0."""
-        ...
-
-    @property
-    def clip_norm(self) -> float:
-        """Largest norm of a step's gradient."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of batch order and dropout."""
-        ...
-
-    @property
-    def checkpoint_steps(self) -> int:
-        """Steps between two checkpoints."""
-        ...
-
-
-def run_stage(
-    stage: str,
-    model: nn.Module,
-    encoded: EncodedSplit,
-    gradients: Callable[[Batch, int], float],
-    *,
-    groups: list[dict[str, Any]],
-    epochs: int,
-    pace: Pace,
-    device: torch.device,
-    dtype: torch.dtype,
-    state_file: Path,
-    log: Path,
-    progress: Callable[[Progress], None],
-    after_step: Callable[[], None] = lambda: None,
-) -> None:
-    """Train through some epochs, or go on where an earlier call was stopped.
-
-    Args:
-        stage: Its name, for the log and for messages.
-        model: What learns, on the device.
-        encoded: The training examples.
-        gradients: Adds the gradients of a batch at a step, and returns the loss.
-        groups: AdamW's parameter groups with their peak learning rates as `lr`.
-        epochs: Passes over the examples.
-        pace: The settings that every stage has.
-        device: Where the batches go.
-        dtype: Of matrix products, for the log.
-        state_file: What a killed stage continues from.
-        log: The file that gets a line when the stage ends.
-        progress: Called after every step.
-        after_step: Called after every update, before the state is kept.
-
-    Raises:
-        InputError: When the loss stops being finite.
-    """
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    torch.manual_seed(pace.seed)
-    first, earlier_s = restore_state(state_file, model, optimizer)
-    model.train()
-    started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
-    for step, total, indices in _steps(encoded, epochs=epochs, pace=pace, first=first):
-        batch = padded(encoded, indices, device=device)
-        optimizer.zero_grad(set_to_none=False)
-        loss = gradients(batch, step)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"The loss of stage {stage} is {loss} at step {step + 1}: "
-                "give a lower learning rate."
-            )
-        torch.nn.utils.clip_grad_norm_(model.parameters(), pace.clip_norm)
-        rate = linear_decay(step, total, warmup_share=pace.warmup_share)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = rate * peak
-        optimizer.step()
-        after_step()
-        seen += len(indices)
-        elapsed_s = time.perf_counter() - started
-        if (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total:
-            seconds = earlier_s + elapsed_s
-            save_state(state_file, model, optimizer, step=step + 1, seconds=seconds)
-        progress(Progress(stage, step + 1, total, loss, seen / elapsed_s))
-    storage.append_record(
-        log,
-        {
-            "stage": stage,
-            "epochs": epochs,
-            "examples": epochs * len(encoded),
-            "seconds": round(earlier_s + elapsed_s, 1),
-            "last_loss": loss,
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "dtype": str(dtype).removeprefix("torch."),
-        },
-    )
-
-
-def weight_groups(
-    model: nn.Module, *, learning_rate: float, weight_decay: float
-) -> list[dict[str, Any]]:
-    """AdamW's groups as for BERT: no decay of biases and LayerNorms."""
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    return [
-        {"params": matrices, "weight_decay": weight_decay, "lr": learning_rate},
-        {"params": vectors, "weight_decay": 0.0, "lr": learning_rate},
-    ]
-
-
 def _hidden_pairs(
     student: EncoderOutput, teacher: EncoderOutput, mask: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -626,18 +429,6 @@ def _hidden_pairs(
     return pairs
 
 
-def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
-    """The share of the peak learning rate at a step counted from 0: up to 1, then down to 0.
-
-    >>> [linear_decay(step, 4, warmup_share=0.5) for step in range(4)]
-    [0.5, 1.0, 1.0, 0.5]
-    """
-    warmup_steps = round(warmup_share * total_steps)
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    return (total_steps - step) / (total_steps - warmup_steps)
-
-
 @contextmanager
 def _shared_embeddings(
     supernet: Supernet, batch: Batch, *, dtype: torch.dtype
@@ -647,27 +438,3 @@ def _shared_embeddings(
     leaf = embeddings.detach().requires_grad_()
     yield leaf
     embeddings.backward(leaf.grad)
-
-
-def _steps(
-    encoded: EncodedSplit, *, epochs: int, pace: Pace, first: int
-) -> Iterator[tuple[int, int, list[int]]]:
-    per_epoch = math.ceil(len(encoded) / pace.batch_size)
-    total = epochs * per_epoch
-    for epoch in range(first // per_epoch, epochs):
-        batches = training_batches(
-            encoded, batch_size=pace.batch_size, seed=pace.seed, epoch=epoch
-        )
-        for step, indices in enumerate(batches, start=epoch * per_epoch):
-            if step >= first:
-                yield step, total, indices
-
-
-def made(folder: Path, make: Callable[[], Result]) -> Path:
-    """Return `folder`, made first unless an earlier call has made it."""
-    if not folder.is_dir():
-        model, tokenizer = make()
-        with storage.folder(folder) as temporary:
-            model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
-    return folder

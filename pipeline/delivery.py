@@ -22,7 +22,7 @@ from ..profiling.table import LatencySummary, LookupTable
 from ..storage import read_records
 
 if TYPE_CHECKING:
-    from ..profiling.measuring import Progress
+    from ..profiling.measuring import MeasuringProgress
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def time_again(
     padding_id: int | None,
     write: Callable[[str, Path], None],
     decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
-    progress: "Callable[[Progress], None] | None" = None,
+    progress: "Callable[[MeasuringProgress], None] | None" = None,
 ) -> Retiming:
     """Time networks again beside the full model, by the table's protocol, in new processes.
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from transformers import AutoTokenizer
 
-from ..dynabert.export import ExportResult, export_hf, export_onnx, supernet_logits
-from ..dynabert.extraction import extract
-from ..dynabert.model_card import CardLatency, CardScore, ModelCard
+from ..deploy.export import ExportResult, export_hf, export_onnx, supernet_logits
+from ..deploy.model_card import CardLatency, CardScore, ModelCard
 from ..dynabert.supernet import Supernet
+from ..encoders.extraction import extract
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LatencySummary, Profile
 from ..tasks.metrics import Evaluation

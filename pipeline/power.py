@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..dynabert.retention import Retention
-from ..dynabert.subnet import SubnetConfig
+from ..deploy.deployment import Deployment
 from ..errors import InputError
+from ..networks.retention import Retention
+from ..networks.subnet import SubnetConfig
 from ..profiling.counts import count_macs, count_parameters
-from ..profiling.runtimes.deployment import Deployment
 from ..profiling.table import LookupTable
 from ..search.candidate import Candidate
 from ..storage import read_records
@@ -20,8 +20,8 @@ from .delivery import time_again
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from ..dynabert.training import Progress
     from ..powerbert.options import PowerOptions
+    from ..training.loop import TrainingProgress
     from .scoring import SubnetScorer
 
 
@@ -104,7 +104,7 @@ def write_power(
     """
     from transformers import AutoModelForSequenceClassification
 
-    from ..profiling.runtimes.artefact import write
+    from ..deploy.artefact import write
 
     network: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         folder / "network", local_files_only=True, use_safetensors=True
@@ -121,7 +121,7 @@ def make_power(
     scorer: "SubnetScorer",
     table: LookupTable,
     options: "PowerOptions",
-    progress: "Callable[[Progress], None]",
+    progress: "Callable[[TrainingProgress], None]",
 ) -> PowerNetwork:
     """Train a network, or find it trained, then score and measure it.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines.published import published_candidates
-from ..dynabert.subnet import SubnetConfig
+from ..networks.subnet import SubnetConfig
 from ..profiling.predictor import Predictor
 from ..profiling.statistics import Round
 from ..profiling.table import LookupTable

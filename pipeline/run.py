@@ -16,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ..deploy.deployment import Deployment
 from ..dynabert.options import TrainingOptions
-from ..dynabert.subnet import ElasticSpace, SubnetConfig
 from ..errors import InputError
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..profiling.processes import ProcessLog
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.quietness import remedy
-from ..profiling.runtimes.deployment import Deployment
 from ..profiling.statistics import Round
 from ..profiling.table import LatencySummary, LookupTable
 from ..search.budget import BudgetWord, parse_budget
@@ -43,13 +43,13 @@ from .power import PowerNetwork, make_power, read_power, write_power
 from .request import RunRequest
 
 if TYPE_CHECKING:
-    from ..dynabert.export import ExportResult
-    from ..dynabert.training import Progress as TrainingProgress
+    from ..deploy.export import ExportResult
     from ..powerbert.options import PowerOptions
-    from ..profiling.measuring import Progress as LatencyProgress
+    from ..profiling.measuring import MeasuringProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
+    from ..training.loop import TrainingProgress
     from .exporting import Format
     from .scoring import SubnetScorer
 
@@ -206,7 +206,7 @@ class Run:
         protocol: LatencyProtocol | None = None,
         *,
         deploying: Callable[[int, int], None] | None = None,
-        progress: "Callable[[LatencyProgress], None] | None" = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
         scoring: Callable[[int, int], None] | None = None,
     ) -> LookupTable:
         """Count, deploy and measure every sub-network of the space.
@@ -227,7 +227,7 @@ class Run:
         if not self.profiled(wanted):
             self._require_supernet()
             wanted.deployment.require(wanted.device)
-            from ..dynabert.shape import EncoderShape
+            from ..networks.shape import EncoderShape
             from ..profiling.profiler import profile_grid
 
             with self._timed("profile"):
@@ -260,7 +260,7 @@ class Run:
         self,
         protocol: LatencyProtocol | None = None,
         *,
-        progress: "Callable[[LatencyProgress], None] | None" = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "SelfTest":
         """Measure what is known: the full model ties with itself, more layers are not faster.
 
@@ -283,7 +283,7 @@ class Run:
         protocol: LatencyProtocol | None = None,
         *,
         deploying: Callable[[int, int], None] | None = None,
-        progress: "Callable[[LatencyProgress], None] | None" = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "Predictor":
         """Measure a few sub-networks whose layers differ, and learn to predict any other.
 
@@ -301,7 +301,7 @@ class Run:
             InputError: When there is no supernet yet, or the device or the runtime is absent.
         """
         self._require_supernet()
-        from ..dynabert.shape import EncoderShape
+        from ..networks.shape import EncoderShape
         from ..profiling.design import design, held_out
         from ..profiling.predictor import Predictor
         from ..profiling.profiler import profile_grid
@@ -356,7 +356,7 @@ class Run:
         options: SearchOptions | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
-        timing: "Callable[[LatencyProgress], None] | None" = None,
+        timing: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "StudyResult":
         """Score sub-networks on the search split; what was scored before is not scored again.
 
@@ -574,7 +574,7 @@ class Run:
         device: str | None = None,
         runtime: str | None = None,
         precision: str | None = None,
-        progress: "Callable[[LatencyProgress], None] | None" = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> QueryResult:
         """Find the best sub-network under a budget.
 
@@ -723,7 +723,7 @@ class Run:
         table: LookupTable,
         *,
         decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
-        progress: "Callable[[LatencyProgress], None] | None" = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> Timing:
         """The second timing of some networks together: the latest that decides, or a new one."""
         path, slug = self.folder.deliveries, table.protocol.slug

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel
 
-from ..dynabert.extraction import extract
-from ..dynabert.subnet import SubnetConfig
+from ..deploy.artefact import load
+from ..deploy.deployment import EAGER_FP32, Deployment
+from ..deploy.runner import Inputs
 from ..dynabert.supernet import Supernet
+from ..encoders.extraction import extract
+from ..networks.subnet import SubnetConfig
 from ..profiling.deployed import write_subnet
-from ..profiling.inputs import Batch, histogram_lengths
+from ..profiling.inputs import histogram_lengths
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.runtimes.artefact import load
-from ..profiling.runtimes.deployment import EAGER_FP32, Deployment
 from ..tasks.batches import EncodedSplit, encode, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
@@ -47,7 +48,7 @@ class SubnetScorer:
         return Supernet.from_pretrained(self._folder).model
 
     @cached_property
-    def calibration(self) -> tuple[Batch, ...]:
+    def calibration(self) -> tuple[Inputs, ...]:
         """The first examples of the search split, for quantisation."""
         encoded = self._split("search")
         chosen = range(min(CALIBRATION_EXAMPLES, len(encoded)))
@@ -111,5 +112,5 @@ class SubnetScorer:
         return self._encoded[name]
 
 
-def _without_labels(batch: dict[str, Tensor]) -> Batch:
+def _without_labels(batch: dict[str, Tensor]) -> Inputs:
     return {name: tensor.numpy() for name, tensor in batch.items() if name != "labels"}

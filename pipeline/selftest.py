@@ -4,10 +4,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from ..profiling.fresh import FreshProcesses, Written
-from ..profiling.measuring import Progress
+from ..profiling.measuring import MeasuringProgress
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.selftest import FULL, SelfTest, depth_name, self_test
 from .scoring import SubnetScorer
@@ -20,7 +20,7 @@ def run_self_test(
     scorer: SubnetScorer,
     protocol: LatencyProtocol,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[MeasuringProgress], None] | None = None,
 ) -> SelfTest:
     """Deploy the full model and its shallower sub-networks of full width, and test with them.
 

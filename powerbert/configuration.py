@@ -33,9 +33,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Self
 
-from ..dynabert.retention import Retention, Unit
-from ..dynabert.shape import EncoderShape
 from ..errors import InputError
+from ..networks.retention import Retention, Unit
+from ..networks.shape import EncoderShape
 from .options import PowerOptions
 
 SETTLED = 0.8

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from ..dynabert.options import PRECISIONS, Precision
-from ..dynabert.retention import Unit
 from ..errors import InputError
+from ..networks.retention import Unit
+from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Diagonal = Literal["exclude", "include"]
 
 
 @dataclass(frozen=True, slots=True)
-class PowerOptions:
+class PowerOptions(Pace):
     """What retention configuration is wanted, and how it is searched and trained.
 
     Attributes:
@@ -32,12 +32,6 @@ class PowerOptions:
         retention_learning_rate: Peak learning rate of the retention parameters itself, as
             published, instead of what retention_travel makes of the number of steps.
         warmup_share: Share of the steps over which the learning rates rise from 0.
-        weight_decay: AdamW's decoupled decay of the model's weights.
-        batch_size: Examples per step.
-        clip_norm: Largest norm of a step's gradient.
-        precision: "bf16" autocasts matrix products, "auto" does so where the processor has them.
-        seed: Of batch order and dropout.
-        checkpoint_steps: Steps between two checkpoints of a step of the method.
     """
 
     target_speedup: float | None = None
@@ -51,12 +45,6 @@ class PowerOptions:
     retention_travel: float = 2.5
     retention_learning_rate: float | None = None
     warmup_share: float = 0.1
-    weight_decay: float = 0.01
-    batch_size: int = 32
-    clip_norm: float = 1.0
-    precision: Precision = "auto"
-    seed: int = 0
-    checkpoint_steps: int = 200
 
     def __post_init__(self) -> None:
         """Check every setting, and choose the target where none is given.
@@ -65,6 +53,7 @@ class PowerOptions:
             InputError: When one is out of its range, or more than one of the two targets and
                 lambda is given.
         """
+        Pace.__post_init__(self)
         wanted = (self.target_speedup, self.target_tokens, self.penalty)
         given = sum(value is not None for value in wanted)
         if given > 1:
@@ -83,28 +72,13 @@ class PowerOptions:
         for name, value, known in (
             ("unit", self.unit, ("percent", "tokens")),
             ("diagonal", self.diagonal, ("exclude", "include")),
-            ("precision", self.precision, PRECISIONS),
         ):
             if value not in known:
                 raise InputError(f"The {name} {value!r} is not one of {', '.join(known)}.")
-        for name in ("search_epochs", "retrain_epochs", "batch_size", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        refuse_below(self, 1, "search_epochs", "retrain_epochs")
         if self.penalty is not None and not self.penalty > 0:
             raise InputError(f"lambda must be positive, not {self.penalty:g}.")
-        for name in (
-            "learning_rate",
-            "retention_travel",
-            "retention_learning_rate",
-            "clip_norm",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}.")
-        if self.weight_decay < 0:
-            raise InputError(f"weight_decay must not be negative, not {self.weight_decay}.")
-        if not 0 <= self.warmup_share < 1:
-            raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
+        refuse_unless_positive(self, "retention_travel", "retention_learning_rate")
 
     @property
     def slug(self) -> str:

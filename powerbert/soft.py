@@ -39,9 +39,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..dynabert.elimination import additive, by_score, right_padded
-from ..dynabert.families import family_of
-from ..dynabert.retention import Unit
+from ..encoders.elimination import additive, by_score, right_padded
+from ..encoders.families import family_of
+from ..networks.retention import Unit
 
 PERCENT_ENTRIES = 100
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..dynabert.elimination import Kept, Select, chooser
+from ..encoders.elimination import Kept, Select, chooser
 
 Strategy = Literal["attention", "head", "random"]
 

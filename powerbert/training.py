@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from .. import storage
-from ..dynabert.distillation import prediction_loss
-from ..dynabert.elimination import significance_in
-from ..dynabert.extraction import extract
-from ..dynabert.precision import autocast, matmul_dtype
-from ..dynabert.retention import Retention
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
-from ..dynabert.training import Progress, Result, made, run_stage, weight_groups
+from ..encoders.elimination import significance_in
+from ..encoders.extraction import extract
+from ..networks.retention import Retention
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
+from ..training.distillation import prediction_loss
+from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from ..training.precision import autocast, matmul_dtype
 from .configuration import retention_learning_rate, search_for
 from .options import PowerOptions
 from .soft import SoftRetention, retention_loss, soft_logits
@@ -48,7 +48,7 @@ def train_power(
     task: Task,
     folder: Path,
     options: PowerOptions,
-    progress: Callable[[Progress], None],
+    progress: Callable[[TrainingProgress], None],
 ) -> None:
     """Search a retention configuration and train with it, or go on where this was interrupted.
 
@@ -104,7 +104,7 @@ class _Training:
         task: Task,
         folder: Path,
         options: PowerOptions,
-        progress: Callable[[Progress], None],
+        progress: Callable[[TrainingProgress], None],
     ) -> None:
         self.task = task
         self.folder = folder

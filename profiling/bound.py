@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..deploy.artefact import load
 from ..errors import InputError
 from .inputs import random_batches, widened
 from .protocol import LatencyProtocol
-from .runtimes.artefact import load
 
 
 def bound_run(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from ..dynabert.shape import EncoderShape
 from ..errors import InputError
+from ..networks.shape import EncoderShape
 from .environment import Environment
 from .protocol import LatencyProtocol
 

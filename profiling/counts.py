@@ -15,8 +15,8 @@ than the encoder and a projection between the two.
 Letters: T tokens, H heads of a layer, D head size, E hidden size, F neurons of a layer.
 """
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 
 
 def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:

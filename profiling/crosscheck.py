@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from transformers import PreTrainedModel
 
-from ..dynabert.elimination import ATTENTION, ATTENTION_WITH_DIAGONAL
+from ..encoders.elimination import ATTENTION, ATTENTION_WITH_DIAGONAL
 
 MATRIX_OPERATORS = ("linear", "matmul", "bmm", "addmm", "mm", "einsum")
 """fvcore's names of the operators that are matrix products."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ..dynabert.extraction import extract
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
+from ..deploy.artefact import write
+from ..deploy.deployment import Deployment
+from ..deploy.runner import Inputs
+from ..encoders.extraction import extract
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from .counts import count_macs, count_parameters
 from .crosscheck import count_macs_by_fvcore
-from .inputs import Batch
-from .runtimes.artefact import write
-from .runtimes.deployment import Deployment
 
 CHECK_LENGTH = 16
 """Tokens of the example on which a dense copy's multiply-adds are counted."""
@@ -27,7 +27,7 @@ def write_subnet(
     deployment: Deployment,
     folder: Path,
     *,
-    calibration: Sequence[Batch] = (),
+    calibration: Sequence[Inputs] = (),
 ) -> None:
     """Extract a sub-network, compare its counts with the closed form, and write it.
 

@@ -17,9 +17,9 @@ from random import Random
 
 import numpy as np
 
-from ..dynabert.retention import Retention
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
+from ..networks.retention import Retention
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 
 NEURON_STEP = 16
 BLOCK_WIDTHS = (1.0, 0.75, 0.5, 0.25)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..deploy.artefact import size_bytes
 from ..errors import InputError
 from ..storage import append_record, read_records
 from .conditions import Conditions, parsed
+from .memory import peak_memory_bytes
 from .protocol import LatencyProtocol
-from .runtimes.artefact import size_bytes
-from .runtimes.memory import peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 Tokenisation takes no part in any timing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..deploy.runner import Inputs
 from .protocol import LatencyProtocol
-
-Batch = Mapping[str, NDArray[np.int64]]
-"""`input_ids`, `attention_mask` and, where a network reads them, `token_type_ids`; all [B, T]."""
 
 NUM_QUANTILES = 16
 """Fewest lengths that stand for a task's histogram."""
@@ -19,7 +16,7 @@ NUM_QUANTILES = 16
 
 def random_batches(
     protocol: LatencyProtocol, *, vocab_size: int, padding_id: int | None
-) -> tuple[Batch, ...]:
+) -> tuple[Inputs, ...]:
     """Draw the batches of one run.
 
     Args:
@@ -43,7 +40,7 @@ def random_batches(
     return tuple(batches)
 
 
-def widened(batch: Batch, width: int, *, padding_id: int | None) -> Batch:
+def widened(batch: Inputs, width: int, *, padding_id: int | None) -> Inputs:
     """The batch padded on to a width of so many tokens."""
     pads = {"input_ids": padding_id or 0}
     return {

@@ -35,7 +35,7 @@ class Starter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class MeasuringProgress:
     """How far measuring has come.
 
     Attributes:
@@ -66,7 +66,7 @@ def measure(
     finished: Sequence[Process] = (),
     enough: Callable[[Session], bool] = lambda session: session.resolved,
     on_process: Callable[[Process], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[MeasuringProgress], None] | None = None,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Session:
     """Measure networks against a sentinel in fresh processes.
@@ -110,7 +110,7 @@ def measure(
         def visited(done: int, of: int, number: int = number) -> None:
             if progress is not None:
                 progress(
-                    Progress(
+                    MeasuringProgress(
                         num_processes=number,
                         min_processes=protocol.min_processes,
                         num_visits=done,

@@ -34,9 +34,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from ..storage import read_json, write_json
 from .conditions import Conditions, parsed
 from .counts import count_encoder_parameters, count_macs

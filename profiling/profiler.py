@@ -13,17 +13,17 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
+from ..deploy.runner import Inputs
 from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from .conditions import Conditions
 from .counts import count_macs, count_parameters
 from .deployed import write_subnet
 from .environment import Environment
 from .footprint import Footprint, FootprintLog, measure_footprint
 from .fresh import FreshProcesses, Written
-from .inputs import Batch
-from .measuring import Progress, Starter, measure
+from .measuring import MeasuringProgress, Starter, measure
 from .processes import ProcessLog
 from .protocol import LatencyProtocol
 from .statistics import Session
@@ -42,10 +42,10 @@ def profile_grid(
     *,
     folder: Path,
     front: Collection[SubnetConfig] = (),
-    calibration: Sequence[Batch] = (),
+    calibration: Sequence[Inputs] = (),
     with_footprints: bool = True,
     deploying: Callable[[int, int], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[MeasuringProgress], None] | None = None,
     starter: Callable[[FreshProcesses], Starter] = lambda fresh: fresh,
 ) -> LookupTable:
     """Count, deploy and measure sub-networks, and write their table.

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
+from ..deploy.deployment import Deployment
 from ..errors import InputError
-from .runtimes.deployment import Deployment
 
 FEWEST_ROUNDS = 3
 """Rounds of each process at least: the median of fewer passes disturbances on."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from .measuring import Progress, Starter, measure
+from .measuring import MeasuringProgress, Starter, measure
 from .protocol import LatencyProtocol
 from .statistics import Estimate, NoiseReport
 
@@ -99,7 +99,7 @@ def self_test(
     depths: Collection[int],
     protocol: LatencyProtocol,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[MeasuringProgress], None] | None = None,
 ) -> SelfTest:
     """Measure the full model three times, and networks that differ in depth alone.
 

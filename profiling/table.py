@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import SubnetConfig
 from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
 from ..storage import read_records, write_text
 from .conditions import Conditions, parsed
 from .environment import Environment

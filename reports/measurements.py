@@ -12,8 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..dynabert.retention import Retention
-from ..dynabert.subnet import SubnetConfig
+from ..networks.retention import Retention
+from ..networks.subnet import SubnetConfig
 from ..profiling.predictor import Validation
 from ..profiling.statistics import Round
 from ..profiling.table import LookupTable

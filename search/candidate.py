@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
-from ..dynabert.subnet import SubnetConfig
+from ..networks.subnet import SubnetConfig
 from ..profiling.table import LatencySummary, Profile
 from ..tasks.metrics import Evaluation
 from .constraints import judged_values

@@ -8,10 +8,10 @@ second time, and a query needs nothing else but the cost table.
 
 from pathlib import Path
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import ElasticSpace, SubnetConfig
+from ..deploy.deployment import EAGER_FP32, Deployment
 from ..errors import InputError
-from ..profiling.runtimes.deployment import EAGER_FP32, Deployment
+from ..networks.shape import EncoderShape
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..profiling.table import LookupTable
 from ..storage import append_record, read_records
 from ..tasks.metrics import Evaluation

@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from ..dynabert.shape import EncoderShape
-from ..dynabert.subnet import ElasticSpace, SubnetConfig
+from ..networks.shape import EncoderShape
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from .options import SearchOptions
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -23,9 +23,9 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from ..dynabert.subnet import ElasticSpace, SubnetConfig
+from ..deploy.deployment import Deployment
 from ..errors import InputError
-from ..profiling.runtimes.deployment import Deployment
+from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..profiling.table import LookupTable, Profile
 from ..tasks.metrics import Evaluation
 from .candidate import Candidate

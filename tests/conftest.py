@@ -4,8 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 COLOURS = {
     "warm": ("red", "orange", "yellow"),
@@ -119,3 +124,19 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mask_token="[MASK]",
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., "PreTrainedModel"]:
+    """Four layers of four heads of size 6, every parameter randomised, in eval mode."""
+    from .tiny_models import make_tiny_model
+
+    return make_tiny_model
+
+
+@pytest.fixture(scope="session")
+def padded_batch() -> Callable[..., "dict[str, Tensor]"]:
+    """Random tokens of the given lengths, padded, with their mask."""
+    from .tiny_models import make_padded_batch
+
+    return make_padded_batch

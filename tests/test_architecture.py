@@ -14,8 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ORDER = (
     "tasks",
+    "networks",
+    "encoders",
+    "training",
     "dynabert",
     "powerbert",
+    "deploy",
     "profiling",
     "search",
     "bort",

@@ -8,9 +8,9 @@ from plain_module import PlainBert
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.encoders.extraction import extract
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.protocol import LatencyProtocol
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from paretobert.dynabert.families import FAMILIES, family_of
 from paretobert.dynabert.importance import Importance, importance
 from paretobert.dynabert.rewiring import rewire
+from paretobert.encoders.families import FAMILIES, family_of
 
 LABELS = torch.tensor([0, 2, 1])
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from paretobert.dynabert.elastic import ElasticLinear
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.families import FAMILIES, family_of
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.elastic import ElasticLinear
+from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import FAMILIES, family_of
 from paretobert.errors import InputError
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 
 UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 20))
 

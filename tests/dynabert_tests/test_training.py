@@ -15,27 +15,26 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from paretobert.dynabert.distillation import LossWeights, distillation_loss
-from paretobert.dynabert.extraction import extract
 from paretobert.dynabert.options import TrainingOptions
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
-    Progress,
     distillation_gradients,
     label_gradients,
-    linear_decay,
-    load_classifier,
     same_width_teacher,
     step_configs,
     token_step_configs,
     train_supernet,
 )
+from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
+from paretobert.networks.retention import Retention
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.task import Task, TextSplit
+from paretobert.training.classifier import load_classifier
+from paretobert.training.distillation import LossWeights, distillation_loss
+from paretobert.training.loop import TrainingProgress, linear_decay
 
 WORDS = [f"w{i}" for i in range(30)]
 SPACE = ElasticSpace(widths=(1.0, 0.5), depths=(1.0, 0.5))
@@ -90,7 +89,7 @@ def make_task(num_train: int = 64) -> Task:
     )
 
 
-def ignore(progress: Progress) -> None:
+def ignore(progress: TrainingProgress) -> None:
     pass
 
 
@@ -277,7 +276,7 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
         teacher_learning_rate=5e-3,
         final_epochs=1,
     )
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     folder = tmp_path / "run"
     train_supernet(
         model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
@@ -303,7 +302,7 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
 def test_the_token_stage_comes_between_depth_and_the_labels(tiny_model, tmp_path):
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("distilbert"))
     options = replace(TOKENS, teacher_epochs=1, depth_epochs=1, final_epochs=1)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     folder = tmp_path / "run"
     train_supernet(
         model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
@@ -452,7 +451,7 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         process.wait()
         process.stdout.close()
         assert lines[-2:] == [" ".join(stop), "waiting"]
-    resumed: list[Progress] = []
+    resumed: list[TrainingProgress] = []
     train_supernet(
         model=checkpoint,
         task=make_task(),

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.costs import find_table, read_tables
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.profiler import count_grid, table_path

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import ElasticSpace
 from paretobert.pipeline.delivery import Retiming, read_retimings, time_again
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.measuring import measure

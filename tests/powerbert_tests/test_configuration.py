@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig
 
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
-from paretobert.dynabert.training import linear_decay
 from paretobert.errors import InputError
+from paretobert.networks.retention import Retention
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.powerbert.configuration import (
     Costs,
     FixedPenalty,
@@ -24,6 +23,7 @@ from paretobert.powerbert.configuration import (
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.soft import SoftRetention
 from paretobert.profiling.counts import count_macs
+from paretobert.training.loop import linear_decay
 
 BERT_BASE = EncoderShape.from_config(BertConfig())
 PUBLISHED = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from paretobert.dynabert.elimination import significance_in
+from paretobert.encoders.elimination import significance_in
 from paretobert.powerbert.soft import SoftRetention, retention_loss, soft_logits
 
 from .conftest import batch_of, tiny_model

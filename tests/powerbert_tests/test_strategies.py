@@ -1,6 +1,6 @@
 import torch
 
-from paretobert.dynabert.elimination import Kept
+from paretobert.encoders.elimination import Kept
 from paretobert.powerbert.strategies import static_chooser
 
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])

@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-import paretobert.dynabert.extraction  # noqa: F401 - registers the networks' classes
-from paretobert.dynabert.training import Progress
+import paretobert.encoders.extraction  # noqa: F401 - registers the networks' classes
 from paretobert.errors import InputError
 from paretobert.powerbert.configuration import floored
 from paretobert.powerbert.options import PowerOptions
@@ -18,6 +17,7 @@ from paretobert.powerbert.training import read_retention, read_trace, train_powe
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import predict
 from paretobert.tasks.task import Task, TextSplit
+from paretobert.training.loop import TrainingProgress
 
 WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
 OPTIONS = PowerOptions(
@@ -103,7 +103,7 @@ def test_a_killed_training_ends_in_the_same_weights(
     train(teacher, tmp_path / "whole", options)
 
     def kill_at(stage: str, step: int):
-        def watch(state: Progress) -> None:
+        def watch(state: TrainingProgress) -> None:
             if (state.stage, state.step) == (stage, step):
                 raise KeyboardInterrupt
 

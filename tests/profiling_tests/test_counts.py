@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretobert.dynabert.extraction import extract
-from paretobert.dynabert.retention import Retention
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.encoders.extraction import extract
+from paretobert.networks.retention import Retention
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.counts import count_encoder_parameters, count_macs, count_parameters
 from paretobert.profiling.crosscheck import count_macs_by_fvcore
 

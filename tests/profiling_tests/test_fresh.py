@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from paretobert.deploy.artefact import write
+from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.errors import InputError
 from paretobert.profiling.fresh import FreshProcesses, Made, Written
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.runtimes.artefact import write
-from paretobert.profiling.runtimes.deployment import EAGER_FP32
 
 from .conftest import tiny_model
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from paretobert.profiling.measuring import Progress, measure
+from paretobert.profiling.measuring import MeasuringProgress, measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import MOST_PROCESSES, Process, Session
 
@@ -101,7 +101,7 @@ def test_an_interrupted_session_goes_on_where_it_was() -> None:
 
 
 def test_progress_tells_processes_and_visits() -> None:
-    seen: list[Progress] = []
+    seen: list[MeasuringProgress] = []
     measured(processes(), progress=seen.append)
     assert [entry.num_processes for entry in seen[:: seen[0].visits_per_process]] == [
         0,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.design import NEURON_STEP, design, held_out
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import MODELS, Predictor

@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling import deployed, profiler
 from paretobert.profiling.footprint import Footprint
 from paretobert.profiling.fresh import FreshProcesses, Written
-from paretobert.profiling.measuring import Progress
+from paretobert.profiling.measuring import MeasuringProgress
 from paretobert.profiling.profiler import count_grid, profile_grid, table_path
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import LookupTable
@@ -56,7 +56,7 @@ def test_profile_of_a_grid(family: str, tmp_path: Path) -> None:
     model = tiny_model(family)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     wanted = configs(model)
-    seen: list[Progress] = []
+    seen: list[MeasuringProgress] = []
     table = profile_grid(
         model,
         [*wanted, *wanted],
@@ -84,7 +84,7 @@ def test_a_broken_profile_goes_on(tmp_path: Path) -> None:
     model = tiny_model()
     log = tmp_path / "rounds" / f"{PROTOCOL.slug}.jsonl"
 
-    def break_off(progress: Progress) -> None:
+    def break_off(progress: MeasuringProgress) -> None:
         if progress.num_processes == 2:
             raise KeyboardInterrupt
 
@@ -102,7 +102,7 @@ def test_a_broken_profile_goes_on(tmp_path: Path) -> None:
     assert len(finished.splitlines()) == 1 + 2
     log.write_text(finished + '{"index": 2, "rou')
 
-    seen: list[Progress] = []
+    seen: list[MeasuringProgress] = []
     table = profile_grid(
         model,
         configs(model),

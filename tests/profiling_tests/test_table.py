@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig, grid
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, NoiseReport

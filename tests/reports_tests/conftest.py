@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from paretobert.baselines.published import published_candidates
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol

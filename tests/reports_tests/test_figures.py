@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretobert.dynabert.subnet import SubnetConfig
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation

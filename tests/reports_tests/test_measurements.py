@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paretobert.dynabert.subnet import SubnetConfig, grid
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import Check, Validation
 from paretobert.profiling.profiler import count_grid

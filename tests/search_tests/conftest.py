@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from paretobert.dynabert.shape import EncoderShape
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretobert.dynabert.subnet import SubnetConfig
 from paretobert.errors import InputError
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint

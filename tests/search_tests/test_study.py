@@ -9,8 +9,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from paretobert.dynabert.subnet import ElasticSpace, SubnetConfig
 from paretobert.errors import InputError
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.search.evaluations import (
     append_evaluation,
     read_candidates,

@@ -1,0 +1,1 @@
+"""A network as it ships: runtimes and precisions, files, exports, model cards."""

@@ -1,0 +1,1 @@
+"""How transformers' encoders are cut: families, elastic layers, extraction, elimination."""

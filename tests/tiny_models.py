@@ -1,0 +1,49 @@
+"""Tiny models of every family, and batches for them."""
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+from paretobert.encoders.families import FAMILIES
+
+PAD = 1
+VOCAB = 40
+
+
+def make_tiny_model(
+    model_type: str, *, seed: int = 0, attention: str = "sdpa", vocab_size: int = VOCAB
+) -> PreTrainedModel:
+    torch.manual_seed(seed)
+    family = FAMILIES[model_type]
+    sizes = {
+        "vocab_size": vocab_size,
+        "hidden_size": 24,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 4,
+        family.ffn_size_attribute: 40,
+        "max_position_embeddings": 40,
+        "num_labels": 3,
+        "pad_token_id": PAD,
+        "attn_implementation": attention,
+    }
+    if model_type == "electra":
+        sizes["embedding_size"] = 12
+    model = AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model(model_type, **sizes)
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def make_padded_batch(
+    model_type: str, *, lengths: tuple[int, ...] = (5, 9, 2), seed: int = 0
+) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(lengths), max(lengths))
+    mask = (torch.arange(shape[1]) < torch.tensor(lengths)[:, None]).long()
+    ids = torch.randint(2, VOCAB, shape, generator=generator) * mask + PAD * (1 - mask)
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if "token_type_ids" in FAMILIES[model_type].embedding_inputs:
+        batch["token_type_ids"] = torch.randint(0, 2, shape, generator=generator)
+    return batch

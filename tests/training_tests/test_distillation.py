@@ -1,0 +1,48 @@
+import math
+
+import pytest
+import torch
+
+from paretobert.training.distillation import (
+    LossWeights,
+    distillation_loss,
+    hidden_loss,
+    logit_loss,
+    prediction_loss,
+)
+
+
+def test_logit_loss_by_hand():
+    student = torch.tensor([[0.0, math.log(3.0)]])
+    teacher = torch.tensor([[0.0, 0.0]])
+    expected = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75))
+    assert logit_loss(student, teacher).item() == pytest.approx(expected)
+
+
+def test_one_output_is_matched_by_squared_difference():
+    student, teacher = torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [1.0]])
+    assert logit_loss(student, teacher).item() == pytest.approx((1 + 9) / 2)
+    assert prediction_loss(student, torch.tensor([2.0, 1.0])).item() == pytest.approx(5.0)
+
+
+def test_hidden_loss_counts_tokens_and_not_padding():
+    student = torch.tensor([[[1.0, 2.0], [5.0, 5.0]], [[0.0, 1.0], [2.0, 2.0]]])
+    mask = torch.tensor([[1, 0], [1, 1]])
+    expected = (1 + 4 + 0 + 1 + 4 + 4) / (3 * 2)
+    assert hidden_loss(student, torch.zeros(2, 2, 2), mask).item() == pytest.approx(expected)
+
+
+def test_the_whole_loss_by_hand():
+    """One example, one token: l1 * CE + l2 * (MSE of embeddings + MSE of two kept layers)."""
+    loss = distillation_loss(
+        logits=(torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[0.0, 0.0]])),
+        embeddings=(torch.tensor([[[1.0, 1.0]]]), torch.zeros(1, 1, 2)),
+        hidden=[
+            (torch.tensor([[[2.0, 0.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1)),
+            (torch.tensor([[[0.0, 4.0]]]), torch.zeros(1, 1, 2), torch.ones(1, 1)),
+        ],
+        mask=torch.ones(1, 1),
+        weights=LossWeights(logits=2.0, hidden=0.1),
+    )
+    cross_entropy = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75))
+    assert loss.item() == pytest.approx(2 * cross_entropy + 0.1 * (1.0 + 2.0 + 8.0))

@@ -1,0 +1,1 @@
+"""The training loop, its state and schedule, and distillation; knows no method."""

@@ -1,0 +1,180 @@
+"""The training loop: epochs over a split, AdamW, a linear schedule, checkpoints to resume from.
+
+It knows no method: what is learnt in a step is a function that adds the gradients of a batch.
+Batches depend on the seed and the step alone and the state is saved at a step interval, so that a
+killed stage continues to the same weights. Every stage ends with its last weights: no checkpoint
+is chosen by a score.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from .. import storage
+from ..errors import InputError
+from ..tasks.batches import Batch, EncodedSplit, padded, training_batches
+from .pace import Pace
+from .state import restore_state, save_state
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """Where a stage is.
+
+    Attributes:
+        stage: Its name.
+        step: Steps done.
+        total_steps: Steps of the whole stage.
+        loss: Loss of the last step, averaged over its sub-networks.
+        examples_per_s: Examples a second since the stage was started or resumed.
+    """
+
+    stage: str
+    step: int
+    total_steps: int
+    loss: float
+    examples_per_s: float
+
+
+class Saveable(Protocol):
+    """What writes itself into a folder: a model, a supernet or a tokenizer of transformers'."""
+
+    def save_pretrained(self, folder: Path, /) -> object:
+        """Write into an existing folder."""
+        ...
+
+
+Result = tuple[Saveable, Saveable]
+"""A model and its tokenizer."""
+
+
+def made(folder: Path, make: Callable[[], Result]) -> Path:
+    """Return `folder`, made first unless an earlier call has made it."""
+    if not folder.is_dir():
+        model, tokenizer = make()
+        with storage.folder(folder) as temporary:
+            model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+    return folder
+
+
+def run_stage(
+    stage: str,
+    model: nn.Module,
+    encoded: EncodedSplit,
+    gradients: Callable[[Batch, int], float],
+    *,
+    groups: list[dict[str, Any]],
+    epochs: int,
+    pace: Pace,
+    device: torch.device,
+    dtype: torch.dtype,
+    state_file: Path,
+    log: Path,
+    progress: Callable[[TrainingProgress], None],
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Train through some epochs, or go on where an earlier call was stopped.
+
+    Args:
+        stage: Its name, for the log and for messages.
+        model: What learns, on the device.
+        encoded: The training examples.
+        gradients: Adds the gradients of a batch at a step, and returns the loss.
+        groups: AdamW's parameter groups with their peak learning rates as `lr`.
+        epochs: Passes over the examples.
+        pace: The settings that every stage has.
+        device: Where the batches go.
+        dtype: Of matrix products, for the log.
+        state_file: What a killed stage continues from.
+        log: The file that gets a line when the stage ends.
+        progress: Called after every step.
+        after_step: Called after every update, before the state is kept.
+
+    Raises:
+        InputError: When the loss stops being finite.
+    """
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    torch.manual_seed(pace.seed)
+    first, earlier_s = restore_state(state_file, model, optimizer)
+    model.train()
+    started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
+    for step, total, indices in _steps(encoded, epochs=epochs, pace=pace, first=first):
+        batch = padded(encoded, indices, device=device)
+        optimizer.zero_grad(set_to_none=False)
+        loss = gradients(batch, step)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss of stage {stage} is {loss} at step {step + 1}: "
+                "give a lower learning rate."
+            )
+        torch.nn.utils.clip_grad_norm_(model.parameters(), pace.clip_norm)
+        rate = linear_decay(step, total, warmup_share=pace.warmup_share)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = rate * peak
+        optimizer.step()
+        after_step()
+        seen += len(indices)
+        elapsed_s = time.perf_counter() - started
+        if (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total:
+            seconds = earlier_s + elapsed_s
+            save_state(state_file, model, optimizer, step=step + 1, seconds=seconds)
+        progress(TrainingProgress(stage, step + 1, total, loss, seen / elapsed_s))
+    storage.append_record(
+        log,
+        {
+            "stage": stage,
+            "epochs": epochs,
+            "examples": epochs * len(encoded),
+            "seconds": round(earlier_s + elapsed_s, 1),
+            "last_loss": loss,
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "dtype": str(dtype).removeprefix("torch."),
+        },
+    )
+
+
+def weight_groups(
+    model: nn.Module, *, learning_rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """AdamW's groups as for BERT: no decay of biases and LayerNorms."""
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    return [
+        {"params": matrices, "weight_decay": weight_decay, "lr": learning_rate},
+        {"params": vectors, "weight_decay": 0.0, "lr": learning_rate},
+    ]
+
+
+def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
+    """The share of the peak learning rate at a step counted from 0: up to 1, then down to 0.
+
+    >>> [linear_decay(step, 4, warmup_share=0.5) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warmup_steps = round(warmup_share * total_steps)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return (total_steps - step) / (total_steps - warmup_steps)
+
+
+def _steps(
+    encoded: EncodedSplit, *, epochs: int, pace: Pace, first: int
+) -> Iterator[tuple[int, int, list[int]]]:
+    per_epoch = math.ceil(len(encoded) / pace.batch_size)
+    total = epochs * per_epoch
+    for epoch in range(first // per_epoch, epochs):
+        batches = training_batches(
+            encoded, batch_size=pace.batch_size, seed=pace.seed, epoch=epoch
+        )
+        for step, indices in enumerate(batches, start=epoch * per_epoch):
+            if step >= first:
+                yield step, total, indices

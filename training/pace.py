@@ -1,0 +1,73 @@
+"""The settings that every training has, whatever it trains (no torch)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import InputError
+
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast something learns; the options of each method add what is their own.
+
+    Attributes:
+        learning_rate: Peak learning rate, decayed linearly to 0.
+        warmup_share: Share of the steps over which the learning rates rise from 0.
+        weight_decay: AdamW's decoupled decay.
+        batch_size: Examples per step.
+        clip_norm: Largest norm of a step's gradient.
+        precision: "bf16" autocasts matrix products, "auto" does so where the processor has them.
+        seed: Of initial heads, batch order, dropout and whatever else is drawn.
+        checkpoint_steps: Steps between two checkpoints of a stage.
+    """
+
+    learning_rate: float = 2e-5
+    warmup_share: float = 0.0
+    weight_decay: float = 0.01
+    batch_size: int = 32
+    clip_norm: float = 1.0
+    precision: Precision = "auto"
+    seed: int = 0
+    checkpoint_steps: int = 200
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            InputError: When one is out of its range.
+        """
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"The precision {self.precision!r} is not one of {', '.join(PRECISIONS)}."
+            )
+        refuse_below(self, 1, "batch_size", "checkpoint_steps")
+        refuse_below(self, 0, "weight_decay", "seed")
+        refuse_unless_positive(self, "learning_rate", "clip_norm")
+        if not 0 <= self.warmup_share < 1:
+            raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
+
+
+def refuse_below(options: object, smallest: int, *names: str) -> None:
+    """Raise if a setting is below the smallest that makes sense.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    for name in names:
+        if not getattr(options, name) >= smallest:
+            raise InputError(f"{name} must be at least {smallest}, not {getattr(options, name)}.")
+
+
+def refuse_unless_positive(options: object, *names: str) -> None:
+    """Raise if a setting that is given is not positive.
+
+    Raises:
+        InputError: Naming the setting.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise InputError(f"{name} must be positive, not {value}.")
