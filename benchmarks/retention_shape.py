@@ -46,12 +46,12 @@ from scipy import stats
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
+from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
-from paretobert.pipeline.checkpoints import find_checkpoint
 from paretobert.powerbert.configuration import Target
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, train_power

@@ -28,9 +28,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
+from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.elastic import ElasticLinear
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.pipeline.checkpoints import find_checkpoint
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, training_batches

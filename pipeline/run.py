@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..deploy.deployment import Deployment
 from ..dynabert.options import TrainingOptions
+from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..profiling.processes import ProcessLog
@@ -35,7 +36,6 @@ from ..storage import append_record, write_bytes, write_json
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import Evaluation, PairedComparison, compare
 from ..tasks.task import Task
-from .checkpoints import find_checkpoint
 from .costs import find_table, read_tables
 from .delivery import read_retimings, time_again
 from .folder import RunFolder, claim, read_manifest, refuse_difference

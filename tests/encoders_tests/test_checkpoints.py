@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from paretobert.encoders import checkpoints
+from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.errors import InputError
-from paretobert.pipeline import checkpoints
-from paretobert.pipeline.checkpoints import find_checkpoint
 
 
 @pytest.fixture

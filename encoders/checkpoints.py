@@ -127,7 +127,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _checked_model_type(folder: Path, config: Mapping[str, Any]) -> str:
-    from ..encoders.families import FAMILIES
+    from .families import FAMILIES
 
     model_type = str(config["model_type"])
     supported = ", ".join(sorted(FAMILIES))

@@ -1,0 +1,180 @@
+"""What a network is, whatever made it: the noun of everything that is scored, timed and shipped.
+
+A network is *cut* from a run's supernet, *stored* in a folder of its own (whatever a method or a
+user brings), or *printed*: known from a publication and never run here. Its id is a hash of how it
+comes to be, so that two requests for the same network are one: nothing is trained, scored or timed
+twice.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from .shape import EncoderShape
+from .subnet import SubnetConfig
+
+ID_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A sub-network of the run's supernet.
+
+    Attributes:
+        shape: Sizes of the supernet's full model.
+        config: What is kept of it.
+    """
+
+    shape: EncoderShape
+    config: SubnetConfig
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides which network this is."""
+        return {"cut": self.config.to_dict()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"kind": "cut", "shape": self.shape.to_dict(), "config": self.config.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A network in a folder of its own, `networks/<id>` of the run.
+
+    Attributes:
+        method: Name of the method that made it.
+        asked: What the method was asked, as JSON types.
+        shape: Sizes of the model that `config` is a part of: its own, not the supernet's.
+        config: What is kept of it.
+    """
+
+    method: str
+    asked: Mapping[str, Any]
+    shape: EncoderShape
+    config: SubnetConfig
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides which network this is; its sizes may be known only when it is made."""
+        return stored_identity(self.method, self.asked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {
+            "kind": "stored",
+            "method": self.method,
+            "asked": dict(self.asked),
+            "shape": self.shape.to_dict(),
+            "config": self.config.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A network that is known from a publication.
+
+    Attributes:
+        source: Where its numbers were read.
+    """
+
+    source: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides which network this is, beside its label."""
+        return {"printed": self.source}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"kind": "printed", "source": self.source}
+
+
+Recipe = Cut | Stored | Printed
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network and how it comes to be.
+
+    Attributes:
+        label: What people call it.
+        recipe: Where it is from.
+    """
+
+    label: str
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        """Check the label."""
+        if not self.label.strip():
+            raise ValueError("a network has a label")
+
+    @property
+    def id(self) -> str:
+        """Its short name among all networks of a run, safe as a file name."""
+        recipe = self.recipe
+        label = {"label": self.label} if isinstance(recipe, Printed) else {}
+        return identifier(recipe.identity | label)
+
+    @property
+    def config(self) -> SubnetConfig | None:
+        """What it keeps of a model of `shape`; None for a printed one."""
+        return None if isinstance(self.recipe, Printed) else self.recipe.config
+
+    @property
+    def shape(self) -> EncoderShape | None:
+        """The sizes that `config` refers to; None for a printed one."""
+        return None if isinstance(self.recipe, Printed) else self.recipe.shape
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is a sub-network of the run's supernet."""
+        return isinstance(self.recipe, Cut)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is the supernet's full model, which latencies are relative to."""
+        recipe = self.recipe
+        return isinstance(recipe, Cut) and recipe.config == SubnetConfig.full(recipe.shape)
+
+    @property
+    def name(self) -> str:
+        """What sentences call it: a sub-network's key, which says what it is, else the label."""
+        return self.recipe.config.key if isinstance(self.recipe, Cut) else self.label
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"label": self.label, "recipe": self.recipe.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote.
+
+        Raises:
+            ValueError: When the recipe is of no known kind.
+        """
+        recipe = record["recipe"]
+        if recipe["kind"] == "printed":
+            return cls(record["label"], Printed(recipe["source"]))
+        shape = EncoderShape.from_dict(recipe["shape"])
+        config = SubnetConfig.from_dict(recipe["config"])
+        if recipe["kind"] == "cut":
+            return cls(record["label"], Cut(shape, config))
+        if recipe["kind"] == "stored":
+            stored = Stored(recipe["method"], dict(recipe["asked"]), shape, config)
+            return cls(record["label"], stored)
+        raise ValueError(f"{recipe['kind']!r} is no kind of network")
+
+
+def stored_identity(method: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which network a method makes; its folder is named before it is made."""
+    return {"method": method, "asked": dict(asked)}
+
+
+def identifier(identity: Mapping[str, Any]) -> str:
+    """A short hash of JSON types, the same on every machine."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
