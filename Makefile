@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # What the demonstration trains and measures; every setting is an ordinary option of `run`.
-DEMO := --model minilm --task stdlib-docs --out runs/demo --recipe sandwich \
+DEMO := runs/demo --model minilm --task stdlib-docs --recipe sandwich \
 	--teacher-epochs 6 --width-epochs 4 --depth-epochs 5 --learning-rate 3e-4
 
 .PHONY: demo test clean

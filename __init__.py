@@ -11,9 +11,11 @@ Nothing heavy is loaded before it is used: a name below imports its module when 
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from .dynabert.options import TrainingOptions as TrainingOptions
     from .dynabert.supernet import Supernet as Supernet
     from .encoders.extraction import extract as extract
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .networks.subnet import SubnetConfig as SubnetConfig
     from .pipeline.run import Run as Run
     from .profiling.protocol import LatencyProtocol as LatencyProtocol
-    from .profiling.table import LookupTable as LookupTable
+    from .profiling.table import CostTable as CostTable
     from .search.candidate import Candidate as Candidate
     from .search.front import ParetoFront as ParetoFront
     from .tasks.loading import TaskRequest as TaskRequest
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Candidate": "search.candidate",
+    "CostTable": "profiling.table",
     "EncoderShape": "dynabert.shape",
     "Evaluation": "tasks.metrics",
     "InputError": "errors",
     "LatencyProtocol": "profiling.protocol",
-    "LookupTable": "profiling.table",
     "ParetoFront": "search.front",
     "Run": "pipeline.run",
     "SubnetConfig": "dynabert.subnet",
@@ -46,11 +48,13 @@ _HOMES = {
     "load_task": "tasks.loading",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name's module when the name is first used (PEP 562)."""
+    if name == "__version__":
+        return version("paretobert")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)

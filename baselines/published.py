@@ -16,9 +16,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
+from ..deploy.deployment import EAGER_FP32
+from ..networks.network import Network, Printed
+from ..profiling.table import Profile
 from ..search.candidate import Candidate, StatedScore
 
 _ALIASES = {"mnli": "mnlim"}
+
+DEV_EXAMPLES = {
+    "CoLA": 1043,
+    "SST-2": 872,
+    "MRPC": 408,
+    "STS-B": 1500,
+    "QQP": 40430,
+    "MNLI": 9815,
+    "QNLI": 5463,
+    "RTE": 277,
+    "WNLI": 71,
+}
+"""Examples of GLUE's dev splits (Wang et al. 2019), MNLI's matched half; what papers score on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +138,14 @@ def published_candidates(task: str, metric: str, *, seq_len: int = 128) -> list[
     """
     return [
         Candidate(
-            label=row.model,
-            origin="published",
-            config=None,
-            num_params=row.num_params,
-            num_flops=row.num_flops if row.seq_len == seq_len else None,
-            latency=None,
+            profile=Profile(
+                Network(row.model, Printed(f"{row.source}; GLUE {row.split}")),
+                num_params=row.num_params,
+                num_macs=row.num_flops // 2 if row.num_flops and row.seq_len == seq_len else None,
+                seq_len=seq_len,
+            ),
+            deployment=EAGER_FP32,
             evaluation=StatedScore(row.task, row.split, row.metric, row.value),
-            source=f"{row.source}; GLUE {row.split}",
         )
         for row in published_scores()
         if row.value is not None

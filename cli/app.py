@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import InputError
-from . import export, power, profile, query, report, run, search, train
+from . import add, compare, export, profile, query, report, run, search, show, train
 from .display import say
 from .fields import expanded
 
@@ -26,7 +26,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for module in (run, train, profile, search, power, report, query, export):
+for module in (
+    run,
+    train,
+    profile,
+    search,
+    add,
+    report,
+    query,
+    compare,
+    show,
+    export,
+):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(expanded(module.command))
 
 

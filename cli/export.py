@@ -1,14 +1,15 @@
-"""`paretobert export`: a sub-network of a run as files for other programs."""
+"""`paretobert export`: a network of a run as files for other programs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from ..pipeline.costs import Where
 from ..pipeline.run import NothingFits, Run
 from .display import log_to_stderr, say
-from .options import AccuracyBudget, Device, FlopsBudget, Folder, LatencyBudget, ParamsBudget
+from .options import Cheapest, Folder, LimitsGiven, WhereGiven
 
 FAILED = 1
 
@@ -16,7 +17,9 @@ EPILOG = """Example:
 
 $ paretobert export runs/docs --params 15M --to small
 
-$ paretobert export runs/docs --subnet L0.1.2.3.4.5-H6-F768 --to small-onnx --format onnx
+$ paretobert export runs/docs --latency 5ms --runtime openvino --precision int8 --to small
+
+$ paretobert export runs/docs --network full --runtime onnxruntime --to full-onnx
 """
 
 
@@ -25,37 +28,39 @@ def command(
     to: Annotated[
         Path, typer.Option(help="The destination: a new or empty folder.", show_default=False)
     ],
-    subnet: Annotated[
-        str | None, typer.Option(help="The key of a sub-network, instead of a budget.")
+    limits_given: LimitsGiven,
+    where_given: WhereGiven,
+    network: Annotated[
+        str | None,
+        typer.Option(help="A network's id, label or key, or `full`, instead of a budget."),
     ] = None,
-    latency: LatencyBudget = None,
-    params: ParamsBudget = None,
-    flops: FlopsBudget = None,
-    accuracy: AccuracyBudget = None,
-    device: Device = None,
-    format: Annotated[
-        Literal["hf", "onnx"], typer.Option(help="A Hugging Face folder, or ONNX.")
-    ] = "hf",
+    cheapest: Cheapest = None,
 ) -> None:
-    """Write a sub-network as a Hugging Face folder or ONNX, after comparing its logits."""
-    from ..deploy.export import ExportError
+    """Write a network as it was scored and timed, with what runs it, after scoring it again.
+
+    The folder holds the network's files for its runtime, the tokenizer, the labels, a model card
+    with this deployment's numbers, and predict.py, which needs the runtime and tokenizers alone.
+    """
+    from ..deploy.runner import ExportError
 
     log_to_stderr()
     try:
-        result = Run.open(folder).export(
+        exported = Run.open(folder).export(
             to=to,
-            subnet=subnet,
-            latency=latency,
-            params=params,
-            flops=flops,
-            accuracy=accuracy,
-            device=device,
-            format=format,
+            network=network,
+            cheapest=cheapest,
+            where=Where(**where_given),
+            **limits_given,
         )
     except (NothingFits, ExportError) as refusal:
         say(escape(str(refusal)))
         raise typer.Exit(FAILED) from None
+    result = exported.result
+    same = "the very files that were scored and timed" if exported.same_artefact else "new files"
     say(
-        f"export: {result.folder} ({result.num_bytes / 1e6:.1f} MB); its logits differ from the "
-        f"supernet's by at most {result.max_difference:.1e} on {result.num_batches} batches"
+        f"export: {escape(str(result.folder))} ({result.num_bytes / 1e6:.1f} MB): "
+        f"{escape(exported.candidate.name)} on {result.deployment.title}, {same}; "
+        f"{exported.num_checked} examples answered again, {exported.num_changed} otherwise"
     )
+    if result.needs_code:
+        say("export: stock transformers loads it with trust_remote_code=True")

@@ -38,6 +38,11 @@ class FieldsOf:
     names: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
 
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The type of each field."""
+        return get_type_hints(self.record)
+
     def parameters(self, prefix: str) -> dict[str, inspect.Parameter]:
         """The option of each field, as a parameter named with `prefix`."""
         hints = get_type_hints(self.record)
@@ -50,7 +55,7 @@ class FieldsOf:
                 annotation=Annotated[
                     _option_type(hints[entry.name]) | None,
                     typer.Option(
-                        self.names.get(entry.name, "--" + entry.name.replace("_", "-")),
+                        *self.names.get(entry.name, "--" + entry.name.replace("_", "-")).split(),
                         help=helps[entry.name],
                         show_default=_shown_default(entry),
                         rich_help_panel=self.panel,
@@ -62,14 +67,58 @@ class FieldsOf:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class FieldsOfAny:
+    """The fields of several records, one of which is chosen; equal names are one option.
+
+    No default is shown, because each record may have its own.
+
+    Attributes:
+        records: By name, dataclasses with an "Attributes:" section in their docstrings.
+        names: The option of each field that is not simply `--field-name`.
+        without: Fields that become no option.
+    """
+
+    records: Mapping[str, type[Any]]
+    names: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    def parameters(self, prefix: str) -> dict[str, inspect.Parameter]:
+        """The option of each field, listed under the names of the records that have it."""
+        owners: dict[str, list[str]] = {}
+        for name, record in self.records.items():
+            for entry in fields(record):
+                owners.setdefault(entry.name, []).append(name)
+        found: dict[str, inspect.Parameter] = {}
+        for record in self.records.values():
+            for entry in fields(record):
+                if entry.name not in found:
+                    panel = ", ".join(owners[entry.name])
+                    own = FieldsOf(record, panel=panel, names=self.names, without=self.without)
+                    if entry.name not in self.without:
+                        found[entry.name] = own.parameters(prefix)[entry.name]
+        return found
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The type of each field."""
+        return {
+            name: hint
+            for record in self.records.values()
+            for name, hint in get_type_hints(record).items()
+        }
+
+
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` with each `FieldsOf` parameter replaced by that record's options."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, dict[str, inspect.Parameter]] = {}
-    records: dict[str, FieldsOf] = {}
+    records: dict[str, FieldsOf | FieldsOfAny] = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        marker = next((m for m in get_args(hints[name]) if isinstance(m, FieldsOf)), None)
+        marker = next(
+            (m for m in get_args(hints[name]) if isinstance(m, FieldsOf | FieldsOfAny)), None
+        )
         if marker is None:
             kind = inspect.Parameter.KEYWORD_ONLY
             parameters.append(parameter.replace(kind=kind, annotation=hints[name]))
@@ -81,7 +130,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     def flat(**values: Any) -> None:
         for group, options in groups.items():
             given = {entry: values.pop(option.name) for entry, option in options.items()}
-            types = get_type_hints(records[group].record)
+            types = records[group].hints
             values[group] = {
                 entry: _field_value(value, types[entry])
                 for entry, value in given.items()
@@ -99,11 +148,13 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
 def _option_type(hint: Any) -> Any:
     """The type that typer parses: a tuple is given as words between commas."""
     hint = _without_none(hint)
-    return str if get_origin(hint) is tuple else hint
+    return str if get_origin(hint) is tuple or hint is float else hint
 
 
 def _field_value(value: Any, hint: Any) -> Any:
     hint = _without_none(hint)
+    if hint is float and isinstance(value, str):
+        return _number(value)
     if get_origin(hint) is not tuple:
         return value
     item = get_args(hint)[0]
@@ -113,10 +164,18 @@ def _field_value(value: Any, hint: Any) -> Any:
         raise InputError(f"{value!r} is not a list of numbers between commas.") from None
 
 
+def _number(text: str) -> float:
+    """A number as it is typed: plain, or a factor such as 3x."""
+    try:
+        return float(text.strip().removesuffix("x"))
+    except ValueError:
+        raise InputError(f"{text!r} is not a number.") from None
+
+
 def _without_none(hint: Any) -> Any:
     if get_origin(hint) in (Union, UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
-    if hint not in (int, float, str, Path) and get_origin(hint) not in (tuple, Literal):
+    if hint not in (int, float, str, bool, Path) and get_origin(hint) not in (tuple, Literal):
         raise TypeError(f"no option type is known for {hint}")
     return hint
 

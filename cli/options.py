@@ -1,43 +1,75 @@
 """The options that several commands share."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..dynabert.options import TrainingOptions
+from ..errors import InputError
+from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from ..search.options import SearchOptions
 from ..tasks.loading import TaskRequest
 from .fields import FieldsOf, Given
 
+
+@dataclass(frozen=True, slots=True)
+class AskedLimits:
+    """What a query limits, as it is typed.
+
+    Attributes:
+        latency: At most this latency of a batch, e.g. 5ms.
+        p99: At most this 99th percentile of the latency, e.g. 9ms.
+        throughput: At least so many sequences per second, e.g. 200/s.
+        speedup: At least so many times the full model's speed, e.g. 3x.
+        memory: At most so much memory of a process that loads and runs it, e.g. 300MB.
+        disk: At most so much on disk, e.g. 30MB.
+        params: At most so many parameters, e.g. 15M.
+        flops: At most so many FLOPs of one example, e.g. 1G.
+        energy: At most so much energy of a batch, e.g. 20mJ.
+        score: At least this value of the task's metric, e.g. 0.9.
+        max_loss: At most this loss against the full model, surely and in pairs, e.g. 1pt.
+    """
+
+    latency: str | None = None
+    p99: str | None = None
+    throughput: str | None = None
+    speedup: str | None = None
+    memory: str | None = None
+    disk: str | None = None
+    params: str | None = None
+    flops: str | None = None
+    energy: str | None = None
+    score: str | None = None
+    max_loss: str | None = None
+
+
+Cheapest = Annotated[
+    str | None,
+    typer.Option(
+        help="What is to be best, instead of the score: latency, p99, throughput, memory, disk, "
+        "params, flops or energy."
+    ),
+]
+
 Folder = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
-
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        help="minilm, a checkpoint folder, or a hub name.",
-        show_default=False,
-    ),
-]
-
-TaskName = Annotated[
-    str,
-    typer.Option(
-        "--task",
-        help="stdlib-docs, files (own data), or a GLUE task such as SST-2.",
-        show_default=False,
-    ),
-]
 
 Seed = Annotated[int, typer.Option(help="Of the data split, training, measuring and search.")]
 
 TaskGiven = Annotated[Given, FieldsOf(TaskRequest, panel="Task", without=("name", "seed"))]
 
-TrainingGiven = Annotated[Given, FieldsOf(TrainingOptions, panel="Training", without=("seed",))]
+TrainingGiven = Annotated[
+    Given,
+    FieldsOf(
+        TrainingOptions,
+        panel="Training",
+        names={"batch_size": "--training-batch-size", "precision": "--training-precision"},
+        without=("seed",),
+    ),
+]
 
 _FIXED = (
     "seed",
@@ -61,11 +93,7 @@ ProtocolGiven = Annotated[
     FieldsOf(
         LatencyProtocol,
         panel="Latency",
-        names={
-            "batch_size": "--sequences",
-            "precision": "--latency-precision",
-            "time_budget_s": "--measure-s",
-        },
+        names={"time_budget_s": "--measure-s"},
         without=_FIXED,
     ),
 ]
@@ -82,52 +110,68 @@ OneProtocolGiven = Annotated[
 
 SearchGiven = Annotated[Given, FieldsOf(SearchOptions, panel="Search", without=("seed",))]
 
-LatencyBudget = Annotated[
-    str | None, typer.Option("--latency", help="At most this latency, e.g. 5ms.")
+WhereGiven = Annotated[
+    Given,
+    FieldsOf(Where, panel="Which measurements", names={"lengths": "--task-lengths"}),
 ]
-ParamsBudget = Annotated[
-    str | None, typer.Option("--params", help="At most so many parameters, e.g. 15M.")
+
+LimitsGiven = Annotated[
+    Given, FieldsOf(AskedLimits, panel="Limits", names={"score": "--score --accuracy"})
 ]
-FlopsBudget = Annotated[str | None, typer.Option("--flops", help="At most so many FLOPs, e.g. 1G")]
-AccuracyBudget = Annotated[
-    str | None, typer.Option("--accuracy", help="At least this score, e.g. 0.9.")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(help="The device whose latencies count; the run's own if left out."),
-]
-Runtime = Annotated[
-    str | None,
-    typer.Option(help="The runtime whose latencies count; the run's own if left out."),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        help="The precision whose latencies and scores count; the run's own if left out."
-    ),
-]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def start_run(
+ModelOrNone = Annotated[
+    str | None,
+    typer.Option("--model", help="minilm, a checkpoint folder, or a hub name."),
+]
+
+TaskOrNone = Annotated[
+    str | None,
+    typer.Option("--task", help="stdlib-docs, files (own data), or a GLUE task such as SST-2."),
+]
+
+LedgerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger", help="The URL of a database for what is learnt, e.g. postgresql+psycopg://..."
+    ),
+]
+
+
+def started_run(
     folder: Path,
     *,
-    model: str,
-    task: str,
+    model: str | None,
+    task: str | None,
     seed: int,
+    ledger: str | None,
     task_given: Given,
     training_given: Given,
     protocol_given: Given,
     search_given: Given,
 ) -> Run:
-    """Create a run from what the user gave, or find the same one."""
-    return Run.create(
-        folder,
-        model=model,
-        task=TaskRequest(name=task, seed=seed, **task_given),
-        training=TrainingOptions(seed=seed, **training_given),
-        protocol=replace(protocol_of(protocol_given), seed=seed),
-        search=SearchOptions(seed=seed, **search_given),
+    """Create a run from what the user gave, find the same one, or open one by its folder alone.
+
+    Raises:
+        InputError: When options are given for a run that is neither started nor named whole.
+    """
+    given = task_given | training_given | protocol_given | search_given
+    if model is not None and task is not None:
+        return Run.create(
+            folder,
+            model=model,
+            task=TaskRequest(name=task, seed=seed, **task_given),
+            training=TrainingOptions(seed=seed, **training_given),
+            protocol=replace(protocol_of(protocol_given), seed=seed),
+            search=SearchOptions(seed=seed, **search_given),
+            ledger=ledger,
+        )
+    if model is None and task is None and not given and ledger is None:
+        return Run.open(folder)
+    raise InputError(
+        "To start a run give both --model and --task; to go on with one give the folder alone."
     )
 
 

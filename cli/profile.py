@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ..errors import InputError
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from . import steps
-from .display import log_to_stderr, show, show_json
+from .display import log_to_stderr, say, show, show_json
 from .fields import Given
 from .options import Folder, Json, OneProtocolGiven, protocol_of
 from .tables import cost_table, deployment_table
@@ -55,6 +57,13 @@ def command(
         bool,
         typer.Option("--build-predictor", help="Learn to predict the latency of any sub-network."),
     ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin anew, leaving what was measured aside.")
+    ] = False,
+    import_file: Annotated[
+        Path | None,
+        typer.Option("--import", help="Add what `paretobert measure` wrote on another machine."),
+    ] = None,
     predict: Annotated[
         str | None, typer.Option(help="Predict the latency of the sub-network of this key.")
     ] = None,
@@ -67,6 +76,11 @@ def command(
     """
     log_to_stderr()
     run = Run.open(folder)
+    if import_file is not None:
+        record = run.import_measurements(import_file)
+        machine = record.conditions.environment.machine
+        say(f"profile: {len(record.subjects)} networks as measured on {escape(machine)}")
+        return
     protocols = [
         _with_lengths(run, protocol, lengths)
         for protocol in _protocols(
@@ -88,7 +102,7 @@ def command(
     if predict is not None:
         steps.predict(run, protocols, predict, json=json)
         return
-    tables = [steps.profile(run, protocol) for protocol in protocols]
+    tables = [steps.profile(run, protocol, anew=anew) for protocol in protocols]
     if json:
         show_json(
             {
@@ -96,8 +110,14 @@ def command(
                     {
                         "warnings": list(run.warnings(table)),
                         "protocol": table.protocol.to_dict(),
+                        "machine": table.environment.machine,
                         "profiles": [
-                            {**entry.to_dict(), "throughput_per_s": table.throughput(entry.config)}
+                            {
+                                "id": entry.network.id,
+                                "name": entry.network.name,
+                                **entry.to_dict(),
+                                "throughput_per_s": entry.throughput_per_s,
+                            }
                             for entry in table
                         ],
                     }
@@ -110,7 +130,7 @@ def command(
     for table in tables:
         show(cost_table(table))
     if len(tables) > 1 or tables[0].protocol.deployment.changes_numbers:
-        show(deployment_table([(table, run.accuracy_loss(table)) for table in tables]))
+        show(deployment_table([(table, run.deployment_loss(table)) for table in tables]))
 
 
 def _protocols(

@@ -1,20 +1,11 @@
-"""`paretobert query`: the best sub-network under a budget."""
+"""`paretobert query`: the best network under a budget."""
 
 import typer
 
+from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from .display import log_to_stderr, meter, show, show_json
-from .options import (
-    AccuracyBudget,
-    Device,
-    FlopsBudget,
-    Folder,
-    Json,
-    LatencyBudget,
-    ParamsBudget,
-    Precision,
-    Runtime,
-)
+from .options import Cheapest, Folder, Json, LimitsGiven, WhereGiven
 
 NOTHING_FITS = 1
 
@@ -22,24 +13,20 @@ EPILOG = """Example:
 
 $ paretobert query runs/docs --latency 5ms --params 15M
 
-$ paretobert query runs/docs --flops 1G --json
+$ paretobert query runs/docs --cheapest latency --max-loss 1pt --runtime any --precision any
 
-$ paretobert query runs/docs --latency 5ms --runtime onnxruntime --precision int8
+$ paretobert query runs/docs --throughput 200/s --memory 300MB --json
 """
 
 
 def command(
     folder: Folder,
-    latency: LatencyBudget = None,
-    params: ParamsBudget = None,
-    flops: FlopsBudget = None,
-    accuracy: AccuracyBudget = None,
-    device: Device = None,
-    runtime: Runtime = None,
-    precision: Precision = None,
+    limits_given: LimitsGiven,
+    where_given: WhereGiven,
+    cheapest: Cheapest = None,
     json: Json = False,
 ) -> None:
-    """Answer which sub-network is best under a budget; exit with 1 when none fits.
+    """Answer which network is best under a budget; exit with 1 when none fits.
 
     An answer is scored on the report split, and measured again beside its rivals, when it is given
     for the first time, which takes a minute or two. Warnings about the latencies come first.
@@ -47,14 +34,10 @@ def command(
     log_to_stderr()
     with meter() as progress:
         result = Run.open(folder).query(
-            latency=latency,
-            params=params,
-            flops=flops,
-            accuracy=accuracy,
-            device=device,
-            runtime=runtime,
-            precision=precision,
+            cheapest=cheapest,
+            where=Where(**where_given),
             progress=progress.latency,
+            **limits_given,
         )
     if json:
         show_json(result.to_dict())

@@ -1,49 +1,53 @@
 """`paretobert run`: every step of a run, from the checkpoint to the report."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from . import steps
 from .display import log_to_stderr, show
 from .options import (
-    ModelName,
+    Folder,
+    LedgerUrl,
+    ModelOrNone,
     ProtocolGiven,
     SearchGiven,
     Seed,
     TaskGiven,
-    TaskName,
+    TaskOrNone,
     TrainingGiven,
-    start_run,
+    started_run,
 )
 from .tables import front_table
 
 EPILOG = """Example:
 
-$ paretobert run --model minilm --task stdlib-docs --out runs/docs
+$ paretobert run runs/docs --model minilm --task stdlib-docs
+
+$ paretobert run runs/docs    # after an interruption
 
 $ paretobert query runs/docs --params 15M
 """
 
 
 def command(
-    model: ModelName,
-    task: TaskName,
-    out: Annotated[Path, typer.Option(help="The run folder.", show_default=False)],
+    folder: Folder,
     task_given: TaskGiven,
     training_given: TrainingGiven,
     protocol_given: ProtocolGiven,
     search_given: SearchGiven,
+    model: ModelOrNone = None,
+    task: TaskOrNone = None,
     seed: Seed = 0,
+    ledger: LedgerUrl = None,
 ) -> None:
-    """Train, profile, search and report; each step resumes where it was."""
+    """Train, profile, search and report; each step resumes where it was.
+
+    A new run needs --model and --task; the folder alone goes on with a run.
+    """
     log_to_stderr()
-    run = start_run(
-        out,
+    run = started_run(
+        folder,
         model=model,
         task=task,
         seed=seed,
+        ledger=ledger,
         task_given=task_given,
         training_given=training_given,
         protocol_given=protocol_given,

@@ -6,7 +6,7 @@ from ..pipeline.run import Run
 from . import steps
 from .display import log_to_stderr, show, show_json
 from .options import Folder, Json, SearchGiven
-from .tables import candidate_record, corrected_scores, front_table
+from .tables import corrected_scores, front_table
 
 EPILOG = """Example:
 
@@ -27,9 +27,9 @@ def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> No
             {
                 "warnings": list(run.warnings(run.table())),
                 "front": [
-                    {**candidate_record(entry), "corrected": scores[entry.key].to_dict()}
+                    {**entry.summary(), "corrected": scores[entry.key].to_dict()}
                     if entry.key in scores
-                    else candidate_record(entry)
+                    else entry.summary()
                     for entry in front.members
                 ],
             }

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
-from ..pipeline.power import PowerNetwork
 from ..pipeline.run import Run
-from ..powerbert.options import PowerOptions
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.table import LookupTable
+from ..profiling.table import CostTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from .display import meter, say, show, show_json
@@ -37,12 +34,13 @@ def train(run: Run) -> None:
     say(f"train: the supernet lies in {run.folder.supernet}")
 
 
-def profile(run: Run, protocol: LatencyProtocol | None = None) -> LookupTable:
+def profile(run: Run, protocol: LatencyProtocol | None = None, *, anew: bool = False) -> CostTable:
     """Measure the costs, or say that they are measured."""
-    known = run.profiled(protocol)
+    known = not anew and run.profiled(protocol)
     with meter() as progress:
         table = run.profile(
             protocol,
+            anew=anew,
             deploying=progress.deploying,
             progress=progress.latency,
             scoring=progress.evaluation,
@@ -98,7 +96,7 @@ def build_predictors(run: Run, protocols: Sequence[LatencyProtocol], *, json: bo
 
 def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json: bool) -> None:
     """Predict a sub-network's latency by each protocol."""
-    found = [(protocol, run.predict(subnet, protocol)) for protocol in protocols]
+    found = [(protocol, run.predict_latency(subnet, protocol)) for protocol in protocols]
     if json:
         show_json(
             {
@@ -114,16 +112,6 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
             f"{subnet}: {latency.median_ms:.4g} ms, {latency.ratio:.4f} of the full model, "
             f"predicted within {latency.error:.1%} on average ({protocol.title})"
         )
-
-
-def power(run: Run, options: PowerOptions) -> tuple[PowerNetwork, Path]:
-    """Make a PoWER-BERT network, and say where it and the picture of its retention lie."""
-    with meter() as progress:
-        network = run.power(options, progress=progress.training)
-    picture = run.picture_retention(network)
-    say(f"power: the network lies in {run.folder.power(network.slug) / 'network'}")
-    say(f"power: its retention configuration is drawn in {picture}")
-    return network, picture
 
 
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:

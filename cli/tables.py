@@ -1,13 +1,12 @@
 """Results as tables and sentences for a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from ..pipeline.power import PowerNetwork
-from ..profiling.table import LatencySummary, LookupTable
+from ..profiling.table import CostTable, LatencySummary
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
@@ -15,10 +14,11 @@ from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
 from ..tasks.metrics import PairedComparison
 
 if TYPE_CHECKING:
+    from ..pipeline.steps.add import Added
     from ..profiling.predictor import Predictor
 
 
-def cost_table(table: LookupTable) -> Table:
+def cost_table(table: CostTable) -> Table:
     """What each sub-network costs, with the protocol and the machine as the caption."""
     latency = table.full.latency
     meaning = "" if latency is None else f"; latency: {latency.ratio.meaning}"
@@ -27,7 +27,7 @@ def cost_table(table: LookupTable) -> Table:
         caption=escape(table.environment.title + meaning),
         box=None,
     )
-    drawing.add_column("sub-network", justify="left")
+    drawing.add_column("network", justify="left")
     for heading in ("params", "MACs", "FLOPs", "disk", "memory"):
         drawing.add_column(heading, justify="right")
     for heading in ("latency", "interval", "ratio", "interval", "per s"):
@@ -36,12 +36,12 @@ def cost_table(table: LookupTable) -> Table:
     if has_energy:
         drawing.add_column("energy", justify="right")
     for entry in table:
-        throughput = table.throughput(entry.config)
+        throughput = entry.throughput_per_s
         drawing.add_row(
-            entry.config.key,
+            entry.network.name,
             _count(entry.num_params),
             _count(entry.num_macs),
-            _count(entry.flops),
+            _count(entry.num_flops),
             _megabytes(entry.size_bytes),
             _megabytes(entry.peak_memory_bytes),
             *_latency_cells(entry.latency),
@@ -52,7 +52,7 @@ def cost_table(table: LookupTable) -> Table:
 
 
 def deployment_table(
-    deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
+    deployments: Sequence[tuple[CostTable, PairedComparison | None]],
 ) -> Table:
     """The full model as each table deploys it, and what that costs in score.
 
@@ -76,33 +76,57 @@ def deployment_table(
     return drawing
 
 
-def retention_table(network: PowerNetwork) -> Table:
-    """A PoWER-BERT network: what leaves each layer, its scores and its costs."""
-    candidate, report = network.candidate, network.report
-    drawing = Table(title=escape(candidate.label), box=None, show_header=False)
+def added_table(added: "Added") -> Table:
+    """A network that was added: its scores and its costs."""
+    candidate, report = added.candidate, added.report
+    network = candidate.network
+    drawing = Table(title=escape(f"{candidate.label} ({network.id})"), box=None, show_header=False)
     drawing.add_column(justify="left")
     drawing.add_column(justify="left")
+    tokens = None if network.config is None else network.config.tokens
+    if tokens is not None:
+        unit = "% of the input's tokens" if tokens.unit == "percent" else "tokens"
+        drawing.add_row("kept per layer", f"{', '.join(map(str, tokens.amounts))} {unit}")
+    for score in (candidate.evaluation, report):
+        drawing.add_row(
+            f"{score.metric}, {score.split}",
+            f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}] on {score.n} examples",
+        )
+    drawing.add_row("parameters", _count(candidate.num_params))
+    drawing.add_row("FLOPs", _count(candidate.num_flops))
     latency = candidate.latency
-    assert latency is not None
-    unit = "% of the input's tokens" if network.retention.unit == "percent" else "tokens"
-    scores = (candidate.evaluation, report)
-    for name, text in (
-        ("kept per layer", f"{', '.join(map(str, network.retention.amounts))} {unit}"),
-        *(
-            (
-                f"{score.metric}, {score.split}",
-                f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}] on {score.n} examples",
-            )
-            for score in scores
-        ),
-        ("FLOPs", _count(candidate.num_flops)),
-        (
+    if latency is not None:
+        drawing.add_row(
             "latency",
-            f"{' '.join(_latency_cells(latency)[:2])}, "
-            f"{latency.speedup:.2f} times the full model's speed; {latency.ratio.meaning}",
-        ),
-    ):
-        drawing.add_row(name, text)
+            f"{' '.join(_latency_cells(latency)[:2])}, {latency.speedup:.2f} times the full "
+            f"model's speed; {latency.ratio.meaning}",
+        )
+    return drawing
+
+
+def network_table(candidates: Sequence[Candidate]) -> Table:
+    """The networks of a run as they are deployed, in order."""
+    drawing = Table(box=None)
+    for heading in ("id", "network", "deployment"):
+        drawing.add_column(heading)
+    metric = candidates[0].evaluation.metric
+    headings = (escape(metric), "95 %", "params", "FLOPs", "latency", "interval", "disk", "memory")
+    for heading in headings:
+        drawing.add_column(heading, justify="right")
+    for entry in candidates:
+        score = entry.evaluation
+        drawing.add_row(
+            entry.network.id,
+            escape(entry.label),
+            entry.deployment.title,
+            f"{score.value:.4f}",
+            "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
+            _count(entry.num_params),
+            _count(entry.num_flops),
+            *_latency_cells(entry.latency)[:2],
+            _megabytes(entry.profile.size_bytes),
+            _megabytes(entry.profile.peak_memory_bytes),
+        )
     return drawing
 
 
@@ -133,7 +157,7 @@ def validation_table(predictor: "Predictor") -> Table:
     return drawing
 
 
-def _loss_cells(table: LookupTable, loss: PairedComparison | None) -> tuple[str, str]:
+def _loss_cells(table: CostTable, loss: PairedComparison | None) -> tuple[str, str]:
     if not table.protocol.deployment.changes_numbers:
         return "0", "same logits"
     if loss is None:
@@ -150,10 +174,10 @@ def front_table(front: ParetoFront) -> Table:
     evaluation = front.members[0].evaluation
     drawing = Table(
         title=f"The front on {escape(evaluation.split)}: {len(front.members)} of "
-        f"{len(front.members) + len(front.dominated)} sub-networks",
+        f"{len(front.members) + len(front.dominated)} networks",
         box=None,
     )
-    for heading in ("sub-network", "key"):
+    for heading in ("network", "key"):
         drawing.add_column(heading)
     scores = corrected_scores(front)
     headings = (escape(evaluation.metric), "95 %", "corrected", "params", "FLOPs", "latency")
@@ -176,16 +200,11 @@ def corrected_scores(front: ParetoFront) -> Mapping[str, CorrectedScore]:
     return corrected_front(front).scores
 
 
-def candidate_record(candidate: Candidate) -> dict[str, Any]:
-    """A scored sub-network as JSON types, without every example's outcome."""
-    return {"label": candidate.label, **candidate.summary()}
-
-
 def _candidate_cells(candidate: Candidate, *, corrected: str) -> tuple[str, ...]:
     score = candidate.evaluation
     return (
         escape(candidate.label),
-        candidate.key,
+        candidate.name,
         f"{score.value:.4f}",
         "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
         corrected,

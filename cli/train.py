@@ -1,21 +1,18 @@
 """`paretobert train`: the supernet of a run."""
 
-from typing import Annotated
-
-import typer
-
-from ..errors import InputError
-from ..pipeline.run import Run
 from . import steps
 from .display import log_to_stderr
 from .options import (
     Folder,
+    LedgerUrl,
+    ModelOrNone,
     ProtocolGiven,
     SearchGiven,
     Seed,
     TaskGiven,
+    TaskOrNone,
     TrainingGiven,
-    start_run,
+    started_run,
 )
 
 EPILOG = """Example:
@@ -32,36 +29,25 @@ def command(
     training_given: TrainingGiven,
     protocol_given: ProtocolGiven,
     search_given: SearchGiven,
-    model: Annotated[
-        str | None, typer.Option(help="minilm, a checkpoint folder, or a hub name.")
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="stdlib-docs, files (own data), or a GLUE task such as SST-2."),
-    ] = None,
+    model: ModelOrNone = None,
+    task: TaskOrNone = None,
     seed: Seed = 0,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Train the supernet of a new run, or go on with a run that was interrupted.
 
     A new run needs --model and --task and fixes every other option, those of later steps too.
     """
     log_to_stderr()
-    given = task_given | training_given | protocol_given | search_given
-    if model is not None and task is not None:
-        run = start_run(
-            folder,
-            model=model,
-            task=task,
-            seed=seed,
-            task_given=task_given,
-            training_given=training_given,
-            protocol_given=protocol_given,
-            search_given=search_given,
-        )
-    elif model is None and task is None and not given:
-        run = Run.open(folder)
-    else:
-        raise InputError(
-            "To start a run give both --model and --task; to go on with one give the folder alone."
-        )
+    run = started_run(
+        folder,
+        model=model,
+        task=task,
+        seed=seed,
+        ledger=ledger,
+        task_given=task_given,
+        training_given=training_given,
+        protocol_given=protocol_given,
+        search_given=search_given,
+    )
     steps.train(run)

@@ -1,19 +1,23 @@
-"""A deployed network on disk: written by its runtime's tools, checked, and loaded again.
+"""A network as its runtime takes it, on disk: written by the runtime's tools, checked, loaded.
 
-A folder holds the network's files and `deployment.json`: the deployment and how far the logits
-are from those of the float32 torch model on a few batches. In float32 they must agree.
+A folder holds the network's files and `deployment.json`: the deployment, the files' names, what
+the network is fed (vocabulary, padding, entries of a batch), and how far its logits are from
+those of the float32 torch model. In float32 they must agree. Nothing else is needed to
+measure it, here or elsewhere.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..storage import folder as atomic_folder
 from ..storage import read_json, write_json
 from .deployment import Deployment
-from .runner import Inputs, Runner, allowed_difference
+from .runner import ExportError, Inputs, Runner, allowed_difference
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,12 +48,69 @@ def write(
             precision are not finite where the float32 ones are.
     """
     with atomic_folder(folder) as temporary:
-        _write(model, deployment, temporary, calibration)
-        eager = Deployment("eager", deployment.precision)
-        checked = eager if deployment.runtime == "compile" else deployment
-        runner = _load(temporary, checked, threads=1, device="cpu")
-        difference = _largest_difference(model, runner, deployment)
-        write_json(temporary / RECORD, {**deployment.to_dict(), "logit_difference": difference})
+        write_into(model, deployment, temporary, calibration=calibration)
+
+
+def write_into(
+    model: "PreTrainedModel",
+    deployment: Deployment,
+    folder: Path,
+    *,
+    calibration: Sequence[Inputs] = (),
+) -> None:
+    """As `write`, into an existing empty folder."""
+    from .graph import graph_inputs
+
+    _write(model, deployment, folder, calibration)
+    files = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    eager = Deployment("eager", deployment.precision)
+    checked = eager if deployment.runtime == "compile" else deployment
+    runner = _load(folder, checked, threads=1, device="cpu")
+    config = model.config
+    write_json(
+        folder / RECORD,
+        {
+            **deployment.to_dict(),
+            "files": files,
+            "vocab_size": config.vocab_size,
+            "padding_id": config.pad_token_id,
+            "input_names": list(graph_inputs(config)),
+            "logit_difference": _largest_difference(model, runner, deployment),
+        },
+    )
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `deployment.json` says of a written network.
+
+    Raises:
+        InputError: When the folder holds none, or the record or a file is damaged or missing.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds no written network (no {RECORD}): give a folder that "
+            "`paretobert export` wrote."
+        )
+    record = read_json(path)
+    kinds = {
+        "runtime": str,
+        "precision": str,
+        "files": list,
+        "vocab_size": int,
+        "input_names": list,
+    }
+    if not isinstance(record, dict) or not all(
+        isinstance(record.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise InputError(f"{path} is damaged: export the network again.")
+    for name in record["files"]:
+        file = folder / str(name)
+        if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
+            raise InputError(f"{folder} lacks {name}: export the network again.")
+    return record
 
 
 def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
@@ -62,18 +123,32 @@ def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
         device: The device to run on.
 
     Raises:
-        InputError: When the device or a package is absent.
+        InputError: When the folder is damaged, or the device or a package is absent.
     """
-    record = read_json(folder / RECORD)
+    record = read_record(folder)
     deployment = Deployment(record["runtime"], record["precision"])
     deployment.require(device)
     return _load(folder, deployment, threads=threads, device=device)
 
 
 def size_bytes(folder: Path) -> int:
-    """Bytes of the network's files."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
-    return sum(path.stat().st_size for path in files)
+    """Bytes of the network's own files."""
+    return sum((folder / name).stat().st_size for name in read_record(folder)["files"])
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of the network's own files, by which an export is known for what was measured."""
+    digest = hashlib.sha256()
+    for name in sorted(read_record(folder)["files"]):
+        digest.update(name.encode())
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def describe(folder: Path, further: Mapping[str, Any]) -> None:
+    """Add to what `deployment.json` says."""
+    write_json(folder / RECORD, read_json(folder / RECORD) | dict(further))
 
 
 def _write(
@@ -85,10 +160,10 @@ def _write(
         torch_runtime.write(model, deployment.precision, folder)
         return
     from . import onnx_runtime, openvino_runtime
-    from .export import check_batches, write_onnx
+    from .graph import check_batches, graph_inputs, write_onnx
 
     exact = folder / onnx_runtime.MODEL
-    write_onnx(model, check_batches(model.config, _graph_inputs(model))[-1], exact)
+    write_onnx(model, check_batches(model.config, graph_inputs(model.config))[-1], exact)
     if deployment.slug == "onnxruntime-fp32":
         return
     if deployment.runtime == "onnxruntime":
@@ -122,22 +197,14 @@ def _load(folder: Path, deployment: Deployment, *, threads: int, device: str) ->
     return make[deployment.runtime](folder, precision=precision, device=device, threads=threads)
 
 
-def _graph_inputs(model: "PreTrainedModel") -> tuple[str, ...]:
-    from ..encoders.families import FAMILIES
-    from ..encoders.modeling_subnet import PREFIX
-
-    family = FAMILIES[model.config.model_type.removeprefix(PREFIX)]
-    return (*family.embedding_inputs, "attention_mask")
-
-
 def _largest_difference(model: "PreTrainedModel", runner: Runner, deployment: Deployment) -> float:
     """Compare logits on a few batches; a network whose own are not finite is not judged here."""
     import torch
 
-    from .export import ExportError, check_batches
+    from .graph import check_batches, graph_inputs
 
     largest = 0.0
-    for batch in check_batches(model.config, _graph_inputs(model)):
+    for batch in check_batches(model.config, graph_inputs(model.config)):
         with torch.inference_mode():
             expected = model(**batch).logits.float().numpy()
         found = runner.logits({name: tensor.numpy() for name, tensor in batch.items()})

@@ -1,57 +1,31 @@
-"""Exporting a dense sub-network: a Hugging Face folder or an ONNX model.
+"""Exporting a network as it was measured: the artefact itself, and what runs it elsewhere.
 
-The files are written beside the destination, loaded back, and their logits compared with the
-supernet's on batches of several sizes and lengths. Only then does the folder take its name.
-
-A Hugging Face folder of a narrow network carries the code that defines it (`modeling_subnet`);
-an ONNX folder needs no code of ours. Quantisation and the ONNX export of half-precision weights
-are left out: ONNX weights are float32.
-
-Shape letters: B batch, T tokens, C labels.
+Every runtime and precision that is measured can be exported. A folder holds the very files that
+were scored and timed (`artefact`), the tokenizer, the labels, a model card and `predict.py`, which
+needs nothing but the runtime and `tokenizers`. The files are written beside the destination and
+checked; only then does the folder take its name.
 """
 
-import copy
-import importlib
-import importlib.util
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..dynabert.supernet import Supernet
 from ..encoders.families import FAMILIES
 from ..encoders.modeling_subnet import PREFIX
 from ..errors import InputError
-from ..networks.subnet import SubnetConfig
 from ..storage import folder as atomic_folder
+from . import artefact, int8
+from .deployment import Deployment
 from .model_card import ModelCard, render
+from .runner import Inputs
 
-Batch = Mapping[str, Tensor]
-Logits = Callable[[Batch], Tensor]
-
-ONNX_FILE = "model.onnx"
-# The first set with a GELU operator: a 6 x 384 BERT then ran 1.28 times as fast as with set 18.
-ONNX_OPSET = 20
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-HF_TOLERANCE = 1e-5
-ONNX_TOLERANCE = 1e-4
-LONGEST_CHECK = 64
-
-
-class ExportError(RuntimeError):
-    """The exported files do not compute what the supernet computes; nothing was left behind."""
+TORCH_RUNTIMES = ("eager", "compile")
+TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,201 +34,95 @@ class ExportResult:
 
     Attributes:
         folder: Where.
+        deployment: Runtime and precision.
         num_bytes: Size of all its files.
-        max_difference: Largest absolute difference of a logit from the supernet's.
-        tolerance: What was allowed, times the largest logit where that exceeds 1.
-        num_batches: Batches compared.
+        fingerprint: Of the network's own files.
+        logit_difference: Largest difference of a logit from torch's float32 on a few batches.
+        needs_code: Whether stock transformers must be allowed to run the folder's own code.
     """
 
     folder: Path
+    deployment: Deployment
     num_bytes: int
-    max_difference: float
-    tolerance: float
-    num_batches: int
+    fingerprint: str
+    logit_difference: float
+    needs_code: bool
 
 
-def supernet_logits(supernet: Supernet, config: SubnetConfig) -> Logits:
-    """Return a function that runs the supernet as `config`, in evaluation mode.
-
-    The function maps a batch, moved to the supernet's device, to logits [B, C] on the CPU.
-    """
-
-    def logits(batch: Batch) -> Tensor:
-        model = supernet.model
-        was_training = model.training
-        model.eval()
-        try:
-            with supernet.active(config), torch.inference_mode():
-                return supernet(_moved(batch, model.device)).cpu()
-        finally:
-            model.train(was_training)
-
-    return logits
-
-
-def export_hf(
+def export(
     model: PreTrainedModel,
-    *,
-    reference: Logits,
     tokenizer: PreTrainedTokenizerBase,
+    deployment: Deployment,
     folder: Path,
+    *,
     card: ModelCard,
+    max_length: int,
+    threads: int,
+    origin: Mapping[str, Any],
+    calibration: Sequence[Inputs] = (),
+    check: Callable[[Path], None] = lambda written: None,
 ) -> ExportResult:
-    """Write a folder that `AutoModelForSequenceClassification.from_pretrained` loads.
+    """Write a folder that answers by itself what was scored and timed.
 
     Args:
-        model: The dense network, from `extract`.
-        reference: Maps a batch to the logits [B, C] expected of it; see `supernet_logits`.
-        tokenizer: Saved beside the weights.
+        model: The dense network in evaluation mode, on the CPU.
+        tokenizer: The one that it was trained with.
+        deployment: Runtime and precision.
         folder: The destination: absent or empty.
         card: The numbers of the model card.
+        max_length: Tokens at which texts are cut.
+        threads: Threads that it was measured with, and that `predict.py` takes.
+        origin: Which network of which run this is, as JSON types.
+        calibration: Batches of real text, for deployments that are calibrated.
+        check: Is given the written folder before it takes its name; raises to refuse it.
 
     Raises:
-        InputError: When `folder` holds something already.
-        ExportError: When the loaded network's logits are not the expected ones.
+        InputError: When `folder` holds something already, or the tokenizer has no fast form.
+        ExportError: When the files do not compute what the network computes.
     """
-    _refuse_occupied(folder)
-    batches = check_batches(model.config, _input_names(model.config, tokenizer))
+    refuse_occupied(folder)
+    is_torch = deployment.runtime in TORCH_RUNTIMES
     with atomic_folder(folder) as temporary:
-        model.save_pretrained(temporary)
+        artefact.write_into(model, deployment, temporary, calibration=calibration)
         tokenizer.save_pretrained(temporary)
-        loaded = AutoModelForSequenceClassification.from_pretrained(
-            temporary, local_files_only=True, use_safetensors=True
-        )
-        difference = _largest_difference(
-            reference, _model_logits(loaded), batches, tolerance=HF_TOLERANCE
-        )
-        is_stock = model.config.model_type in FAMILIES
-        _write_card(
+        if not (temporary / TOKENIZER).is_file():
+            raise InputError(
+                f"The tokenizer {type(tokenizer).__name__} has no fast form ({TOKENIZER}), which "
+                "an export needs: convert it, and train from a checkpoint that has it."
+            )
+        if not is_torch:
+            labels_config(model.config).save_pretrained(temporary)
+        if deployment.slug == "eager-int8":
+            shutil.copyfile(Path(int8.__file__), temporary / "int8.py")
+        template = "torch" if is_torch else deployment.runtime
+        program = files(__package__) / "templates" / f"predict_{template}.py"
+        (temporary / "predict.py").write_bytes(program.read_bytes())
+        artefact.describe(
             temporary,
-            render(
-                card,
-                library_name="transformers",
-                usage=_STOCK_USAGE if is_stock else _NARROW_USAGE,
-                check=_check_sentence(difference, len(batches)),
-            ),
+            {
+                "has_types": "token_type_ids" in tokenizer.model_input_names,
+                "labels": _labels(model.config),
+                "max_length": min(max_length, tokenizer.model_max_length),
+                "threads": threads,
+                "origin": dict(origin),
+            },
         )
-        num_bytes = _num_bytes(temporary)
-    return ExportResult(folder, num_bytes, difference, HF_TOLERANCE, len(batches))
+        check(temporary)
+        difference = artefact.read_record(temporary)["logit_difference"]
+        needs_code = is_torch and model.config.model_type not in FAMILIES
+        text = render(card, usage=_usage(deployment, needs_code=needs_code), check=_CHECK)
+        (temporary / "README.md").write_text(text, encoding="utf-8")
+        found = artefact.fingerprint(temporary)
+        num_bytes = sum(p.stat().st_size for p in temporary.rglob("*") if p.is_file())
+    return ExportResult(folder, deployment, num_bytes, found, difference, needs_code)
 
 
-def export_onnx(
-    model: PreTrainedModel,
-    *,
-    reference: Logits,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-    card: ModelCard,
-) -> ExportResult:
-    """Write a folder with `model.onnx`, of any batch size and length, in float32.
-
-    Its inputs are those that the tokenizer makes, int64 [B, T]; its output is `logits` [B, C].
-    The `config.json` beside it holds the labels, for programs that look there; it is the stock
-    family's and does not describe the widths.
-
-    Args:
-        model: The dense network, from `extract`.
-        reference: Maps a batch to the logits [B, C] expected of it; see `supernet_logits`.
-        tokenizer: Saved beside the model.
-        folder: The destination: absent or empty.
-        card: The numbers of the model card.
+def refuse_occupied(folder: Path) -> None:
+    """Refuse a destination that holds something.
 
     Raises:
-        InputError: When `folder` holds something already, or the ONNX packages are missing.
-        ExportError: When ONNX Runtime's logits are not the expected ones.
+        InputError: Naming it.
     """
-    _refuse_occupied(folder)
-    _require_onnx()
-    input_names = _input_names(model.config, tokenizer)
-    batches = check_batches(model.config, input_names)
-    with atomic_folder(folder) as temporary:
-        write_onnx(model, batches[-1], temporary / ONNX_FILE)
-        _labels_config(model.config).save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        difference = _largest_difference(
-            reference, _onnx_logits(temporary / ONNX_FILE), batches, tolerance=ONNX_TOLERANCE
-        )
-        _write_card(
-            temporary,
-            render(
-                card,
-                library_name="onnx",
-                usage=_ONNX_USAGE,
-                check=_check_sentence(difference, len(batches)),
-            ),
-        )
-        num_bytes = _num_bytes(temporary)
-    return ExportResult(folder, num_bytes, difference, ONNX_TOLERANCE, len(batches))
-
-
-def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
-    """Write a dense network as an ONNX file of any batch size and length, in float32.
-
-    Args:
-        model: The network; it stays as it is.
-        example: A batch [B, T] whose entries become the graph's inputs; its output is `logits`.
-        path: The file.
-
-    Raises:
-        ExportError: When torch makes no model of it.
-    """
-    dense = copy.deepcopy(model).cpu().float()
-    axes = {name: {0: "batch", 1: "tokens"} for name in example}
-    dense.eval()
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            dense,
-            kwargs=dict(example),
-            input_names=list(example),
-            output_names=["logits"],
-            dynamic_shapes=axes,
-            opset_version=ONNX_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("torch.onnx.export returned no model.")
-    program.save(path)
-
-
-def check_batches(config: PreTrainedConfig, input_names: tuple[str, ...]) -> list[Batch]:
-    """Make the batches on which exported files are compared.
-
-    Args:
-        config: Of the network: vocabulary, positions, padding.
-        input_names: Which entries to make.
-
-    Returns:
-        Random tokens, the same in every call: one token, one long text, and padded batches of
-        several lengths. Each entry is int64 [B, T].
-    """
-    generator = torch.Generator().manual_seed(0)
-    padding = config.pad_token_id or 0
-    longest = min(LONGEST_CHECK, config.max_position_embeddings - padding - 1)
-    batches: list[Batch] = []
-    for lengths in ((1,), (longest,), (2, 1), (longest // 2, longest, 1, 5, 3)):
-        shape = (len(lengths), max(lengths))
-        mask = (torch.arange(shape[1]) < torch.tensor(lengths)[:, None]).long()
-        tokens = torch.randint(config.vocab_size, shape, generator=generator)
-        entries = {
-            "input_ids": tokens.masked_fill(mask == 0, padding),
-            "attention_mask": mask,
-            "token_type_ids": torch.randint(
-                getattr(config, "type_vocab_size", 1), shape, generator=generator
-            ),
-        }
-        batches.append({name: entries[name] for name in input_names})
-    return batches
-
-
-def _input_names(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Name what the tokenizer makes and the network reads."""
-    family = FAMILIES[config.model_type.removeprefix(PREFIX)]
-    known = (*family.embedding_inputs, "attention_mask")
-    return tuple(name for name in tokenizer.model_input_names if name in known)
-
-
-def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(
             f"{folder} exists already and is not an empty folder: name another destination, "
@@ -262,127 +130,75 @@ def _refuse_occupied(folder: Path) -> None:
         )
 
 
-def _require_onnx() -> None:
-    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"Exporting to ONNX needs {', '.join(missing)}, not installed here: "
-            'pip install "paretobert[onnx]".'
-        )
+def labels_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The stock family's config with the network's labels, for programs that look there.
 
-
-def _moved(batch: Batch, device: torch.device) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in batch.items()}
-
-
-def _model_logits(model: PreTrainedModel) -> Logits:
-    def logits(batch: Batch) -> Tensor:
-        with torch.inference_mode():
-            result: Tensor = model(**_moved(batch, model.device)).logits
-        return result.cpu()
-
-    return logits
-
-
-def _onnx_logits(path: Path) -> Logits:
-    runtime = importlib.import_module("onnxruntime")
-    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def logits(batch: Batch) -> Tensor:
-        inputs = {name: tensor.numpy() for name, tensor in batch.items()}
-        return torch.from_numpy(session.run(["logits"], inputs)[0])
-
-    return logits
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Hold back what the exporter says about itself: absent torchvision, merged axis names."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "# The axis name", UserWarning)
-            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _labels_config(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Return the stock family's config with the network's labels and number of layers."""
+    It does not describe widths and the elimination of word-vectors, which the graph holds.
+    """
     model_type = config.model_type.removeprefix(PREFIX)
     ours = ("subnet_", "auto_map", "architectures", "model_type")
     stock = {name: value for name, value in config.to_dict().items() if not name.startswith(ours)}
     return AutoConfig.for_model(model_type, **stock)
 
 
-def _largest_difference(
-    reference: Logits, candidate: Logits, batches: list[Batch], *, tolerance: float
-) -> float:
-    largest = 0.0
-    for batch in batches:
-        expected, found = reference(batch).float(), candidate(batch).float()
-        difference = (expected - found).abs().max().item()
-        allowed = tolerance * max(1.0, expected.abs().max().item())
-        if not difference <= allowed:
-            raise ExportError(
-                f"The exported network's logits differ by {difference:.2g} from the supernet's "
-                f"on a batch of shape {tuple(batch['input_ids'].shape)} (allowed: {allowed:.2g}); "
-                "nothing was exported."
-            )
-        largest = max(largest, difference)
-    return largest
+def _labels(config: PreTrainedConfig) -> list[str]:
+    """The classes' names in order; none for a regression."""
+    names: dict[int, str] = {int(index): name for index, name in (config.id2label or {}).items()}
+    return [names[index] for index in sorted(names)] if len(names) > 1 else []
 
 
-def _check_sentence(difference: float, num_batches: int) -> str:
-    return (
-        f"Loaded back after writing, its logits differed from the supernet's by at most "
-        f"{difference:.1e} on {num_batches} batches of different sizes and lengths."
-    )
+_CHECK = (
+    "Before this folder was delivered, the files were loaded back, their logits compared with "
+    "those of the network in torch, and some examples answered again: the same as when the "
+    "network was scored."
+)
 
+_PREDICT = """\
+```
+python predict.py "some text"
+```
 
-def _write_card(folder: Path, text: str) -> None:
-    (folder / "README.md").write_text(text, encoding="utf-8")
+`predict.py` needs {packages}; from Python, `from predict import predict`."""
 
+_STOCK = """
 
-def _num_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+With transformers:
 
-
-_STOCK_USAGE = """\
 ```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
-model = AutoModelForSequenceClassification.from_pretrained("THIS_FOLDER")
+model = AutoModelForSequenceClassification.from_pretrained("THIS_FOLDER"{trust})
 logits = model(**tokenizer("some text", return_tensors="pt")).logits
 ```"""
 
-_NARROW_USAGE = """\
-```python
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER", trust_remote_code=True)
-model = AutoModelForSequenceClassification.from_pretrained("THIS_FOLDER", trust_remote_code=True)
-logits = model(**tokenizer("some text", return_tensors="pt")).logits
-```
+_CODE = """
 
 Layers of different widths, and layers that word-vectors leave, are no stock model:
-`trust_remote_code=True` lets transformers run `modeling_subnet.py`, `elimination.py` and
-`families.py` of this folder. It is not needed after `import paretobert.encoders.extraction`, where
-paretobert is installed."""
+`trust_remote_code=True` lets transformers run the modelling code in this folder. It is not needed
+after `import paretobert.encoders.extraction`, where paretobert is installed."""
 
-_ONNX_USAGE = """\
-```python
-import onnxruntime
-from transformers import AutoTokenizer
+_OPTIMUM = """
 
-tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
-session = onnxruntime.InferenceSession("THIS_FOLDER/model.onnx")
-logits = session.run(["logits"], dict(tokenizer(["some text"], return_tensors="np")))[0]
-```
+The names are those that optimum's `{model}.from_pretrained("THIS_FOLDER")` looks for."""
 
-Batch size and length are free; opset 20, float32. `config.json` holds the labels; it does not
-describe the widths and the elimination of word-vectors."""
+_PACKAGES = {
+    "eager": "torch, transformers and tokenizers",
+    "compile": "torch, transformers and tokenizers",
+    "onnxruntime": "onnxruntime, numpy and tokenizers",
+    "openvino": "openvino, numpy and tokenizers",
+}
+_OPTIMUM_MODELS = {
+    "onnxruntime": "ORTModelForSequenceClassification",
+    "openvino": "OVModelForSequenceClassification",
+}
+
+
+def _usage(deployment: Deployment, *, needs_code: bool) -> str:
+    text = _PREDICT.format(packages=_PACKAGES[deployment.runtime])
+    if deployment.runtime in _OPTIMUM_MODELS:
+        return text + _OPTIMUM.format(model=_OPTIMUM_MODELS[deployment.runtime])
+    if deployment.precision == "int8":
+        return f"{text}\n\nThe weights are 8-bit, which `int8.py` reads."
+    trust = ", trust_remote_code=True" if needs_code else ""
+    return text + _STOCK.format(trust=trust) + (_CODE if needs_code else "")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .runner import Inputs, completed
 
-MODEL = "model.xml"
+MODEL = "openvino_model.xml"
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 

@@ -13,6 +13,10 @@ FP32_TOLERANCE = 1e-4
 """Largest difference of a logit in float32, times the largest logit where that exceeds 1."""
 
 
+class ExportError(RuntimeError):
+    """Written files do not compute what the network computes; nothing was left behind."""
+
+
 class Runner(Protocol):
     """A network as its runtime has loaded it."""
 

@@ -8,15 +8,17 @@ which importing this module registers with transformers.
 """
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from .families import Family, family_of
-from .modeling_subnet import SUBNET_CLASSES, register
+from .modeling_subnet import PREFIX, SUBNET_CLASSES, register
 
 register()
 
@@ -64,6 +66,34 @@ def extract(
     _copy_unsaved_buffers(model, dense)
     dense.eval()
     return dense
+
+
+def architecture_of(config: PreTrainedConfig) -> tuple[EncoderShape, SubnetConfig]:
+    """The sizes and the kept integers of any network that can be loaded, from its config.
+
+    Args:
+        config: Of a stock model of a supported family, or of a network cut from one.
+
+    Returns:
+        The shape of a model with so many layers, and what the network keeps of it.
+
+    Raises:
+        ValueError: When the family is not supported.
+    """
+    model_type = config.model_type.removeprefix(PREFIX)
+    if model_type == config.model_type:
+        family_of(config)
+    shape = replace(EncoderShape.from_config(config), family=model_type)
+    full = SubnetConfig.full(shape)
+    if model_type == config.model_type:
+        return shape, full
+    tokens = config.subnet_tokens
+    return shape, SubnetConfig(
+        layers=full.layers,
+        heads=tuple(config.subnet_heads or full.heads),
+        neurons=tuple(config.subnet_neurons or full.neurons),
+        tokens=None if tokens is None else Retention(tuple(tokens), config.subnet_tokens_unit),
+    )
 
 
 def _narrow_config(

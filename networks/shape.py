@@ -55,7 +55,9 @@ class EncoderShape:
         """Read the sizes from a transformers config of a supported family."""
         num_heads = config.num_attention_heads
         hidden_size = config.hidden_size
-        ffn_name = "hidden_dim" if config.model_type == "distilbert" else "intermediate_size"
+        ffn_name = (
+            "hidden_dim" if config.model_type.endswith("distilbert") else "intermediate_size"
+        )
         return cls(
             family=config.model_type,
             num_layers=config.num_hidden_layers,

@@ -230,6 +230,21 @@ def grid(
     return configs
 
 
+def subnet_label(
+    config: SubnetConfig, shape: EncoderShape, *, width: float, tokens: float = 1.0
+) -> str:
+    """What a sub-network is called, with the layers that it has: a depth multiplier is rounded.
+
+    Args:
+        config: The sub-network.
+        shape: The full model's.
+        width: The width multiplier that asked for it.
+        tokens: The tokens multiplier that asked for it.
+    """
+    label = f"width {width:g}, {config.num_layers} of {shape.num_layers} layers"
+    return label if tokens == 1 else f"{label}, tokens {tokens:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class ElasticSpace:
     """The multipliers that a supernet is trained for.

@@ -2,14 +2,11 @@
 
     run.json            the request with every option resolved, the task's summary, versions
     teacher/ supernet/  checkpoints; a killed training keeps its own beside them
-    costs/*.jsonl       one table of parameters, FLOPs, latency, sizes for each measuring protocol
-    costs/*.selftest.json   what the measuring self-test found
-    costs/predictors/   latency predictors and the measurements behind them
+    networks/<id>/      networks that a method or the user brought; `network/` is the checkpoint
+    ledger.db           everything learnt about networks: scores, latencies, sizes (`ledger`)
+    predictors/         latency predictors and the measurements behind them
     study.journal       the search
-    evaluations.jsonl   per-example outcomes of each sub-network on the search and report splits
-    deliveries.jsonl    the answers of queries: latency measured again
     training.jsonl      the wall time of each training stage
-    power.jsonl         PoWER-BERT networks, scored and measured; power/*/ holds each
     steps.jsonl         the wall time of each step
     report/             index.html with figures/ and tables/
 
@@ -18,7 +15,8 @@ request it is refused, naming what differs.
 """
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,8 +25,8 @@ from typing import Any
 from ..errors import InputError
 from ..storage import read_json, write_json
 
-SCHEMA = 1
-"""The version of `run.json`."""
+SCHEMA = 2
+"""The version of `run.json`; 1 was that of paretobert 0.1."""
 
 _PACKAGES = ("paretobert", "torch", "transformers", "optuna", "numpy", "scikit-learn")
 
@@ -54,46 +52,27 @@ class RunFolder:
         return self.root / "supernet"
 
     @property
-    def costs(self) -> Path:
-        """The folder of cost tables."""
-        return self.root / "costs"
-
-    def self_test(self, slug: str) -> Path:
-        """What the self-test found, by the protocol's slug."""
-        return self.costs / f"{slug}.selftest.json"
+    def teacher(self) -> Path:
+        """The fine-tuned full model's checkpoint."""
+        return self.root / "teacher"
 
     @property
-    def predictors(self) -> Path:
-        """The folder of latency predictors and of the measurements behind them."""
-        return self.costs / "predictors"
+    def ledger(self) -> Path:
+        """Everything learnt about networks, where no other database was asked for."""
+        return self.root / "ledger.db"
 
-    def predictor(self, slug: str) -> Path:
-        """A latency predictor, by the protocol's slug."""
-        return self.predictors / f"{slug}.json"
+    def network(self, identifier: str) -> Path:
+        """The folder of a stored network, by its id."""
+        return self.root / "networks" / identifier
 
-    @property
-    def powers(self) -> Path:
-        """The PoWER-BERT networks, scored and measured."""
-        return self.root / "power.jsonl"
-
-    def power(self, slug: str) -> Path:
-        """The folder of a PoWER-BERT network, by its target."""
-        return self.root / "power" / slug
+    def predictor(self, conditions_id: str) -> Path:
+        """A latency predictor, by the id of the conditions that it holds under."""
+        return self.root / "predictors" / f"{conditions_id}.json"
 
     @property
     def study(self) -> Path:
         """The search's journal."""
         return self.root / "study.journal"
-
-    @property
-    def evaluations(self) -> Path:
-        """Outcomes on the search and report splits."""
-        return self.root / "evaluations.jsonl"
-
-    @property
-    def deliveries(self) -> Path:
-        """The answers of queries, with the latency measured again."""
-        return self.root / "deliveries.jsonl"
 
     @property
     def steps(self) -> Path:
@@ -115,11 +94,16 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     if not folder.manifest.exists():
         raise InputError(
             f"{folder.root} is not a run folder (it has no run.json): "
-            f"start one with `paretobert run --out {folder.root}`."
+            f"start one with `paretobert run {folder.root} --model ... --task ...`."
         )
     manifest = read_json(folder.manifest)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("request"), dict):
         raise InputError(f"{folder.manifest} does not describe a run: the file is damaged.")
+    if manifest.get("schema") == 1:
+        raise InputError(
+            f"{folder.root} was written by paretobert 0.1, whose run folders this version does "
+            "not read: start a new run in another folder."
+        )
     if manifest.get("schema") != SCHEMA:
         raise InputError(
             f"{folder.manifest} has schema {manifest.get('schema')!r}, but this version of "
@@ -133,7 +117,6 @@ def claim(
     request: Mapping[str, Any],
     *,
     task: Mapping[str, Any],
-    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> None:
     """Make the folder a run's own: write its manifest, or find the same request already there.
 
@@ -141,23 +124,28 @@ def claim(
         folder: The run folder, which may not exist yet.
         request: Everything that was asked, as JSON types.
         task: The summary of the loaded task.
-        upgrade: Gives a request of an earlier version the settings that it did not have.
 
     Raises:
         InputError: When the folder holds another run or other files.
     """
     if folder.manifest.exists():
         manifest = read_manifest(folder)
-        refuse_difference(folder, upgrade(manifest["request"]), request)
+        refuse_difference(folder, manifest["request"], request)
         refuse_difference(folder, {"task": manifest["task"]}, {"task": task})
         return
     if folder.root.exists() and (not folder.root.is_dir() or any(folder.root.iterdir())):
         raise InputError(
-            f"{folder.root} exists and is not a run folder: give --out a new or empty folder."
+            f"{folder.root} exists and is not a run folder: give a new or empty folder."
         )
     write_json(
         folder.manifest,
-        {"schema": SCHEMA, "request": request, "task": task, "versions": versions()},
+        {
+            "schema": SCHEMA,
+            "run": uuid.uuid4().hex,
+            "request": request,
+            "task": task,
+            "versions": versions(),
+        },
     )
 
 

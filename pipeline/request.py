@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..dynabert.options import TrainingOptions
@@ -23,6 +23,7 @@ class RunRequest:
         training: How the supernet is trained.
         protocol: How latencies are measured.
         search: How sub-networks are searched.
+        ledger: URL of the ledger's database; None for a file in the run folder.
     """
 
     model: str
@@ -31,6 +32,7 @@ class RunRequest:
     training: TrainingOptions
     protocol: LatencyProtocol
     search: SearchOptions
+    ledger: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -41,6 +43,7 @@ class RunRequest:
             "training": self.training.to_dict(),
             "protocol": self.protocol.to_dict(),
             "search": self.search.to_dict(),
+            "ledger": self.ledger,
         }
         plain: dict[str, Any] = json.loads(json.dumps(record))
         return plain
@@ -60,6 +63,16 @@ class RunRequest:
                 training=TrainingOptions.from_dict(record["training"]),
                 protocol=LatencyProtocol.from_dict(record["protocol"]),
                 search=SearchOptions.from_dict(record["search"]),
+                ledger=record["ledger"],
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"The run's record of what was asked is damaged: {error}.") from None
+
+
+def with_absolute_paths(request: TaskRequest) -> TaskRequest:
+    """The same request from anywhere: its files by absolute paths."""
+    return replace(
+        request,
+        data=request.data and request.data.resolve(),
+        report_data=request.report_data and request.report_data.resolve(),
+    )

@@ -1,81 +1,91 @@
-"""A run: one checkpoint, one task, and the steps from training to an exported sub-network.
+"""A run: one checkpoint, one task, and the steps from training to an exported network.
 
-Each step looks at what the run folder holds, does what is missing and keeps it there. Heavy
-libraries are imported by the steps that need them, so that a run that is trained, profiled and
-searched answers queries without torch.
+Each step looks at what the run folder holds, does what is missing and keeps it there. `Run` is
+their common face; what a step does is said in `pipeline/steps`, one file each. Heavy libraries are
+imported by the steps that need them.
 """
 
-import hashlib
-import json
-import logging
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
-from ..deploy.deployment import Deployment
 from ..dynabert.options import TrainingOptions
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
-from ..networks.subnet import ElasticSpace, SubnetConfig
-from ..profiling.processes import ProcessLog
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.quietness import remedy
-from ..profiling.statistics import Round
-from ..profiling.table import LatencySummary, LookupTable
-from ..search.budget import BudgetWord, parse_budget
+from ..profiling.table import CostTable
+from ..search.budget import BudgetWord
 from ..search.candidate import Candidate
-from ..search.evaluations import append_evaluation, read_candidates, read_evaluations
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from ..search.query import QueryResult, Timing, deliver
-from ..storage import append_record, write_bytes, write_json
+from ..search.quantities import quantity_worded
+from ..search.query import QueryResult
 from ..tasks.loading import TaskRequest, load_task
-from ..tasks.metrics import Evaluation, PairedComparison, compare
+from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
-from .costs import find_table, read_tables
-from .delivery import read_retimings, time_again
-from .folder import RunFolder, claim, read_manifest, refuse_difference
-from .power import PowerNetwork, make_power, read_power, write_power
-from .request import RunRequest
+from ..training.method import MethodOptions
+from .context import Context
+from .costs import Where, candidates, table, tables
+from .folder import RunFolder, claim, read_manifest
+from .losses import deployment_loss
+from .request import RunRequest, with_absolute_paths
+from .warnings import table_warnings
 
 if TYPE_CHECKING:
-    from ..deploy.export import ExportResult
-    from ..powerbert.options import PowerOptions
+    import pandas as pd
+    import plotly.graph_objects as go
+
     from ..profiling.measuring import MeasuringProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
     from ..training.loop import TrainingProgress
-    from .exporting import Format
-    from .scoring import SubnetScorer
+    from .ledger import SessionRecord
+    from .steps.add import Added
+    from .steps.compare import Comparison
+    from .steps.export import Exported
+    from .steps.show import Shown
 
-logger = logging.getLogger(__name__)
+Counting = Callable[[int, int], None]
+"""Is called with the number of what is done and of all."""
 
 
-TIMED_TOGETHER = 16
-"""Networks that a search times again in one session, the front first."""
+class Limits(TypedDict, total=False):
+    """What a query limits, as the command line writes it or, where no unit is lost, as numbers."""
+
+    latency: str | float
+    p99: str | float
+    throughput: str | float
+    speedup: str | float
+    memory: str | float
+    disk: str | float
+    params: str | float
+    flops: str | float
+    energy: str | float
+    score: str | float
+    max_loss: str | float
 
 
 class NothingFits(Exception):
-    """No sub-network meets the budget; the message says which is nearest and what it misses."""
+    """No network meets the budget; the message says which is nearest and what it misses."""
 
 
 class Run:
     """A run folder with what was asked of it.
 
     Attributes:
-        folder: The paths inside the run folder.
-        request: What was asked.
+        context: What the steps share: folder, request, ledger, workshop.
     """
 
-    def __init__(self, folder: RunFolder, request: RunRequest) -> None:
+    def __init__(self, context: Context) -> None:
         """Use `Run.create` or `Run.open`."""
-        self.folder = folder
-        self.request = request
+        self.context = context
+
+    def __repr__(self) -> str:
+        """The run on one line."""
+        request = self.request
+        state = "trained" if self.trained else "not trained yet"
+        return f"<Run {self.folder.root}: {request.model} on {request.task.name}, {state}>"
 
     @classmethod
     def create(
@@ -87,6 +97,7 @@ class Run:
         training: TrainingOptions | None = None,
         protocol: LatencyProtocol | None = None,
         search: SearchOptions | None = None,
+        ledger: str | None = None,
     ) -> Self:
         """Start a run, or find the same one that was started before.
 
@@ -99,11 +110,12 @@ class Run:
             training: How the supernet is trained; None for the defaults.
             protocol: How latencies are measured; None for the defaults.
             search: How sub-networks are searched; None for the defaults.
+            ledger: The URL of a database for the ledger; None for a file in the run folder.
 
         Raises:
             InputError: When the model or the task is refused, or the folder holds another run.
         """
-        asked = _with_absolute_paths(task if isinstance(task, TaskRequest) else TaskRequest(task))
+        asked = with_absolute_paths(task if isinstance(task, TaskRequest) else TaskRequest(task))
         checkpoint = find_checkpoint(str(model))
         loaded = load_task(asked)
         request = RunRequest(
@@ -113,16 +125,13 @@ class Run:
             training=training or TrainingOptions(),
             protocol=protocol or LatencyProtocol(),
             search=search or SearchOptions(),
+            ledger=ledger,
         )
-        run = cls(RunFolder(Path(folder)), request)
-        claim(
-            run.folder,
-            request.to_dict(),
-            task=loaded.summary(),
-            upgrade=lambda known: RunRequest.from_dict(known).to_dict(),
-        )
-        run.task = loaded
-        return run
+        place = RunFolder(Path(folder))
+        claim(place, request.to_dict(), task=loaded.summary())
+        context = Context(place, request)
+        context.task = loaded
+        return cls(context)
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
@@ -131,130 +140,71 @@ class Run:
         Raises:
             InputError: When the folder is no run folder or its manifest is damaged.
         """
-        paths = RunFolder(Path(folder))
-        return cls(paths, RunRequest.from_dict(read_manifest(paths)["request"]))
+        place = RunFolder(Path(folder))
+        return cls(Context(place, RunRequest.from_dict(read_manifest(place)["request"])))
 
-    @cached_property
+    @property
+    def folder(self) -> RunFolder:
+        """The paths inside the run folder."""
+        return self.context.folder
+
+    @property
+    def request(self) -> RunRequest:
+        """What was asked."""
+        return self.context.request
+
+    @property
     def task(self) -> Task:
         """The task, loaded again.
 
         Raises:
             InputError: When its data is not what the run was started with.
         """
-        task = load_task(self.request.task)
-        refuse_difference(self.folder, {"task": self.manifest["task"]}, {"task": task.summary()})
-        return task
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What `run.json` holds: the request, the task's summary, versions."""
-        return read_manifest(self.folder)
-
-    @property
-    def space(self) -> ElasticSpace:
-        """The sub-networks that the supernet is trained for."""
-        training = self.request.training
-        return ElasticSpace(training.widths, training.depths, training.tokens)
+        return self.context.task
 
     @property
     def trained(self) -> bool:
         """Whether the supernet is there."""
-        return self.folder.supernet.is_dir()
+        return self.context.trained
 
     def train(self, *, progress: "Callable[[TrainingProgress], None] | None" = None) -> None:
-        """Train the supernet, or go on where training was interrupted.
+        """Train the supernet, or go on where training was interrupted: `steps.train`."""
+        from .steps.train import train
 
-        Args:
-            progress: Is called after every step.
-
-        Raises:
-            InputError: When the model or the task's data changed since the run was started.
-        """
-        if self.trained:
-            return
-        from ..dynabert.training import train_supernet
-
-        checkpoint = find_checkpoint(self.request.model)
-        refuse_difference(
-            self.folder,
-            {"model's fingerprint": self.request.fingerprint},
-            {"model's fingerprint": checkpoint.fingerprint},
-        )
-        with self._timed("train"):
-            train_supernet(
-                model=checkpoint.folder,
-                task=self.task,
-                folder=self.folder.root,
-                options=self.request.training,
-                progress=progress or _ignore,
-            )
+        train(self.context, progress=progress)
 
     def profiled(self, protocol: LatencyProtocol | None = None) -> bool:
-        """Whether the costs are measured, as far as the protocol's time budget allows."""
-        wanted = protocol or self.request.protocol
-        path = self._table_path(wanted)
-        if not path.exists():
-            return False
-        table = LookupTable.load(path)
-        spent = replace(wanted, time_budget_s=table.protocol.time_budget_s)
-        resolved = all(entry.latency and entry.latency.resolved for entry in table)
-        enough = resolved or table.protocol.time_budget_s >= wanted.time_budget_s
-        return spent == table.protocol and enough
+        """Whether costs are measured here, as far as the protocol's time budget allows."""
+        from .steps.profile import profiled
+
+        return profiled(self.context, protocol or self.request.protocol) is not None
 
     def profile(
         self,
         protocol: LatencyProtocol | None = None,
         *,
-        deploying: Callable[[int, int], None] | None = None,
+        anew: bool = False,
+        deploying: Counting | None = None,
         progress: "Callable[[MeasuringProgress], None] | None" = None,
-        scoring: Callable[[int, int], None] | None = None,
-    ) -> LookupTable:
-        """Count, deploy and measure every sub-network of the space.
+        scoring: Counting | None = None,
+    ) -> CostTable:
+        """Measure what networks cost: `steps.profile`; None measures as the run was asked to."""
+        from .steps.profile import profile
 
-        Once the run is searched, a larger time budget narrows the front's intervals further, and
-        a deployment that changes the networks' numbers is scored on the search split.
-
-        Args:
-            protocol: How to measure; None for the run's own.
-            deploying: Is called with the number of deployed sub-networks and of all.
-            progress: Is called after every visit to a network.
-            scoring: Is called with the number of scored sub-networks and of all.
-
-        Raises:
-            InputError: When there is no supernet yet, or the device or the runtime is absent.
-        """
-        wanted = protocol or self.request.protocol
-        if not self.profiled(wanted):
-            self._require_supernet()
-            wanted.deployment.require(wanted.device)
-            from ..networks.shape import EncoderShape
-            from ..profiling.profiler import profile_grid
-
-            with self._timed("profile"):
-                model = self._scorer.model
-                quantised = wanted.precision == "int8"
-                profile_grid(
-                    model,
-                    self.space.configs(EncoderShape.from_config(model.config)),
-                    wanted,
-                    folder=self.folder.costs,
-                    front=self._known_front(),
-                    calibration=self._scorer.calibration if quantised else (),
-                    deploying=deploying,
-                    progress=progress,
-                )
-        table = LookupTable.load(self._table_path(wanted))
-        self._score_as_deployed(table, progress=scoring)
-        return table
+        return profile(
+            self.context,
+            protocol or self.request.protocol,
+            anew=anew,
+            deploying=deploying,
+            progress=progress,
+            scoring=scoring,
+        )
 
     def with_task_lengths(self, protocol: LatencyProtocol) -> LatencyProtocol:
-        """The same protocol for sequences as long as the task's own.
+        """The same protocol for sequences as long as the task's own."""
+        from .steps.profile import task_lengths
 
-        Raises:
-            InputError: When there is no supernet, and so no tokenizer, yet.
-        """
-        self._require_supernet()
-        return protocol.with_lengths(self._scorer.lengths(protocol))
+        return task_lengths(self.context, protocol)
 
     def self_test(
         self,
@@ -262,605 +212,225 @@ class Run:
         *,
         progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "SelfTest":
-        """Measure what is known: the full model ties with itself, more layers are not faster.
+        """Measure what is known: `steps.selftest`."""
+        from .steps.selftest import self_test_run
 
-        Args:
-            protocol: How to measure; None for the run's own.
-            progress: Is called after every visit to a network.
-
-        Raises:
-            InputError: When there is no supernet yet, or the device or the runtime is absent.
-        """
-        self._require_supernet()
-        from .selftest import run_self_test
-
-        found = run_self_test(self._scorer, protocol or self.request.protocol, progress=progress)
-        write_json(self.folder.self_test(found.protocol.slug), found.to_dict())
-        return found
+        return self_test_run(self.context, protocol or self.request.protocol, progress=progress)
 
     def build_predictor(
         self,
         protocol: LatencyProtocol | None = None,
         *,
-        deploying: Callable[[int, int], None] | None = None,
+        deploying: Counting | None = None,
         progress: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "Predictor":
-        """Measure a few sub-networks whose layers differ, and learn to predict any other.
+        """Learn to predict any sub-network's latency: `steps.predictor`."""
+        from .steps.predictor import build_predictor
 
-        The measurements go on where they were interrupted.
+        return build_predictor(
+            self.context,
+            protocol or self.request.protocol,
+            deploying=deploying,
+            progress=progress,
+        )
 
-        Args:
-            protocol: How to measure; None for the run's own.
-            deploying: Is called with the number of deployed sub-networks and of all.
-            progress: Is called after every visit to a network.
+    def predict_latency(
+        self, subnet: str, protocol: LatencyProtocol | None = None
+    ) -> "PredictedLatency":
+        """Predict the latency of the sub-network of a key: `steps.predictor`."""
+        from .steps.predictor import predict
 
-        Returns:
-            The predictor with its figures on held-out networks, already written, however good.
-
-        Raises:
-            InputError: When there is no supernet yet, or the device or the runtime is absent.
-        """
-        self._require_supernet()
-        from ..networks.shape import EncoderShape
-        from ..profiling.design import design, held_out
-        from ..profiling.predictor import Predictor
-        from ..profiling.profiler import profile_grid
-
-        wanted = protocol or self.request.protocol
-        model = self._scorer.model
-        shape = EncoderShape.from_config(model.config)
-        least = min(self.space.tokens)
-        fitted = design(shape, seed=wanted.seed, least_tokens=least)
-        judged = held_out(shape, seed=wanted.seed, without=fitted, least_tokens=least)
-        with self._timed("predictor"):
-            table = profile_grid(
-                model,
-                (*fitted, *judged),
-                wanted,
-                folder=self.folder.predictors,
-                calibration=self._scorer.calibration if wanted.precision == "int8" else (),
-                with_footprints=False,
-                deploying=deploying,
-                progress=progress,
-            )
-            predictor = Predictor.of_table(table, held_out=judged)
-            predictor.save(self.folder.predictor(wanted.slug))
-        return predictor
-
-    def predict(self, subnet: str, protocol: LatencyProtocol | None = None) -> "PredictedLatency":
-        """Predict the latency of any sub-network of the model, whatever its layers.
-
-        Args:
-            subnet: Its key.
-            protocol: The conditions; None for the run's own.
-
-        Raises:
-            InputError: When there is no predictor, it is not good enough, or the key is no
-                sub-network of the model.
-        """
-        from ..profiling.predictor import Predictor
-
-        wanted = protocol or self.request.protocol
-        path = self.folder.predictor(wanted.slug)
-        if not path.exists():
-            raise InputError(
-                f"{self.folder.root} has no latency predictor for this protocol: "
-                f"{self._command('profile')} --build-predictor."
-            )
-        predictor = Predictor.load(path)
-        predictor.refuse_elsewhere(wanted)
-        return predictor.predict(SubnetConfig.from_key(subnet))
+        return predict(self.context, subnet, protocol or self.request.protocol)
 
     def search(
         self,
         options: SearchOptions | None = None,
         *,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Counting | None = None,
         timing: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "StudyResult":
-        """Score sub-networks on the search split; what was scored before is not scored again.
+        """Score networks on the search split: `steps.search`."""
+        from .steps.search import search
 
-        Searches with different options are different studies in the same journal. The front, and
-        what scores next to it, is measured again in fresh processes.
+        return search(
+            self.context, options or self.request.search, progress=progress, timing=timing
+        )
 
-        Args:
-            options: What to search; None for what the run was asked.
-            progress: Is called with the number of finished trials and of all.
-            timing: Is called after every visit to a network that is measured again.
-
-        Raises:
-            InputError: When the run is not trained and profiled yet, or its study is damaged.
-        """
-        self._require_supernet()
-        table = self.table()
-        from ..search.study import run_study
-
-        asked, deployment = options or self.request.search, table.protocol.deployment
-        with self._timed("search"):
-            result = run_study(
-                self.space,
-                table,
-                options=asked,
-                evaluate=lambda config: self._scorer.score(
-                    config, split="search", deployment=deployment
-                ),
-                storage=self.folder.study,
-                evaluations=self.folder.evaluations,
-                name=_study_name(asked),
-                on_progress=progress,
-            )
-            for other in read_tables(self.folder.costs):
-                self._score_as_deployed(other)
-            front = [member.key for member in result.front.members]
-            others = sorted(result.candidates, key=lambda entry: -entry.evaluation.value)
-            wanted = dict.fromkeys([*front, *(entry.key for entry in others)])
-            try:
-                together = list(wanted)[: max(len(front), TIMED_TOGETHER)]
-                self._time_again(together, table, progress=timing)
-            except InputError as error:
-                logger.warning("The front was not measured again: %s", error)
-        return result
-
-    def table(
+    def add(
         self,
+        method: str,
+        options: MethodOptions,
         *,
-        device: str | None = None,
-        runtime: str | None = None,
-        precision: str | None = None,
-    ) -> LookupTable:
-        """The cost table that counts.
+        progress: "Callable[[TrainingProgress], None] | None" = None,
+        timing: "Callable[[MeasuringProgress], None] | None" = None,
+    ) -> "Added":
+        """Add a network that a method of `baselines.methods` makes: `steps.add`."""
+        from .steps.add import add
 
-        Args:
-            device: Of that device; None for the run's own.
-            runtime: Of that runtime; None for the run's own.
-            precision: Of that precision; None for the run's own.
+        return add(self.context, method, options, progress=progress, timing=timing)
+
+    def table(self, where: Where | None = None) -> CostTable:
+        """The cost table that counts; `where` None for the run's own.
 
         Raises:
             InputError: When nothing was measured so.
         """
-        own = self.request.protocol
-        if not any(self.folder.costs.glob("*.jsonl")):
-            raise InputError(
-                f"{self.folder.root} is not profiled yet: {self._command('profile')}."
-            )
-        return find_table(
-            self.folder.costs, own, device=device, runtime=runtime, precision=precision
-        )
+        return table(self.context, where)
 
-    def candidates(self, table: LookupTable | None = None) -> list[Candidate]:
-        """The scored sub-networks with their costs.
-
-        Args:
-            table: The costs; None for those by the run's own protocol.
+    def candidates(self, where: Where | None = None) -> list[Candidate]:
+        """The scored networks as deployed, with their costs; `where` as for `table`.
 
         Raises:
             InputError: When the run is not searched yet.
         """
-        table = table or self.table()
-        candidates = read_candidates(self.folder.evaluations, table, self.space)
-        if not candidates:
-            raise InputError(f"{self.folder.root} is not searched yet: {self._command('search')}.")
-        return candidates
+        return candidates(self.context, tables(self.context, where or Where()))
 
-    def front(self, table: LookupTable | None = None) -> ParetoFront:
-        """The Pareto front of the run's objectives; `table` as for `candidates`."""
-        return ParetoFront.of(self.candidates(table), self.request.search.objectives)
-
-    def accuracy_loss(self, table: LookupTable) -> PairedComparison | None:
-        """What a deployment costs in score: the full model in fp32 minus the same as deployed.
+    def front(
+        self, where: Where | None = None, *, by: str | Sequence[str] | None = None
+    ) -> ParetoFront:
+        """The Pareto front of the scored networks.
 
         Args:
-            table: A cost table of the deployment.
-
-        Returns:
-            The comparison on the search split; None where either is not scored.
+            where: As for `table`.
+            by: The cost, or costs, that scores are traded against, as the command line calls
+                them, such as "latency" or "memory"; None for the run's own objectives.
         """
-        key, path = table.full.config.key, self.folder.evaluations
-        exact = read_evaluations(path).get(key)
-        deployed = read_evaluations(path, deployment=table.protocol.deployment).get(key)
-        if exact is None or deployed is None:
-            return None
-        return compare(exact, deployed)
+        if by is None:
+            return ParetoFront.of(self.candidates(where), self.request.search.objectives)
+        words = [by] if isinstance(by, str) else by
+        objectives = ("score", *(quantity_worded(word).name for word in words))
+        return ParetoFront.of(self.candidates(where), objectives)
 
-    def power(
-        self,
-        options: "PowerOptions",
-        *,
-        progress: "Callable[[TrainingProgress], None] | None" = None,
-    ) -> PowerNetwork:
-        """Train a PoWER-BERT network from the run's teacher, score it and measure it.
+    def to_frame(self, where: Where | None = None) -> "pd.DataFrame":
+        """The scored networks, one row each, with costs, scores and their intervals."""
+        from ..reports.tables import results_frame
+        from .scores import known_reports
 
-        It is trained once; a killed training goes on where it was.
+        scored = self.candidates(where)
+        reported = known_reports(self.context, scored)
+        further = {split: found for split, found in reported.items() if split != "report"}
+        return results_frame(scored, reported["report"], further)
 
-        Args:
-            options: The target and the training.
-            progress: Is called after every training step.
+    def figure(self, cost: str = "latency", where: Where | None = None) -> "go.Figure":
+        """Scores on the search split against a cost, as a Plotly figure."""
+        from ..reports.figures import front_figure, plotly_figure
 
-        Raises:
-            InputError: When the run is not trained and profiled yet, the target is out of reach,
-                or the folder holds a network with the same target that was trained otherwise.
-        """
-        self._require_supernet()
-        table = self.table()
-        folder = self.folder.power(options.slug)
-        claim(
-            RunFolder(folder),
-            options.to_dict(),
-            task=self.manifest["task"],
-            upgrade=lambda record: type(options).from_dict(record).to_dict(),
+        scored = self.candidates(where)
+        costs = self.table(where)
+        record = front_figure(
+            scored,
+            quantity_worded(cost).name,
+            judged=scored,
+            conditions=f"{costs.protocol.title}\n{costs.environment.title}",
         )
-        for known in read_power(self.folder.powers, slug_of_costs=table.protocol.slug):
-            if known.slug == options.slug:
-                return known
-        with self._timed("power"):
-            network = make_power(
-                folder,
-                teacher=self.folder.root / "teacher",
-                scorer=self._scorer,
-                table=table,
-                options=options,
-                progress=progress or _ignore,
-            )
-            append_record(self.folder.powers, network.to_dict())
-        return network
+        if record is None:
+            raise InputError(f"No network has a known {cost}: measure it first.")
+        return plotly_figure(record)
 
-    def picture_retention(self, network: PowerNetwork) -> Path:
-        """Draw how many word-vectors a PoWER-BERT network keeps; the path of the PNG."""
-        from ..reports.measurements import retention_figure
-        from ..reports.static import png_bytes
+    def deployment_loss(self, costs: CostTable) -> PairedComparison | None:
+        """What a table's deployment costs in score: `losses.deployment_loss`."""
+        return deployment_loss(self.context, costs.protocol.deployment)
 
-        path = self.folder.power(network.slug) / "retention.png"
-        figure = retention_figure(
-            network.retention, label=network.candidate.label, lengths=network.lengths
-        )
-        write_bytes(path, png_bytes(figure))
-        return path
+    def warnings(self, costs: CostTable) -> tuple[str, ...]:
+        """What forbids to take a table's latencies at their word, and what to do about it."""
+        return table_warnings(self.context, costs)
 
-    def powers(self, table: LookupTable | None = None) -> list[PowerNetwork]:
-        """The PoWER-BERT networks measured by a table's protocol, by default the run's own."""
-        return read_power(self.folder.powers, slug_of_costs=(table or self.table()).protocol.slug)
+    def report(self, *, progress: Counting | None = None) -> Path:
+        """Write the page with its figures and tables: `steps.report`."""
+        from .steps.report import report
 
-    def report(self, *, progress: Callable[[int, int], None] | None = None) -> Path:
-        """Score every sub-network on the report splits and write the report.
-
-        Nothing is chosen by these scores, and each is computed once.
-
-        Args:
-            progress: Is called with the number of scored sub-networks and of all.
-
-        Returns:
-            The path of the page.
-
-        Raises:
-            InputError: When the run is not searched yet.
-        """
-        from ..reports.page import write_report
-        from .reporting import measurement_figures, report_content
-
-        table = self.table()
-        candidates = self.candidates(table)
-        with self._timed("report"):
-            configs = [SubnetConfig.from_key(candidate.key) for candidate in candidates]
-            reported = self._reported(
-                configs, deployment=table.protocol.deployment, progress=progress
-            )
-            powers = self.powers(table)
-            content = report_content(
-                self.request,
-                candidates=[*candidates, *(network.candidate for network in powers)],
-                reported=reported | {entry.candidate.key: entry.report for entry in powers},
-                table=table,
-                manifest=self.manifest,
-                warnings=self.warnings(table),
-                measurements=measurement_figures(
-                    table,
-                    rounds=self._rounds(table),
-                    candidates=candidates,
-                    configs=self.space.configs(table.shape),
-                    predictor=self._predictor(table.protocol),
-                    deployments=self._deployments(table),
-                    powers=powers,
-                ),
-            )
-            return write_report(self.folder.report, content)
+        costs = self.table()
+        return report(self.context, warnings=self.warnings(costs), progress=progress)
 
     def query(
         self,
         *,
-        latency: str | None = None,
-        params: str | None = None,
-        flops: str | None = None,
-        accuracy: str | None = None,
-        device: str | None = None,
-        runtime: str | None = None,
-        precision: str | None = None,
+        cheapest: str | None = None,
+        where: Where | None = None,
         progress: "Callable[[MeasuringProgress], None] | None" = None,
+        **limits: Unpack[Limits],
     ) -> QueryResult:
-        """Find the best sub-network under a budget.
+        """Find the best network under a budget: `steps.query`.
 
         Args:
-            latency: At most this latency, such as "5ms".
-            params: At most so many parameters, such as "15M".
-            flops: At most so many FLOPs, such as "1G".
-            accuracy: At least this value of the task's metric, such as "0.9".
-            device: The device whose latencies count; None for the run's own.
-            runtime: The runtime that the network is deployed on; None for the run's own.
-            precision: The precision that it is deployed in; None for the run's own.
+            cheapest: What is to be best, as the command line calls it; None for the score.
+            where: As for `table`; runtime and precision may be "any".
             progress: Is called after every visit to a network that is measured again.
-
-        Returns:
-            The answer with its score on the report split and its latency measured again, or the
-            nearest sub-network where none fits. A sub-network that breaks the latency limit when
-            it is measured again is passed over. PoWER-BERT networks that fit are named beside it.
+            limits: At most this latency ("5ms"), at least this throughput (200), and so on.
 
         Raises:
-            InputError: When a budget cannot be read or the run is not searched yet.
+            InputError: When a limit cannot be read or the run is not searched yet.
         """
-        budgets: dict[BudgetWord, str | None] = {
-            "latency": latency,
-            "params": params,
-            "flops": flops,
-            "accuracy": accuracy,
-        }
-        constraints = [parse_budget(w, text) for w, text in budgets.items() if text is not None]
-        table = self.table(device=device, runtime=runtime, precision=precision)
-        beside = [network.candidate for network in self.powers(table)]
+        from .steps.query import query
 
-        def timed(
-            networks: Sequence[Candidate],
-            *,
-            decided: Callable[[Mapping[str, LatencySummary]], bool],
-        ) -> Timing:
-            keys = [entry.key for entry in networks]
-            return self._time_again(keys, table, decided=decided, progress=progress)
-
-        def reported(candidate: Candidate) -> Evaluation:
-            config = SubnetConfig.from_key(candidate.key)
-            return self._reported([config], deployment=table.protocol.deployment)[config.key]
-
-        result = deliver(
-            [*self.candidates(table), *beside], constraints, time_again=timed, report=reported
+        return query(
+            self.context,
+            cast(Mapping[BudgetWord, str | float], limits),
+            where=where or Where(),
+            cheapest=cheapest,
+            progress=progress,
         )
-        timed_again = result.report is not None or result.passed_over
-        doubtful = result.warnings if timed_again else table.disturbances
-        return replace(result, warnings=self._with_remedy(doubtful, table))
 
-    def warnings(self, table: LookupTable) -> tuple[str, ...]:
-        """What forbids to take a table's latencies at their word, and what to do about it."""
-        return self._with_remedy(table.disturbances, table)
+    def compare(
+        self,
+        a: str,
+        b: str,
+        *,
+        where: Where | None = None,
+        split: str = "report",
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
+    ) -> "Comparison":
+        """Two networks side by side: `steps.compare`."""
+        from .steps.compare import compare_networks
+
+        return compare_networks(
+            self.context, a, b, where=where or Where(), split=split, progress=progress
+        )
+
+    def show(self, network: str) -> "Shown":
+        """Everything that is known of one network: `steps.show`."""
+        from .steps.show import show_network
+
+        return show_network(self.context, network)
 
     def export(
         self,
         *,
         to: Path | str,
-        subnet: str | None = None,
-        latency: str | None = None,
-        params: str | None = None,
-        flops: str | None = None,
-        accuracy: str | None = None,
-        device: str | None = None,
-        format: "Format" = "hf",
-    ) -> "ExportResult":
-        """Export a sub-network, chosen by its key or by a budget.
+        network: str | None = None,
+        cheapest: str | None = None,
+        where: Where | None = None,
+        **limits: Unpack[Limits],
+    ) -> "Exported":
+        """Export a network as it was measured, chosen by name or by a budget: `steps.export`.
 
         Args:
             to: The destination: a new or empty folder.
-            subnet: The key of a sub-network of the run; excludes a budget.
-            latency: See `query`.
-            params: See `query`.
-            flops: See `query`.
-            accuracy: See `query`.
-            device: See `query`.
-            format: A Hugging Face folder ("hf") or "onnx".
+            network: Its id, label, key, or "full"; excludes a budget.
+            cheapest: See `query`.
+            where: Which deployment; runtime and precision may be "any" with a budget.
+            limits: See `query`.
 
         Raises:
-            NothingFits: When no sub-network meets the budget.
-            InputError: When the key is unknown or `to` is occupied.
-            ExportError: When the files do not compute what the supernet computes.
+            NothingFits: When no network meets the budget.
+            InputError: When the network is unknown or `to` is occupied.
+            ExportError: When the files do not compute what was measured.
         """
-        budget = (latency, params, flops, accuracy)
-        if (subnet is None) == all(text is None for text in budget):
-            raise InputError("Give either the key of a sub-network or a budget.")
-        table = self.table(device=device)
-        if subnet is None:
-            result = self.query(
-                latency=latency, params=params, flops=flops, accuracy=accuracy, device=device
-            )
-            if result.answer is None or result.answer.config is None:
+        from .steps.export import export
+
+        place = where or Where()
+        if (network is None) == (not limits and cheapest is None):
+            raise InputError("Give either the name of a network or a budget.")
+        if network is None:
+            result = self.query(cheapest=cheapest, where=place, **limits)
+            if result.answer is None:
                 raise NothingFits(" ".join(result.sentences()))
-            config = result.answer.config
-        else:
-            config = SubnetConfig.from_key(subnet)
-        if config not in table:
-            known = ", ".join(entry.config.key for entry in table)
-            raise InputError(f"The run has no sub-network {subnet}; it has {known}.")
-        self._require_supernet()
-        from .exporting import export_subnet, model_card
+            network = result.answer.network.id
+            place = place.on(result.answer.deployment)
+        return export(self.context, network, where=place, to=Path(to))
 
-        deployment = table.protocol.deployment
-        report = self._reported([config], deployment=deployment)[config.key]
-        timing = self._time_again([config.key], table)
-        searched = read_evaluations(self.folder.evaluations).get(config.key)
-        card = model_card(
-            base_model=self.request.model,
-            task=report.task,
-            profile=table[config],
-            evaluations=tuple(entry for entry in (searched, report) if entry is not None),
-            latency=timing.latencies[config.key],
-            warnings=self._with_remedy(timing.disturbances, table),
-            protocol=table.protocol,
-        )
-        return export_subnet(self.folder.supernet, card=card, to=Path(to), format=format)
+    def import_measurements(self, path: Path | str) -> "SessionRecord":
+        """Add what another machine measured: `steps.carry`."""
+        from .steps.carry import import_measurements
 
-    def _rounds(self, table: LookupTable) -> tuple[Round, ...]:
-        """The rounds behind a table; none where they were deleted."""
-        path = self.folder.costs / "rounds" / f"{table.protocol.slug}.jsonl"
-        networks = tuple(profile.config.key for profile in table)
-        _, processes = ProcessLog(path, "", table.conditions, networks).read()
-        return tuple(entry for process in processes for entry in process.rounds)
-
-    def _predictor(self, protocol: LatencyProtocol) -> "Predictor | None":
-        from ..profiling.predictor import Predictor
-
-        path = self.folder.predictor(protocol.slug)
-        return Predictor.load(path) if path.exists() else None
-
-    def _deployments(
-        self, table: LookupTable
-    ) -> list[tuple[LookupTable, PairedComparison | None]]:
-        """The tables that differ from one in runtime and precision alone, itself first."""
-        others = (
-            other
-            for other in read_tables(self.folder.costs)
-            if set(table.protocol.differences(other.protocol)) <= {"runtime", "precision"}
-            and other.protocol.deployment != table.protocol.deployment
-        )
-        return [(entry, self.accuracy_loss(entry)) for entry in (table, *others)]
-
-    def _time_again(
-        self,
-        keys: Collection[str],
-        table: LookupTable,
-        *,
-        decided: Callable[[Mapping[str, LatencySummary]], bool] = lambda latencies: True,
-        progress: "Callable[[MeasuringProgress], None] | None" = None,
-    ) -> Timing:
-        """The second timing of some networks together: the latest that decides, or a new one."""
-        path, slug = self.folder.deliveries, table.protocol.slug
-        for known in read_retimings(path, slug=slug):
-            if known.serves(table, keys) and (known.spent or decided(known.latencies)):
-                return Timing(known.latencies, known.disturbances)
-        beside = {network.candidate.key: network.slug for network in self.powers(table)}
-        deployment = table.protocol.deployment
-
-        def write(key: str, to: Path) -> None:
-            if key in beside:
-                write_power(self.folder.power(beside[key]), self._scorer, deployment, to)
-            else:
-                self._scorer.write(SubnetConfig.from_key(key), deployment, to)
-
-        found = time_again(
-            keys,
-            table=table,
-            padding_id=self._scorer.model.config.pad_token_id,
-            write=write,
-            decided=decided,
-            progress=progress,
-        )
-        append_record(path, found.to_dict())
-        return Timing(found.latencies, found.disturbances)
-
-    def _score_as_deployed(
-        self, table: LookupTable, *, progress: Callable[[int, int], None] | None = None
-    ) -> None:
-        """Score what was searched in the table's precision, where that changes the numbers."""
-        path, deployment = self.folder.evaluations, table.protocol.deployment
-        if not deployment.changes_numbers:
-            return
-        known = read_evaluations(path, deployment=deployment)
-        searched = [SubnetConfig.from_key(key) for key in read_evaluations(path)]
-        missing = [entry for entry in searched if entry.key not in known and entry in table]
-        for number, config in enumerate(missing, start=1):
-            evaluation = self._scorer.score(config, split="search", deployment=deployment)
-            append_evaluation(path, config, evaluation, deployment=deployment)
-            if progress is not None:
-                progress(number, len(missing))
-
-    @cached_property
-    def _scorer(self) -> "SubnetScorer":
-        from .scoring import SubnetScorer
-
-        return SubnetScorer(self.folder.supernet, self.task)
-
-    def _known_front(self) -> tuple[SubnetConfig, ...]:
-        """The front's sub-networks; none before the first search."""
-        needed = (self.folder.evaluations, self._table_path(self.request.protocol))
-        if not all(path.exists() for path in needed):
-            return ()
-        return tuple(SubnetConfig.from_key(member.key) for member in self.front().members)
-
-    def _reported(
-        self,
-        configs: Sequence[SubnetConfig],
-        *,
-        deployment: Deployment,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, Evaluation]:
-        """Outcomes on the report split by key, each computed once and kept."""
-        path = self.folder.evaluations
-        splits = [name for name in self.manifest["task"]["sizes"] if name.startswith("report")]
-        known = {
-            split: read_evaluations(path, split=split, deployment=deployment) for split in splits
-        }
-        missing = [
-            (config, split)
-            for split in splits
-            for config in configs
-            if config.key not in known[split]
-        ]
-        for number, (config, split) in enumerate(missing, start=1):
-            evaluation = self._scorer.score(config, split=split, deployment=deployment)
-            append_evaluation(path, config, evaluation, deployment=deployment)
-            if progress is not None:
-                progress(number, len(missing))
-        return read_evaluations(path, split="report", deployment=deployment)
-
-    def _require_supernet(self) -> None:
-        if not self.trained:
-            raise InputError(f"{self.folder.root} is not trained yet: {self._command('train')}.")
-
-    def _command(self, name: str) -> str:
-        return f"paretobert {name} {self.folder.root}"
-
-    def _with_remedy(self, disturbances: Sequence[str], table: LookupTable) -> tuple[str, ...]:
-        if table.noise is None or not disturbances:
-            return ()
-        path = self._table_path(table.protocol)
-        advice = remedy(
-            table.noise,
-            [entry.latency.resolved for entry in table if entry.latency is not None],
-            command=" ".join([self._command("profile"), *self._options(table.protocol)]),
-            time_budget_s=table.protocol.time_budget_s,
-            files=[path, path.parent / "rounds" / path.name, self.folder.deliveries],
-        )
-        return (*disturbances, advice)
-
-    def _options(self, protocol: LatencyProtocol) -> list[str]:
-        """The options of `profile` that ask for a protocol, where it is not the run's own."""
-        asked = {
-            name: getattr(protocol, name) for name in self.request.protocol.differences(protocol)
-        }
-        if "lengths" in asked:
-            asked |= {"lengths": ",".join(map(str, protocol.lengths))}
-            asked.pop("seq_len", None)
-        return [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
-
-    def _table_path(self, protocol: LatencyProtocol) -> Path:
-        return self.folder.costs / f"{protocol.slug}.jsonl"
-
-    @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
-        """Keep the wall time of a step that did something."""
-        start_s = time.perf_counter()
-        yield
-        wall_s = round(time.perf_counter() - start_s, 2)
-        append_record(self.folder.steps, {"step": step, "wall_s": wall_s})
-
-
-def _ignore(state: object) -> None:
-    """Progress that nobody watches."""
-
-
-def _study_name(options: SearchOptions) -> str:
-    """A name for what decides a study's trials; their number may grow."""
-    record = options.to_dict()
-    del record["num_trials"]
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
-
-
-def _with_absolute_paths(request: TaskRequest) -> TaskRequest:
-    return replace(
-        request,
-        data=request.data and request.data.resolve(),
-        report_data=request.report_data and request.report_data.resolve(),
-    )
+        return import_measurements(self.context, Path(path))

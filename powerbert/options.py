@@ -1,8 +1,7 @@
 """How PoWER-BERT is trained, as one record (no torch)."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from ..errors import InputError
 from ..networks.retention import Unit
@@ -81,28 +80,12 @@ class PowerOptions(Pace):
         refuse_unless_positive(self, "retention_travel", "retention_learning_rate")
 
     @property
-    def slug(self) -> str:
-        """What is wanted as one word, for folders.
-
-        >>> PowerOptions(target_speedup=3).slug
-        'speedup3-percent'
-        """
-        if self.target_speedup is not None:
-            parts = [f"speedup{self.target_speedup:g}"]
-        elif self.target_tokens is not None:
-            parts = [f"tokens{self.target_tokens:g}"]
-        else:
-            parts = [f"lambda{self.penalty:g}"]
-        if self.retention_learning_rate is not None:
-            parts.append(f"rate{self.retention_learning_rate:g}")
-        parts.append(self.unit)
-        if self.diagonal == "include":
-            parts.append("diagonal")
-        return "-".join(parts)
-
-    @property
     def label(self) -> str:
-        """The same for a reader."""
+        """What people call the network.
+
+        >>> PowerOptions(target_speedup=3).label
+        'PoWER-BERT (3x, percent)'
+        """
         if self.target_speedup is not None:
             parts = [f"{self.target_speedup:g}x"]
         elif self.target_tokens is not None:
@@ -117,10 +100,7 @@ class PowerOptions(Pace):
         return f"PoWER-BERT ({', '.join(parts)})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote."""
-        return cls(**record)
+        """What decides the network, as JSON types."""
+        record = asdict(self)
+        del record["checkpoint_steps"]
+        return record

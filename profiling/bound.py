@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..deploy.artefact import load
+from ..deploy.artefact import load, read_record
 from ..errors import InputError
 from .inputs import random_batches, widened
 from .protocol import LatencyProtocol
@@ -15,17 +15,13 @@ def bound_run(
     folder: Path,
     protocol: LatencyProtocol,
     *,
-    vocab_size: int,
-    padding_id: int | None,
     padded_to: int | None = None,
 ) -> Callable[[], object]:
     """Load a written network and bind it to the protocol's batches.
 
     Args:
-        folder: What `runtimes.artefact.write` wrote; not needed any more afterwards.
+        folder: What `deploy.artefact.write` wrote; not needed any more afterwards.
         protocol: Its device, threads and lengths are used.
-        vocab_size: See `random_batches`.
-        padding_id: See `random_batches`.
         padded_to: Tokens that every batch is padded to; None for the longest of each batch.
 
     Returns:
@@ -35,7 +31,9 @@ def bound_run(
         InputError: When the network's logits are not finite.
     """
     runner = load(folder, threads=protocol.threads, device=protocol.device)
-    batches = random_batches(protocol, vocab_size=vocab_size, padding_id=padding_id)
+    record = read_record(folder)
+    padding_id = record["padding_id"]
+    batches = random_batches(protocol, vocab_size=record["vocab_size"], padding_id=padding_id)
     if padded_to is not None:
         batches = tuple(widened(batch, padded_to, padding_id=padding_id) for batch in batches)
     if not np.isfinite(runner.logits(batches[0])).all():

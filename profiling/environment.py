@@ -6,6 +6,7 @@ Nothing here names the host or its user.
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
+
+from ..networks.network import identifier
 
 ISA_FLAGS = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),
@@ -29,11 +32,14 @@ PACKAGES = {
 }
 """By runtime, the distributions that make the network or whose code is timed."""
 
-MACHINE_FIELDS = (
-    *("processor", "isa_flags", "num_cores", "cgroup_cpus", "governor", "gpu", "gpu_driver"),
-    *("system", "python", "versions"),
-)
-"""Fields that must agree before two tables are merged; load and commit may differ."""
+HARDWARE_FIELDS = ("processor", "isa_flags", "num_cores", "cgroup_cpus", "gpu", "system")
+"""Fields that tell machines apart."""
+
+MACHINE_FIELDS = (*HARDWARE_FIELDS, "governor", "gpu_driver", "python", "versions")
+"""Fields that must agree before two latencies are compared; load and commit may differ."""
+
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_FILLERS = re.compile(r"\((?:r|tm)\)|\bcpu\b|\bprocessor\b|@.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Environment:
         gpu_clock_before_mhz: Clock of the GPU's multiprocessors when the record was made, None on
             a CPU or where it cannot be read.
         gpu_clock_after_mhz: The same after measuring, None until then.
+        name: What its user calls the machine, None where it was given no name.
     """
 
     processor: str
@@ -78,6 +85,7 @@ class Environment:
     commit: str | None
     gpu_clock_before_mhz: int | None = None
     gpu_clock_after_mhz: int | None = None
+    name: str | None = None
 
     @classmethod
     def capture(cls, *, device: str = "cpu", runtime: str = "eager") -> Self:
@@ -122,6 +130,27 @@ class Environment:
             parts.append(f"quota {self.cgroup_cpus:g}")
         return ", ".join([*parts, f"torch {self.versions.get('torch', 'absent')}"])
 
+    @property
+    def machine(self) -> str:
+        """A readable name of the machine, the one given to it or made of what it is.
+
+        >>> _machine_name("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz", None, 2)
+        'intel-xeon-platinum-8481c-2c'
+        """
+        return self.name or _machine_name(self.processor, self.gpu, self.num_cores)
+
+    @property
+    def machine_id(self) -> str:
+        """A short hash that tells machines apart, whatever runs on them."""
+        record = self.to_dict()
+        return identifier({name: record[name] for name in HARDWARE_FIELDS})
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The fields that must agree before two latencies are compared, as JSON types."""
+        record = self.to_dict()
+        return {name: record[name] for name in MACHINE_FIELDS}
+
     def differences(self, other: "Environment") -> tuple[str, ...]:
         """Names of the machine's fields in which the two differ, in order."""
         return tuple(
@@ -136,6 +165,11 @@ class Environment:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
         return cls(**{**record, "isa_flags": tuple(record["isa_flags"])})
+
+
+def _machine_name(processor: str, gpu: str | None, num_cores: int) -> str:
+    words = _FILLERS.sub("", (gpu or processor).casefold())
+    return f"{_NOT_A_WORD.sub('-', words).strip('-')}-{num_cores}c"
 
 
 def busy_s() -> float | None:

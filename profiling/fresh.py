@@ -35,7 +35,7 @@ class Written:
     """A network in a folder.
 
     Attributes:
-        folder: What `runtimes.artefact.write` wrote; it must stay until measuring ends.
+        folder: What `deploy.artefact.write` wrote; it must stay until measuring ends.
         padded_to: Tokens that every batch is padded to; None for the longest of each batch.
     """
 
@@ -70,15 +70,11 @@ class FreshProcesses:
         subjects: By name, the networks.
         protocol: How to measure.
         sentinel: Name of the network that ratios refer to.
-        vocab_size: See `inputs.random_batches`.
-        padding_id: See `inputs.random_batches`.
     """
 
     subjects: Mapping[str, Subject]
     protocol: LatencyProtocol
     sentinel: str
-    vocab_size: int
-    padding_id: int | None
 
     def __call__(
         self, index: int, *, on_visit: Callable[[int, int], None] | None = None
@@ -97,8 +93,6 @@ class FreshProcesses:
             "subjects": {name: _record(entry) for name, entry in self.subjects.items()},
             "protocol": self.protocol.to_dict(),
             "sentinel": self.sentinel,
-            "vocab_size": self.vocab_size,
-            "padding_id": self.padding_id,
             "index": index,
         }
         last: dict[str, Any] = {}
@@ -143,20 +137,14 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, Path) else value
 
 
-def _bound(record: Mapping[str, Any], job: Mapping[str, Any], protocol: LatencyProtocol) -> Any:
+def _bound(record: Mapping[str, Any], protocol: LatencyProtocol) -> Any:
     if "file" in record:
         sys.path.insert(0, str(Path(record["file"]).parent))
         make = runpy.run_path(record["file"])[record["function"]]
         return make(protocol=protocol, **record["arguments"])
     from .bound import bound_run
 
-    return bound_run(
-        Path(record["folder"]),
-        protocol,
-        vocab_size=job["vocab_size"],
-        padding_id=job["padding_id"],
-        padded_to=record["padded_to"],
-    )
+    return bound_run(Path(record["folder"]), protocol, padded_to=record["padded_to"])
 
 
 def _measured(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> Process:
@@ -165,7 +153,7 @@ def _measured(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> 
     protocol, index = LatencyProtocol.from_dict(job["protocol"]), job["index"]
     subjects = list(job["subjects"].items())
     order = np.random.default_rng((protocol.seed, index)).permutation(len(subjects))
-    runs = {name: _bound(record, job, protocol) for name, record in (subjects[i] for i in order)}
+    runs = {name: _bound(record, protocol) for name, record in (subjects[i] for i in order)}
     start_s, busy_before_s, own_before_s = time.perf_counter(), busy_s(), time.process_time()
     rounds = measure_rounds(
         runs,

@@ -40,11 +40,9 @@ from ..networks.subnet import SubnetConfig
 from ..storage import read_json, write_json
 from .conditions import Conditions, parsed
 from .counts import count_encoder_parameters, count_macs
-from .environment import Environment
-from .protocol import LatencyProtocol
-from .table import LatencySummary, LookupTable, Profile
+from .table import CostTable, LatencySummary, Profile
 
-SCHEMA = 2
+SCHEMA = 3
 NUM_STRETCHES = 8
 _SINGLES = 6
 SMOOTHING = 0.02
@@ -55,6 +53,19 @@ ALLOWED_ERROR = 0.02
 Floats = NDArray[np.float64]
 Model = Callable[[Sequence[SubnetConfig]], Floats]
 """Maps sub-networks to their latencies relative to the full model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a prediction depends on besides the sub-network.
+
+    Attributes:
+        shape: The full model's sizes.
+        seq_len: Tokens of each sequence, the mean where they differ.
+    """
+
+    shape: EncoderShape
+    seq_len: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +180,8 @@ class Predictor:
     """Predicts the latencies of one model's sub-networks under one set of conditions.
 
     Attributes:
-        conditions: Model sizes, protocol and machine.
+        shape: The full model's sizes.
+        conditions: Protocol and machine.
         fitted: The measured networks that it is fitted on, the full model first.
         held_out: The measured networks that it is judged by.
         validations: How well each model does, the chosen one first.
@@ -193,8 +205,10 @@ class Predictor:
         """
         self.conditions = conditions
         self.fitted, self.held_out = tuple(fitted), tuple(held_out)
-        full = SubnetConfig.full(conditions.shape)
-        self._full_ms = next(_latency(p).time_ms.value for p in fitted if p.config == full)
+        full = next(profile for profile in fitted if profile.network.is_full)
+        assert full.network.shape is not None
+        self.shape: EncoderShape = full.network.shape
+        self._full_ms = _latency(full).time_ms.value
         if validations is None:
             found = [self._validated(name) for name in MODELS]
             validations = sorted(found, key=lambda entry: entry.fold_error)
@@ -202,17 +216,21 @@ class Predictor:
         self._model = self._fit(self.validations[0].model, self.fitted)
 
     @property
+    def _setting(self) -> "Setting":
+        return Setting(self.shape, self.conditions.protocol.seq_len)
+
+    @property
     def validation(self) -> Validation:
         """How well the chosen model does."""
         return self.validations[0]
 
     @classmethod
-    def of_table(cls, table: LookupTable, *, held_out: Sequence[SubnetConfig]) -> Self:
+    def of_table(cls, table: CostTable, *, held_out: Sequence[SubnetConfig]) -> Self:
         """Fit on a table's networks but the held-out ones, and judge by these."""
         return cls(
             table.conditions,
-            fitted=[profile for profile in table if profile.config not in held_out],
-            held_out=[table[config] for config in held_out],
+            fitted=[profile for profile in table if profile.network.config not in held_out],
+            held_out=[profile for profile in table if profile.network.config in held_out],
         )
 
     def predict(self, config: SubnetConfig) -> PredictedLatency:
@@ -222,7 +240,7 @@ class Predictor:
             InputError: When the sub-network is not one of the model's, or the predictor is worse
                 than it may be.
         """
-        config.validate_for(self.conditions.shape)
+        config.validate_for(self.shape)
         found = self.validation
         if not found.usable:
             raise InputError(
@@ -232,20 +250,6 @@ class Predictor:
             )
         (ratio,) = self._model([config])
         return PredictedLatency(float(ratio) * self._full_ms, float(ratio), found.mape)
-
-    def refuse_elsewhere(self, protocol: LatencyProtocol) -> None:
-        """Check that predictions hold here and for a protocol.
-
-        Raises:
-            InputError: When the machine or the protocol is another one; the message names the
-                field that differs.
-        """
-        here = Environment.capture(device=protocol.device, runtime=protocol.runtime)
-        difference = self.conditions.difference(Conditions(self.conditions.shape, protocol, here))
-        if difference is not None:
-            raise InputError(
-                f"The latency predictor was built elsewhere, {difference}: build it again."
-            )
 
     def save(self, path: Path) -> None:
         """Write the measurements and the figures, atomically."""
@@ -275,7 +279,7 @@ class Predictor:
             name: parsed(path, name, record.get(name), _profiles)
             for name in ("fitted", "held_out")
         }
-        profiles = {profile.config.key: profile for profile in groups["held_out"]}
+        profiles = {_config(profile).key: profile for profile in groups["held_out"]}
         validations = parsed(
             path, "validations", record.get("validations"), partial(_validations, profiles)
         )
@@ -283,9 +287,9 @@ class Predictor:
 
     def _validated(self, name: str) -> Validation:
         model = self._fit(name, self.fitted)
-        predicted = model([profile.config for profile in self.held_out])
+        predicted = model([_config(profile) for profile in self.held_out])
         checks = tuple(
-            Check(profile.config, _latency(profile), float(ratio) * self._full_ms)
+            Check(_config(profile), _latency(profile), float(ratio) * self._full_ms)
             for profile, ratio in zip(self.held_out, predicted, strict=True)
         )
         return Validation(name, self._fold_error(name), checks)
@@ -295,33 +299,33 @@ class Predictor:
         for fold in range(NUM_FOLDS):
             rest = [p for i, p in enumerate(self.fitted) if i % NUM_FOLDS != fold]
             out = self.fitted[fold::NUM_FOLDS]
-            predicted = self._fit(name, rest)([profile.config for profile in out])
+            predicted = self._fit(name, rest)([_config(profile) for profile in out])
             errors.extend(np.abs(predicted / _ratios(out) - 1))
         return float(np.mean(errors))
 
     def _fit(self, name: str, profiles: Sequence[Profile]) -> Model:
-        configs = [profile.config for profile in profiles]
+        configs = [_config(profile) for profile in profiles]
         fit = MODELS[name]
-        return fit(configs, _ratios(profiles), self.conditions)
+        return fit(configs, _ratios(profiles), self._setting)
 
 
-def _fit_blocks(configs: Sequence[SubnetConfig], ratios: Floats, conditions: Conditions) -> Model:
+def _fit_blocks(configs: Sequence[SubnetConfig], ratios: Floats, setting: Setting) -> Model:
     from scipy.optimize import nnls
 
-    features = np.array([_terms(config, conditions) for config in configs])
-    num_heads = conditions.shape.num_heads - 1
+    features = np.array([_terms(config, setting) for config in configs])
+    num_heads = setting.shape.num_heads - 1
     runs = ((_SINGLES, num_heads), (_SINGLES + num_heads, NUM_STRETCHES))
     smooth = _smoothing(features.shape[1], runs)
     relative = features / ratios[:, None]
     rows = np.vstack([relative, SMOOTHING * len(configs) * smooth])
     targets = np.concatenate([np.ones(len(configs)), np.zeros(len(smooth))])
     times, _ = nnls(rows, targets)
-    return lambda asked: np.array([_terms(config, conditions) for config in asked]) @ times
+    return lambda asked: np.array([_terms(config, setting) for config in asked]) @ times
 
 
-def _terms(config: SubnetConfig, conditions: Conditions) -> Floats:
+def _terms(config: SubnetConfig, setting: Setting) -> Floats:
     """How often each time of the block model is paid: `_SINGLES` single ones, heads, neurons."""
-    shape, seq_len = conditions.shape, conditions.protocol.seq_len
+    shape, seq_len = setting.shape, setting.seq_len
     heads, neurons = np.array(config.heads), np.array(config.neurons)
     attending = fed = np.ones(config.num_layers)
     if config.tokens is not None:
@@ -358,10 +362,9 @@ def _smoothing(size: int, runs: Sequence[tuple[int, int]]) -> Floats:
     return np.array(rows).reshape(-1, size)
 
 
-def _counts(configs: Sequence[SubnetConfig], conditions: Conditions) -> Floats:
+def _counts(configs: Sequence[SubnetConfig], setting: Setting) -> Floats:
     """What the rivals see: multiply-adds, encoder parameters, layers, heads and neurons."""
-    shape: EncoderShape = conditions.shape
-    seq_len = conditions.protocol.seq_len
+    shape, seq_len = setting.shape, setting.seq_len
     full = SubnetConfig.full(shape)
     rows = [
         (
@@ -380,10 +383,10 @@ def _fit_rival(
     make: Callable[[], Any],
     configs: Sequence[SubnetConfig],
     ratios: Floats,
-    conditions: Conditions,
+    setting: Setting,
 ) -> Model:
-    regressor = make().fit(_counts(configs, conditions), ratios)
-    return lambda asked: np.maximum(regressor.predict(_counts(asked, conditions)), 1e-6)
+    regressor = make().fit(_counts(configs, setting), ratios)
+    return lambda asked: np.maximum(regressor.predict(_counts(asked, setting)), 1e-6)
 
 
 def _ridge() -> Any:
@@ -406,7 +409,7 @@ def _boosted_trees() -> Any:
     return GradientBoostingRegressor(random_state=0)
 
 
-MODELS: Mapping[str, Callable[[Sequence[SubnetConfig], Floats, Conditions], Model]] = {
+MODELS: Mapping[str, Callable[[Sequence[SubnetConfig], Floats, Setting], Model]] = {
     "blocks": _fit_blocks,
     "ridge on counts": partial(_fit_rival, _ridge),
     "Gaussian process": partial(_fit_rival, _gaussian_process),
@@ -417,8 +420,14 @@ MODELS: Mapping[str, Callable[[Sequence[SubnetConfig], Floats, Conditions], Mode
 
 def _latency(profile: Profile) -> LatencySummary:
     if profile.latency is None:
-        raise ValueError(f"{profile.config.key} has no latency to fit on")
+        raise ValueError(f"{profile.network.name} has no latency to fit on")
     return profile.latency
+
+
+def _config(profile: Profile) -> SubnetConfig:
+    config = profile.network.config
+    assert config is not None
+    return config
 
 
 def _ratios(profiles: Sequence[Profile]) -> Floats:
@@ -443,7 +452,7 @@ def _validations(
             fold_error=record["fold_error"],
             checks=tuple(
                 Check(
-                    profiles[check["key"]].config,
+                    _config(profiles[check["key"]]),
                     _latency(profiles[check["key"]]),
                     check["predicted_ms"],
                 )

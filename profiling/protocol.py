@@ -174,6 +174,11 @@ class LatencyProtocol:
         names = (field.name for field in fields(self) if field.name not in STOPPING)
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The fields that decide what is measured, those of `STOPPING` aside, as JSON types."""
+        return {name: value for name, value in self.to_dict().items() if name not in STOPPING}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return asdict(self) | {"lengths": list(self.lengths)}
@@ -181,4 +186,4 @@ class LatencyProtocol:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(**{**record, "lengths": tuple(record.get("lengths", ()))})
+        return cls(**{**record, "lengths": tuple(record["lengths"])})

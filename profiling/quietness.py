@@ -5,7 +5,6 @@ line of the terminal, in the JSON, on the page and on the model card.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from .statistics import FEWEST_PROCESSES, MOST_PROCESSES, NoiseReport, interval_name
 
@@ -61,23 +60,18 @@ def remedy(
     *,
     command: str,
     time_budget_s: float,
-    files: Sequence[Path],
 ) -> str:
     """What to do about disturbances: measure longer where that helps, else anew.
 
     Args:
         noise: What the noise guards did.
         resolved: See `disturbances`.
-        command: Measures; longer when `--measure-s` is added.
+        command: Measures; longer when `--measure-s` is added, anew with `--anew`.
         time_budget_s: Seconds that measuring could take.
-        files: What to delete for measuring to begin anew.
     """
     enough = noise.num_processes >= FEWEST_PROCESSES and all(resolved)
     if enough or noise.num_processes >= MOST_PROCESSES:
-        return (
-            f"To measure anew, with other programs closed, delete {', '.join(map(str, files))}: "
-            f"{command}"
-        )
+        return f"Measure anew, with other programs closed: {command} --anew"
     return (
         f"Measure longer, with other programs closed: {command} --measure-s {4 * time_budget_s:g}"
     )

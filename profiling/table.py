@@ -1,28 +1,15 @@
-"""The costs of a model's sub-networks, and the file that holds them (no torch).
+"""What networks cost as they are deployed, and tables of it (no torch)."""
 
-A table is a JSON Lines file: a header (schema version, the full model's shape, protocol,
-environment, the keys of the space that it covers, what the noise guards did), then one line per
-sub-network. It is written as a whole, so a table is complete or it is not there.
-"""
-
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
-from ..errors import InputError
-from ..networks.shape import EncoderShape
-from ..networks.subnet import SubnetConfig
-from ..storage import read_records, write_text
-from .conditions import Conditions, parsed
+from ..networks.network import Network
+from .conditions import Conditions
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .quietness import disturbances
 from .statistics import Estimate, Measurement, NoiseReport, paired_ratio, product
-
-SCHEMA = 3
-"""Version of the file's layout: 3 measures in several fresh processes."""
 
 _MS_PER_S = 1000.0
 
@@ -139,48 +126,80 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one sub-network costs.
+    """What one network costs as it is deployed; what is not known is None.
 
     Attributes:
-        config: The sub-network.
+        network: The network.
         num_params: Parameters, embeddings and head included.
         num_macs: Multiply-adds of one example of `seq_len` tokens.
         seq_len: Tokens that `num_macs` refers to.
-        latency: Measured latency, None where only counts are known.
-        size_bytes: Bytes on disk of the network as deployed, None where it was not written.
+        latency: Measured latency.
+        size_bytes: Bytes on disk.
         peak_memory_bytes: Most memory in use while a fresh process loads and runs the network:
-            resident on a CPU, allocated on a GPU. None where it was not measured.
-        energy_j: Joules of one batch, None where the machine has no counter.
+            resident on a CPU, allocated on a GPU.
+        energy_j: Joules of one batch.
+        sequences: Sequences of one batch, the mean where batches differ.
     """
 
-    config: SubnetConfig
-    num_params: int
-    num_macs: int
+    network: Network
+    num_params: int | None
+    num_macs: int | None
     seq_len: int
     latency: LatencySummary | None = None
     size_bytes: int | None = None
     peak_memory_bytes: int | None = None
     energy_j: float | None = None
+    sequences: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check that the counts are positive."""
+        """Check that what is known is positive."""
         for name in ("num_params", "num_macs", "seq_len", "size_bytes", "peak_memory_bytes"):
             value = getattr(self, name)
-            if name in ("size_bytes", "peak_memory_bytes") and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
+            if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a positive integer")
 
     @property
-    def flops(self) -> int:
+    def num_flops(self) -> int | None:
         """Floating-point operations of one example: two per multiply-add."""
-        return 2 * self.num_macs
+        return None if self.num_macs is None else 2 * self.num_macs
+
+    @property
+    def throughput_per_s(self) -> float | None:
+        """Sequences per second, one batch after the other."""
+        return None if self.latency is None else self._per_s(self.latency.time_ms.value)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What is known, by the names of `search.quantities`."""
+        latency = self.latency
+        return _known(
+            latency_ms=None if latency is None else latency.time_ms.value,
+            p99_ms=None if latency is None else latency.p99_ms,
+            throughput_per_s=self.throughput_per_s,
+            speedup=None if latency is None else latency.speedup,
+            peak_memory_bytes=self.peak_memory_bytes,
+            size_bytes=self.size_bytes,
+            num_params=self.num_params,
+            num_flops=self.num_flops,
+            energy_j=self.energy_j,
+        )
+
+    @property
+    def judged(self) -> dict[str, float]:
+        """What limits are held against: of what has an interval, the end that is worse."""
+        latency = self.latency
+        if latency is None:
+            return self.values
+        return self.values | {
+            "latency_ms": latency.time_ms.high,
+            "throughput_per_s": self._per_s(latency.time_ms.high),
+            "speedup": 1 / latency.ratio.high,
+        }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types, with the key for human readers."""
+        """Return the fields as JSON types."""
         return {
-            "key": self.config.key,
-            "config": self.config.to_dict(),
+            "network": self.network.to_dict(),
             "num_params": self.num_params,
             "num_macs": self.num_macs,
             "seq_len": self.seq_len,
@@ -188,6 +207,7 @@ class Profile:
             "size_bytes": self.size_bytes,
             "peak_memory_bytes": self.peak_memory_bytes,
             "energy_j": self.energy_j,
+            "sequences": self.sequences,
         }
 
     @classmethod
@@ -195,76 +215,63 @@ class Profile:
         """Read back what `to_dict` wrote."""
         latency = record["latency"]
         return cls(
-            size_bytes=record["size_bytes"],
-            peak_memory_bytes=record["peak_memory_bytes"],
-            energy_j=record["energy_j"],
-            config=SubnetConfig.from_dict(record["config"]),
-            num_params=record["num_params"],
-            num_macs=record["num_macs"],
-            seq_len=record["seq_len"],
-            latency=None if latency is None else LatencySummary.from_dict(latency),
+            **{
+                **record,
+                "network": Network.from_dict(record["network"]),
+                "latency": None if latency is None else LatencySummary.from_dict(latency),
+            }
         )
+
+    def _per_s(self, time_ms: float) -> float:
+        return self.sequences * _MS_PER_S / time_ms
 
 
 @dataclass(frozen=True, slots=True)
-class LookupTable:
-    """The costs of many sub-networks of one model, measured one way on one machine.
+class CostTable:
+    """The costs of networks that were measured together, one way, on one machine.
 
     Attributes:
-        shape: Sizes of the full model.
         protocol: How latencies were measured.
         environment: Where they were measured.
-        profiles: One per sub-network, in the order asked for.
+        profiles: One per network, the full model first.
         noise: What the noise guards did; None where nothing was measured.
     """
 
-    shape: EncoderShape
     protocol: LatencyProtocol
     environment: Environment
     profiles: tuple[Profile, ...]
     noise: NoiseReport | None = None
-    _by_config: dict[SubnetConfig, Profile] = field(init=False, repr=False, compare=False)
+    _by_id: dict[str, Profile] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check that every sub-network is the shape's and has one profile."""
-        by_config = {profile.config: profile for profile in self.profiles}
-        if not self.profiles or len(by_config) != len(self.profiles):
-            raise ValueError("a table has one profile for each of at least one sub-network")
-        for config in by_config:
-            config.validate_for(self.shape)
-        object.__setattr__(self, "_by_config", by_config)
+        """Check that every network has one profile."""
+        by_id = {profile.network.id: profile for profile in self.profiles}
+        if not self.profiles or len(by_id) != len(self.profiles):
+            raise ValueError("a table has one profile for each of at least one network")
+        object.__setattr__(self, "_by_id", by_id)
 
-    def __getitem__(self, config: SubnetConfig) -> Profile:
-        """The profile of a sub-network; a KeyError names one that the table lacks."""
-        if config not in self._by_config:
-            raise KeyError(f"the table has no sub-network {config.key}")
-        return self._by_config[config]
+    def __getitem__(self, network: str) -> Profile:
+        """The profile of a network by its id; a KeyError names one that the table lacks."""
+        if network not in self._by_id:
+            raise KeyError(f"the table has no network {network}")
+        return self._by_id[network]
 
-    def __contains__(self, config: SubnetConfig) -> bool:
-        """Whether the table has a profile of the sub-network."""
-        return config in self._by_config
+    def __contains__(self, network: str) -> bool:
+        """Whether the table has a profile of the network of that id."""
+        return network in self._by_id
 
     def __iter__(self) -> Iterator[Profile]:
         """The profiles in order."""
         return iter(self.profiles)
 
     def __len__(self) -> int:
-        """The number of sub-networks."""
+        """The number of networks."""
         return len(self.profiles)
-
-    def throughput(self, config: SubnetConfig) -> float | None:
-        """Sequences per second of a sub-network at the protocol's batch size, if measured."""
-        latency = self[config].latency
-        if latency is None:
-            return None
-        batches = self.protocol.batch_lengths
-        per_batch = sum(map(len, batches)) / len(batches)
-        return per_batch * _MS_PER_S / latency.time_ms.value
 
     @property
     def full(self) -> Profile:
         """The profile of the full model, which every measured table has."""
-        return self[SubnetConfig.full(self.shape)]
+        return next(profile for profile in self.profiles if profile.network.is_full)
 
     @property
     def disturbances(self) -> tuple[str, ...]:
@@ -277,59 +284,12 @@ class LookupTable:
 
     @property
     def conditions(self) -> Conditions:
-        """What the latencies depend on besides the sub-network."""
-        return Conditions(self.shape, self.protocol, self.environment)
+        """What the latencies depend on besides the network."""
+        return Conditions(self.protocol, self.environment)
 
-    def save(self, path: Path) -> None:
-        """Write the table, atomically."""
-        header = {
-            "schema": SCHEMA,
-            **self.conditions.to_dict(),
-            "space": [profile.config.key for profile in self.profiles],
-            "noise": None if self.noise is None else self.noise.to_dict(),
-        }
-        records = [header, *(profile.to_dict() for profile in self.profiles)]
-        write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a table.
-
-        Raises:
-            InputError: When the file is missing, is no cost table, is damaged or of another
-                version; the message names the file and the field.
-        """
-        if not path.is_file():
-            raise InputError(f"{path} does not exist: profile the sub-networks first.")
-        header, *records = read_records(path) or [{}]
-        if "schema" not in header:
-            raise InputError(f"{path} is not a cost table: its first line has no field 'schema'.")
-        if header["schema"] != SCHEMA:
-            raise InputError(
-                f"{path} has the field schema {header['schema']!r}, this version reads {SCHEMA}: "
-                "profile again."
-            )
-        conditions = Conditions.read(path, header)
-        profiles = tuple(
-            parsed(path, f"line {number}", record, Profile.from_dict)
-            for number, record in enumerate(records, start=2)
-        )
-        keys = [profile.config.key for profile in profiles]
-        if header.get("space") != keys:
-            raise InputError(
-                f"{path} is damaged in 'space': it names other sub-networks than its "
-                f"{len(keys)} lines hold; delete it and profile again."
-            )
-        noise = header.get("noise")
-        report = None if noise is None else parsed(path, "noise", noise, NoiseReport.from_dict)
-        return parsed(
-            path,
-            "space",
-            profiles,
-            lambda found: cls(
-                conditions.shape, conditions.protocol, conditions.environment, found, report
-            ),
-        )
+def _known(**values: float | None) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _milliseconds(time_s: float | None) -> float | None:

@@ -5,9 +5,8 @@
 and SVG. The front is a staircase: between two of its sub-networks nothing is promised, so nothing
 is interpolated, and no convex hull hides a sub-network that no other one beats.
 
-Baselines and published numbers are marks beside the sub-networks. They never take part in the
-front, because they are not sub-networks of this model; published ones never carry a latency,
-because it was another machine's.
+Published numbers are marks beside the networks. They never take part in the front, because they
+were not run here, and never carry a latency, because it was another machine's.
 """
 
 import math
@@ -57,10 +56,10 @@ class FigurePoint:
 
     Attributes:
         label: What it is.
-        origin: "supernet", "baseline" or "published".
+        origin: "supernet", "stored" or "published".
         is_full: Whether it is the full model.
-        number: Its place among the sub-networks given, counted from 1; None for other models.
-        on_front: Whether it is a sub-network that no other one beats on the judging split.
+        number: Its place among the networks given, counted from 1; None for published ones.
+        on_front: Whether it is a network that no other one beats on the judging split.
         x: The cost, in the figure's unit.
         x_low: Lower end of the cost's interval; equal to `x` when the cost is exact.
         x_high: Upper end of the cost's interval.
@@ -120,8 +119,8 @@ class FrontFigure:
 
     @property
     def own(self) -> tuple[FigurePoint, ...]:
-        """The sub-networks' marks."""
-        return tuple(point for point in self.points if point.origin == "supernet")
+        """The marks of what was run here."""
+        return tuple(point for point in self.points if point.origin != "published")
 
     @property
     def front_labels(self) -> dict[tuple[float, float], str]:
@@ -143,43 +142,41 @@ def front_figure(
     quantity: str,
     *,
     judged: Sequence[Candidate],
-    full_key: str,
     conditions: str,
 ) -> FrontFigure | None:
     """Compute what the figure of scores against one cost shows.
 
     Args:
-        candidates: Sub-networks scored on one split, and what they are compared with.
+        candidates: Networks scored on one split, and published numbers.
         quantity: A cost of `shared.COSTS`.
-        judged: The same sub-networks with the scores that decide which of them are on the front:
+        judged: The same networks with the scores that decide which of them are on the front:
             those of the search split, whatever split is shown.
-        full_key: The key of the full model's configuration.
         conditions: What the cost depends on, for the axis: the latency protocol and the machine,
             or the length of the input; may be empty.
 
     Returns:
-        The record; None when no sub-network has this cost.
+        The record; None when no network has this cost.
     """
     known = [c for c in candidates if c.value(quantity) is not None]
-    own = shared.sub_networks(known)
+    own = shared.networks(known)
     if not own:
         return None
     series = _series([c for c in candidates if c.origin != "supernet"])
     known_keys = {c.key for c in own}
     rivals = [c for c in judged if c.key in known_keys]
-    front = {c.key for c in ParetoFront.of(rivals, ("accuracy", quantity)).members}
+    front = {c.key for c in ParetoFront.of(rivals, ("score", quantity)).members}
     numbers = shared.numbers(candidates)
     points = [
         FigurePoint(
             label=c.label,
             origin=c.origin,
-            is_full=c.key == full_key,
+            is_full=c.is_full,
             number=numbers.get(c.key),
             on_front=c.key in front,
             **_extent("x", *_cost(c, quantity)),
             **_extent("y", c.evaluation.value, c.evaluation.low, c.evaluation.high),
             series=series.get((c.origin, c.label), ""),
-            source=c.source,
+            source=shared.source(c),
         )
         for c in known
     ]
@@ -194,7 +191,7 @@ def front_figure(
         log_x=max(costs) > LOG_FROM * min(costs),
         points=tuple(points),
         series=tuple(dict.fromkeys(series.values())),
-        staircase=_staircase([point for point in points if point.origin == "supernet"]),
+        staircase=_staircase([point for point in points if point.origin != "published"]),
         caption=_caption(
             evaluation,
             quantity,
@@ -247,7 +244,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         showlegend=False,
     )
     for rank, name, colour, symbol, size, wanted in _OWN_SERIES:
-        points = [p for p in figure.own if wanted(p)]
+        points = [p for p in figure.own if p.origin == "supernet" and wanted(p)]
         if points:
             drawing.add_scatter(
                 **_trace(points, figure),
@@ -332,9 +329,9 @@ def _caption(
 ) -> str:
     sentences = [
         f"Vertical bars: 95 % interval of each score over the {score.n} examples "
-        f"({_INTERVALS[score.metric]}). Two sub-networks are compared by the paired interval of "
+        f"({_INTERVALS[score.metric]}). Two networks are compared by the paired interval of "
         "their difference, not by whether their bars overlap.",
-        "The staircase joins the sub-networks that no other one beats on both axes, judged by "
+        "The staircase joins the networks that no other one beats on both axes, judged by "
         f"the scores on the {judged_on} split; numbers are those of the table.",
     ]
     if quantity == "latency_ms":
@@ -356,7 +353,7 @@ def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
     A series is an origin with what stands before the first " (" of a label.
     """
     families = {(c.origin, c.label): f"{c.origin}: {c.label.split(' (')[0]}" for c in others}
-    baselines = {family for (origin, _), family in families.items() if origin == "baseline"}
+    baselines = {family for (origin, _), family in families.items() if origin == "stored"}
     sizes = Counter(families.values()).most_common()
     own = [family for family, size in sizes if size >= SERIES_FROM or family in baselines]
     named = sorted(own, key=lambda family: family not in baselines)[: len(MARKS) - 1]

@@ -17,26 +17,25 @@ from ..tasks.metrics import Evaluation, compare
 from . import shared
 
 
-def headlines(
-    candidates: Sequence[Candidate], *, judged: Sequence[Candidate], full_key: str
-) -> dict[int, str]:
-    """One sentence for each sub-network of the front but the full model, cheapest first.
+def headlines(candidates: Sequence[Candidate], *, judged: Sequence[Candidate]) -> dict[int, str]:
+    """One sentence for each network of the front but the full model, cheapest first.
 
     Args:
-        candidates: Sub-networks scored on one split.
+        candidates: Networks scored on one split; when the full model is not among them, sentences
+            state values instead of comparing.
         judged: The same with the scores that decide which of them are on the front.
-        full_key: The key of the full model's configuration; when it is not among the candidates,
-            sentences state values instead of comparing.
 
     Returns:
-        The sentences by the sub-networks' numbers.
+        The sentences by the networks' numbers.
     """
     cost = main_cost(candidates)
-    members = [c.key for c in ParetoFront.of(judged, ("accuracy", cost)).members]
+    members = [c.key for c in ParetoFront.of(judged, ("score", cost)).members]
     by_key = {c.key: c for c in candidates}
-    full = by_key.get(full_key)
+    full = next((entry for entry in candidates if entry.is_full), None)
     numbers = shared.numbers(candidates)
-    return {numbers[key]: sentence(by_key[key], full) for key in members if key != full_key}
+    return {
+        numbers[key]: sentence(by_key[key], full) for key in members if not by_key[key].is_full
+    }
 
 
 def selection_sentences(
@@ -47,19 +46,19 @@ def selection_sentences(
 ) -> str:
     """How many networks a front was chosen from, and how much that flatters its scores.
 
-    Where every sub-network is scored on the report split, also how far the two splits lie apart
+    Where every network is scored on the report split, also how far the two splits lie apart
     for all of them: that much of a member's gap is not due to its having been chosen.
 
     Args:
         selection: The corrected scores of the front.
-        candidates: The sub-networks it was chosen from, scored on the search split.
+        candidates: The networks it was chosen from, scored on the search split.
         reported: Scores on the report split by key.
     """
     scores = list(selection.scores.values())
     metric = shared.METRICS[candidates[0].evaluation.metric]
     flattered = max(0.0, *(score.optimism for score in scores))
     text = (
-        f"The front was chosen from {selection.num_tried} sub-networks by {scores[0].n} search "
+        f"The front was chosen from {selection.num_tried} networks by {scores[0].n} search "
         f"examples, and the best of many is partly lucky: that flatters the {metric} of its "
         f"members on these examples by up to {100 * flattered:.1f} points."
     )
@@ -67,7 +66,7 @@ def selection_sentences(
         return text
     gap = mean(entry.evaluation.value - reported[entry.key].value for entry in candidates)
     return (
-        f"{text} Apart from that the splits differ: on average over all sub-networks, chosen or "
+        f"{text} Apart from that the splits differ: on average over all networks, chosen or "
         f"not, report lies {_points(-gap)} points from search."
     )
 

@@ -16,7 +16,7 @@ from ..networks.retention import Retention
 from ..networks.subnet import SubnetConfig
 from ..profiling.predictor import Validation
 from ..profiling.statistics import Round
-from ..profiling.table import LookupTable
+from ..profiling.table import CostTable
 from ..tasks.metrics import PairedComparison
 from .palette import DOMINATED, FRONT, FULL, GRID, INK
 from .shared import plotly_lines, plotly_text
@@ -244,13 +244,17 @@ def distribution_figure(
 
 
 def heat_map_figure(
-    table: LookupTable, configs: Mapping[SubnetConfig, tuple[float, float, float]]
+    table: CostTable,
+    configs: Mapping[SubnetConfig, tuple[float, float, float]],
+    *,
+    num_layers: int,
 ) -> HeatMapFigure:
     """Gather the speed-ups of a space of widths and depths, without elimination of tokens.
 
     Args:
         table: The costs.
         configs: The sub-networks with their width, depth and tokens multipliers.
+        num_layers: Layers of the full model.
     """
     pairs = {
         config: (width, depth) for config, (width, depth, tokens) in configs.items() if tokens == 1
@@ -258,7 +262,8 @@ def heat_map_figure(
     widths = tuple(sorted({width for width, _ in pairs.values()}, reverse=True))
     kept = {depth: config.num_layers for config, (_, depth) in pairs.items()}
     depths = sorted(kept, reverse=True)
-    by_pair = {pair: table[config].latency for config, pair in pairs.items() if config in table}
+    by_config = {entry.network.config: entry.latency for entry in table if entry.network.is_cut}
+    by_pair = {pair: by_config[config] for config, pair in pairs.items() if config in by_config}
     rows = [[by_pair.get((width, depth)) for width in widths] for depth in depths]
     return HeatMapFigure(
         name="speedups",
@@ -269,7 +274,7 @@ def heat_map_figure(
             f"{table.protocol.title}; {table.environment.title}."
         ),
         widths=widths,
-        layers=tuple(f"{kept[depth]} of {table.shape.num_layers}" for depth in depths),
+        layers=tuple(f"{kept[depth]} of {num_layers}" for depth in depths),
         speedups=tuple(
             tuple(None if cell is None else cell.speedup for cell in row) for row in rows
         ),
@@ -318,7 +323,7 @@ def prediction_figure(
 
 
 def deployment_figure(
-    deployments: Sequence[tuple[LookupTable, PairedComparison | None]],
+    deployments: Sequence[tuple[CostTable, PairedComparison | None]],
 ) -> DeploymentFigure:
     """Gather the full model's costs and losses over deployments.
 

@@ -38,6 +38,7 @@ from .tables import (
     SELECTION_SORT_KEYS,
     SORT_KEYS,
     csv_text,
+    further_splits,
     markdown_text,
     published_frame,
     readable,
@@ -52,7 +53,7 @@ logger = logging.getLogger(__name__)
 EXPLANATIONS = (
     (
         "Splits",
-        "Sub-networks are chosen on the search split, which is held out of the training data. The "
+        "Networks are chosen on the search split, which is held out of the training data. The "
         "report split is the task's own dev or test split; nothing was chosen on it.",
     ),
     (
@@ -64,7 +65,7 @@ EXPLANATIONS = (
     ),
     (
         "Differences",
-        "Two sub-networks are compared on the same examples, in pairs. Accuracies are “not "
+        "Two networks are compared on the same examples, in pairs. Accuracies are “not "
         "distinguishable” where McNemar's exact test of the examples that only one has right "
         "does not reject at 5 %; brackets are Tango's interval, which may disagree at the edge. "
         "Other metrics are so where the 95 % interval of the difference contains 0. The loss that "
@@ -108,18 +109,19 @@ class ReportContent:
     Attributes:
         title: The heading.
         model: The full model's name.
-        full_key: The key of the full model's configuration.
-        candidates: Sub-networks (and baselines) scored on the search split, in the order of the
+        candidates: Networks scored on the search split, in the order of the
             table.
-        reported: Scores on the report split by key. When every sub-network has one, figures and
+        reported: Scores on the report split by key. When every network has one, figures and
             headlines show the report split, else the search split.
+        further: Scores on further report splits by the split's name and key, such as MNLI's
+            mismatched half.
         published: Published candidates of the same task and metric; drawn beside the report split
             only, because they are scores of those examples.
         num_examples: The splits' sizes by name.
         seq_len: Tokens of the example that FLOPs are counted for.
         protocol: How latencies were measured; None when none were.
         environment: Where they were measured; None when none were.
-        hypervolumes: Of the fronts on the search split, by a name such as "accuracy and latency".
+        hypervolumes: Of the fronts on the search split, by a name such as "score and latency".
         provenance: Whatever tells how to make this again: command, seeds, versions.
         measurements: Further figures, of what was measured.
         warnings: What forbids to take the latencies at their word, in sentences.
@@ -127,9 +129,9 @@ class ReportContent:
 
     title: str
     model: str
-    full_key: str
     candidates: tuple[Candidate, ...]
     reported: Mapping[str, Evaluation]
+    further: Mapping[str, Mapping[str, Evaluation]]
     published: tuple[Candidate, ...]
     num_examples: Mapping[str, int]
     seq_len: int
@@ -142,8 +144,8 @@ class ReportContent:
 
     def __post_init__(self) -> None:
         """Check that there is something to show and that it is of one task, split and metric."""
-        if not any(candidate.origin == "supernet" for candidate in self.candidates):
-            raise ValueError("a report needs at least one sub-network")
+        if not shared.networks(self.candidates):
+            raise ValueError("a report needs at least one network")
         kinds = {
             (candidate.evaluation.task, candidate.evaluation.split, candidate.evaluation.metric)
             for candidate in self.candidates
@@ -171,15 +173,15 @@ class ReportContent:
 
         None where the search split has too few examples to be divided.
         """
-        rivals = shared.sub_networks(self.candidates)
+        rivals = shared.networks(self.candidates)
         if cast(Evaluation, rivals[0].evaluation).n < MIN_EXAMPLES:
             return None
-        return corrected_front(ParetoFront.of(rivals, ("accuracy", main_cost(rivals))))
+        return corrected_front(ParetoFront.of(rivals, ("score", main_cost(rivals))))
 
     @property
-    def sub_networks(self) -> list[Candidate]:
-        """Those of `shown` that are sub-networks."""
-        return shared.sub_networks(self.shown)
+    def networks(self) -> list[Candidate]:
+        """Those of `shown` that were run here."""
+        return shared.networks(self.shown)
 
 
 def write_report(folder: Path, content: ReportContent) -> Path:
@@ -189,7 +191,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
         The path of the page.
     """
     figures = report_figures(content)
-    results = results_frame(content.candidates, content.reported)
+    results = results_frame(content.candidates, content.reported, content.further)
     selection = content.selection
     published = published_frame(content.published)
     with storage.folder(folder) as new:
@@ -226,8 +228,7 @@ def report_figures(content: ReportContent) -> list[FrontFigure]:
         front_figure(
             (*content.shown, *beside),
             cost,
-            judged=shared.sub_networks(content.candidates),
-            full_key=content.full_key,
+            judged=shared.networks(content.candidates),
             conditions=conditions[cost],
         )
         for cost in shared.COSTS
@@ -305,11 +306,11 @@ def _banner(warnings: Iterable[str]) -> list[str]:
 
 def _headline_section(content: ReportContent) -> str:
     score = content.shown[0].evaluation
-    cost = shared.COSTS[main_cost(content.sub_networks)]
-    judged = shared.sub_networks(content.candidates)
-    sentences = headlines(content.sub_networks, judged=judged, full_key=content.full_key)
+    cost = shared.COSTS[main_cost(content.networks)]
+    judged = shared.networks(content.candidates)
+    sentences = headlines(content.networks, judged=judged)
     lead = (
-        f"{content.model} on {score.task}: {len(content.sub_networks)} sub-networks, "
+        f"{content.model} on {score.task}: {len(content.networks)} networks, "
         f"{shared.METRICS[score.metric]} on the {score.split} split "
         f"({score.n} examples) against what they cost."
     )
@@ -319,7 +320,7 @@ def _headline_section(content: ReportContent) -> str:
         "cheapest first and numbered as in the table and the figures; brackets are 95 % "
         "intervals:"
         if sentences
-        else f"No sub-network but the full model is on {trade} on the "
+        else f"No network but the full model is on {trade} on the "
         f"{judged[0].evaluation.split} split."
     )
     items = "".join(
@@ -373,13 +374,13 @@ def _selection_section(content: ReportContent) -> str:
         return ""
     frame = selection_frame(selection, content.candidates, content.reported)
     keys = {column: frame[key].tolist() for column, key in SELECTION_SORT_KEYS.items()}
-    tried = shared.sub_networks(content.candidates)
+    tried = shared.networks(content.candidates)
     lead = selection_sentences(selection, tried, reported=content.reported)
     return "\n".join(
         [
             "<h2>Scores of the front, corrected for having been chosen</h2>",
             f"<p>{escape(lead)} “Chosen from” counts the "
-            "sub-networks that cost no more; “corrected” is the search score without the luck, ± "
+            "networks that cost no more; “corrected” is the search score without the luck, ± "
             "its standard error.</p>",
             _table(readable_selection(frame), keys, [""] * len(frame)),
         ]
@@ -387,11 +388,12 @@ def _selection_section(content: ReportContent) -> str:
 
 
 def _table_section(content: ReportContent) -> str:
-    results = results_frame(content.candidates, content.reported)
-    keys = {column: results[key].tolist() for column, key in SORT_KEYS.items()}
+    results = results_frame(content.candidates, content.reported, content.further)
+    sorting = SORT_KEYS | {name: name for name in further_splits(results)}
+    keys = {column: results[key].tolist() for column, key in sorting.items()}
     parts = [
-        "<h2>All sub-networks</h2>",
-        "<p>Brackets are 95 % intervals; “fronts” names the costs for which no other sub-network "
+        "<h2>All networks</h2>",
+        "<p>Brackets are 95 % intervals; “fronts” names the costs for which no other network "
         "is better on the search split. Click a heading to sort.</p>",
         _table(readable(results), keys, ["front" if text else "" for text in keys["fronts"]]),
     ]
@@ -411,7 +413,7 @@ def _table_section(content: ReportContent) -> str:
         if not content.is_reported:
             parts.append(
                 "<p>They are not drawn: they belong beside scores on the report split, which not "
-                "every sub-network has.</p>"
+                "every network has.</p>"
             )
     return "\n".join(parts)
 

@@ -1,8 +1,9 @@
-"""What figures, tables and sentences share: readers' words, sub-networks' numbers (no torch)."""
+"""What figures, tables and sentences share: readers' words, networks' numbers (no torch)."""
 
 from collections.abc import Sequence
 from html import escape
 
+from ..networks.network import Printed, Stored
 from ..search.candidate import Candidate
 
 COSTS = {"latency_ms": "latency", "num_params": "parameters", "num_flops": "FLOPs"}
@@ -19,14 +20,22 @@ METRICS = {
 """Metrics as readers know them."""
 
 
-def sub_networks(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those of the candidates that are sub-networks, in order."""
-    return [candidate for candidate in candidates if candidate.origin == "supernet"]
+def networks(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those of the candidates that can be run, in order: all but published numbers."""
+    return [candidate for candidate in candidates if candidate.origin != "published"]
 
 
 def numbers(candidates: Sequence[Candidate]) -> dict[str, int]:
-    """Each sub-network's number, the same in the table, the figures and the text, by its key."""
-    return {candidate.key: i for i, candidate in enumerate(sub_networks(candidates), start=1)}
+    """Each network's number, the same in the table, the figures and the text, by its key."""
+    return {candidate.key: i for i, candidate in enumerate(networks(candidates), start=1)}
+
+
+def source(candidate: Candidate) -> str:
+    """Where a published number comes from, or what made a network beside the supernet."""
+    recipe = candidate.network.recipe
+    if isinstance(recipe, Printed):
+        return recipe.source
+    return recipe.method if isinstance(recipe, Stored) else ""
 
 
 def plotly_text(text: str) -> str:

@@ -5,6 +5,7 @@ frames; everything in them is a number or a word. `readable` turns a results fra
 that people read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -20,7 +21,7 @@ from . import shared
 
 SORT_KEYS = {
     "#": "number",
-    "sub-network": "label",
+    "network": "label",
     "params": "num_params",
     "FLOPs": "num_flops",
     "latency, ms": "latency_ms",
@@ -33,7 +34,7 @@ SORT_KEYS = {
 
 SELECTION_SORT_KEYS = {
     "#": "number",
-    "sub-network": "label",
+    "network": "label",
     "chosen from": "num_tried",
     "search": "search",
     "corrected": "corrected",
@@ -43,17 +44,23 @@ SELECTION_SORT_KEYS = {
 }
 """The columns of `readable_selection` with those of `selection_frame` that order them."""
 
+FURTHER = re.compile(r"report-.+_n")
+"""The column of a results frame that counts the examples of a further report split."""
+
 _COUNT_TYPES = {"num_params": "Int64", "num_flops": "Int64"}
 
 
 def results_frame(
-    candidates: Sequence[Candidate], reported: Mapping[str, Evaluation]
+    candidates: Sequence[Candidate],
+    reported: Mapping[str, Evaluation],
+    further: Mapping[str, Mapping[str, Evaluation]],
 ) -> pd.DataFrame:
-    """Sub-networks and baselines with their costs and both scores, one row each, in order.
+    """Networks with their costs and their scores, one row each, in order.
 
     Args:
         candidates: Scored on the search split.
         reported: Scores on the report split by key, as far as there are any.
+        further: The same for further report splits, by the split's name.
 
     Returns:
         Columns `number`, `label`, `key`, `origin`, `num_params`, `num_flops`, the latency's, the
@@ -66,13 +73,19 @@ def results_frame(
         {
             "number": numbers.get(candidate.key),
             "label": candidate.label,
-            "key": candidate.key,
+            "key": candidate.name,
+            "id": candidate.network.id,
             "origin": candidate.origin,
             "num_params": candidate.num_params,
             "num_flops": candidate.num_flops,
             **_latency(candidate),
             **_score("search", candidate.evaluation),
             **_score("report", reported.get(candidate.key)),
+            **{
+                column: value
+                for split, scores in further.items()
+                for column, value in _score(split, scores.get(candidate.key)).items()
+            },
             "fronts": ", ".join(fronts[candidate.key]),
         }
         for candidate in candidates
@@ -130,19 +143,25 @@ def published_frame(published: Sequence[Candidate]) -> pd.DataFrame:
             candidate.evaluation.metric,
             candidate.evaluation.split,
             candidate.evaluation.value,
-            candidate.source,
+            shared.source(candidate),
         )
         for candidate in published
     ]
     return pd.DataFrame(rows, columns=columns).astype(_COUNT_TYPES)
 
 
+def further_splits(frame: pd.DataFrame) -> list[str]:
+    """The further report splits of a results frame."""
+    return [name.removesuffix("_n") for name in frame.columns if FURTHER.fullmatch(name)]
+
+
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """A results frame as text: short counts, values with their intervals, "" for the unknown."""
+    further = further_splits(frame)
     rows = [
         {
             "#": "" if row["number"] is None else str(row["number"]),
-            "sub-network": row["label"],
+            "network": row["label"],
             "params": _quantity("num_params", row["num_params"]),
             "FLOPs": _quantity("num_flops", row["num_flops"]),
             "latency, ms": _interval(row, "latency_ms", "latency_low_ms", "latency_high_ms", ".2f")
@@ -152,11 +171,15 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             ),
             "search": _interval(row, "search", "search_low", "search_high", ".4f"),
             "report": _interval(row, "report", "report_low", "report_high", ".4f"),
+            **{
+                name: _interval(row, name, f"{name}_low", f"{name}_high", ".4f")
+                for name in further
+            },
             "fronts": row["fronts"],
         }
         for row in _records(frame)
     ]
-    return pd.DataFrame(rows, columns=list(SORT_KEYS))
+    return pd.DataFrame(rows, columns=[*SORT_KEYS, *further])
 
 
 def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +187,7 @@ def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "#": str(row["number"]),
-            "sub-network": row["label"],
+            "network": row["label"],
             "chosen from": str(row["num_tried"]),
             "search": f"{row['search']:.4f}",
             "corrected": f"{row['corrected']:.4f} ± {row['corrected_error']:.4f}",
@@ -211,10 +234,10 @@ def _fronts(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
         if not quantity.larger_is_better:
             known = [
                 candidate
-                for candidate in shared.sub_networks(candidates)
+                for candidate in shared.networks(candidates)
                 if candidate.value(quantity.name) is not None
             ]
-            for member in ParetoFront.of(known, ("accuracy", quantity.name)).members:
+            for member in ParetoFront.of(known, ("score", quantity.name)).members:
                 fronts[member.key].append(quantity.word)
     return fronts
 

@@ -1,19 +1,21 @@
-"""A network that may be worth having, with its costs, its score and its source (no torch).
+"""A candidate: a network as deployed, with its costs and its score (no torch).
 
-The same record holds our sub-networks, compressors run by our own protocol, and published
-numbers, so that fronts, tables and figures need no second kind. What only some have may be None.
+Runtime and precision belong to it: the same network on two runtimes is two candidates. The same
+record holds sub-networks, whatever methods and users bring, and published numbers, so that fronts,
+tables and figures need no second kind. What only some have may be None.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
 
+from ..deploy.deployment import Deployment
+from ..networks.network import Cut, Network, Printed
 from ..networks.subnet import SubnetConfig
 from ..profiling.table import LatencySummary, Profile
 from ..tasks.metrics import Evaluation
-from .constraints import judged_values
 
-Origin = Literal["supernet", "baseline", "published"]
+Origin = Literal["supernet", "stored", "published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,74 +52,94 @@ class StatedScore:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One network with its costs and its score.
+    """One network as deployed, with its costs and its score.
 
     Attributes:
-        label: What it is called in tables and figures.
-        origin: "supernet" for our sub-networks, "baseline" for compressors run by our own
-            protocol, "published" for printed numbers.
-        config: The sub-network; only those of a supernet have one.
-        num_params: Parameters, embeddings and head included; None where unknown.
-        num_flops: Floating-point operations of one example, two per multiply-add; None where
-            unknown.
-        latency: Measured latency; None where none was measured here.
+        profile: The network and what it costs.
+        deployment: Runtime and precision.
         evaluation: Outcomes on the search split, or a stated score.
-        source: Where the numbers come from, for published ones.
     """
 
-    label: str
-    origin: Origin
-    config: SubnetConfig | None
-    num_params: int | None
-    num_flops: int | None
-    latency: LatencySummary | None
+    profile: Profile
+    deployment: Deployment
     evaluation: Evaluation | StatedScore
-    source: str = ""
 
     def __post_init__(self) -> None:
-        """Check that a sub-network is complete and a published number names its source."""
-        if self.origin not in get_args(Origin):
-            raise ValueError(f"origin must be one of {get_args(Origin)}, not {self.origin!r}")
-        if (self.config is not None) != (self.origin == "supernet"):
-            raise ValueError(f"{self.label}: only a supernet's sub-network has a configuration")
-        if self.origin == "supernet" and not (
-            self.num_params and self.num_flops and isinstance(self.evaluation, Evaluation)
-        ):
-            raise ValueError(f"{self.label}: a sub-network has counts and per-example outcomes")
-        if self.origin == "published" and not self.source:
-            raise ValueError(f"{self.label}: a published number names its source")
+        """Check that what was run has outcomes."""
+        if self.origin != "published" and not isinstance(self.evaluation, Evaluation):
+            raise ValueError(f"{self.label}: a network that was run has per-example outcomes")
 
-    @classmethod
-    def from_profile(cls, profile: Profile, evaluation: Evaluation, *, label: str) -> Self:
-        """A sub-network of a supernet from its row of the cost table and its evaluation."""
-        return cls(
-            label=label,
-            origin="supernet",
-            config=profile.config,
-            num_params=profile.num_params,
-            num_flops=profile.flops,
-            latency=profile.latency,
-            evaluation=evaluation,
-        )
+    def __repr__(self) -> str:
+        """The candidate on one line."""
+        costs = ", ".join(f"{name} {value:.4g}" for name, value in self.profile.values.items())
+        score = f"{self.evaluation.metric} {self.evaluation.value:.4f}"
+        return f"<Candidate {self.label} ({self.key}): {score}, {costs}>"
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.profile.network
 
     @property
     def key(self) -> str:
-        """The sub-network's key, or the label of what is none."""
-        return self.label if self.config is None else self.config.key
+        """Network and deployment as one word."""
+        return f"{self.network.id}/{self.deployment.slug}"
+
+    @property
+    def label(self) -> str:
+        """What it is called in tables and figures."""
+        return self.network.label
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return self.network.name
+
+    @property
+    def origin(self) -> Origin:
+        """Whether it is cut from the supernet, stored beside it, or published."""
+        if isinstance(self.network.recipe, Printed):
+            return "published"
+        return "supernet" if isinstance(self.network.recipe, Cut) else "stored"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is the supernet's full model."""
+        return self.network.is_full
+
+    @property
+    def config(self) -> SubnetConfig | None:
+        """What is kept of the supernet; None for other networks."""
+        recipe = self.network.recipe
+        return recipe.config if isinstance(recipe, Cut) else None
+
+    @property
+    def latency(self) -> LatencySummary | None:
+        """Measured latency; None where none was measured here."""
+        return self.profile.latency
+
+    @property
+    def num_params(self) -> int | None:
+        """Parameters, embeddings and head included."""
+        return self.profile.num_params
+
+    @property
+    def num_flops(self) -> int | None:
+        """Floating-point operations of one example, two per multiply-add."""
+        return self.profile.num_flops
 
     @property
     def speedup(self) -> float | None:
         """How many times faster than the full model, where measured."""
         return None if self.latency is None else self.latency.speedup
 
+    def timed(self, latency: LatencySummary | None) -> Self:
+        """The same with another latency."""
+        return replace(self, profile=replace(self.profile, latency=latency))
+
     def value(self, quantity: str) -> float | None:
         """Its value of a quantity of `QUANTITIES`; a time as `LatencySummary.time_ms` has it."""
-        return {
-            "accuracy": self.evaluation.value,
-            "latency_ms": None if self.latency is None else self.latency.time_ms.value,
-            "num_params": self.num_params,
-            "num_flops": self.num_flops,
-        }[quantity]
+        return self.evaluation.value if quantity == "score" else self.profile.values.get(quantity)
 
     def known_value(self, quantity: str) -> float:
         """Its value of a quantity that it must have.
@@ -133,18 +155,18 @@ class Candidate:
     @property
     def judged(self) -> dict[str, float]:
         """The values that limits are held against, of the quantities that are known."""
-        return judged_values(
-            num_params=self.num_params,
-            num_flops=self.num_flops,
-            latency=self.latency,
-            score=self.evaluation.value,
-        )
+        return self.profile.judged | {"score": self.evaluation.value}
 
     def summary(self) -> dict[str, Any]:
-        """Key, costs and score as JSON types, without every example's outcome."""
-        latency = self.latency
+        """The network, its costs and its score as JSON types, without every outcome."""
+        latency, profile = self.latency, self.profile
         return {
-            "key": self.key,
+            "network": self.network.id,
+            "name": self.name,
+            "label": self.label,
+            "key": self.config and self.config.key,
+            "runtime": self.deployment.runtime,
+            "precision": self.deployment.precision,
             "params": self.num_params,
             "flops": self.num_flops,
             "latency_ms": latency
@@ -155,7 +177,12 @@ class Candidate:
                 "interval": latency.ratio.meaning,
                 "resolved": latency.resolved,
             },
+            "p99_ms": latency and latency.p99_ms,
             "speedup": self.speedup,
+            "throughput_per_s": profile.throughput_per_s,
+            "memory_bytes": profile.peak_memory_bytes,
+            "disk_bytes": profile.size_bytes,
+            "energy_j": profile.energy_j,
             "metric": self.evaluation.metric,
             "search": score_record(self.evaluation),
         }
@@ -163,30 +190,20 @@ class Candidate:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
-            "label": self.label,
-            "origin": self.origin,
-            "config": None if self.config is None else self.config.to_dict(),
-            "num_params": self.num_params,
-            "num_flops": self.num_flops,
-            "latency": None if self.latency is None else self.latency.to_dict(),
+            "profile": self.profile.to_dict(),
+            "deployment": self.deployment.to_dict(),
             "evaluation": self.evaluation.to_dict(),
-            "source": self.source,
         }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        config, latency, evaluation = record["config"], record["latency"], record["evaluation"]
+        evaluation = record["evaluation"]
         kind = Evaluation if "predictions" in evaluation else StatedScore
         return cls(
-            label=record["label"],
-            origin=record["origin"],
-            config=None if config is None else SubnetConfig.from_dict(config),
-            num_params=record["num_params"],
-            num_flops=record["num_flops"],
-            latency=None if latency is None else LatencySummary.from_dict(latency),
+            profile=Profile.from_dict(record["profile"]),
+            deployment=Deployment.from_dict(record["deployment"]),
             evaluation=kind.from_dict(evaluation),
-            source=record["source"],
         )
 
 

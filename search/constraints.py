@@ -1,9 +1,9 @@
 """Limits on quantities, and how far a network is from keeping them (no torch).
 
-A violation of 0 or less is feasible, for lower limits as for upper ones. A measured latency is
-judged by the upper end of its interval, so that a network that fits a budget still fits when it is
-measured again; a score is judged by its value, because its interval is about other examples, not
-about the measuring. A network without a value cannot be judged.
+A violation of 0 or less is feasible, for lower limits as for upper ones. What was measured is
+judged by the worse end of its interval (`Profile.judged`), so that a network that fits a budget
+still fits when it is measured again; a score is judged by its value, because its interval is about
+other examples, not about the measuring. A network without a value cannot be judged.
 """
 
 import math
@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..profiling.table import LatencySummary
 from .quantities import QUANTITIES, Quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """An upper limit on a cost, or a lower limit on the score.
+    """An upper limit, or a lower one on what is better when it is larger.
 
     Attributes:
         quantity: A name from `QUANTITIES`.
@@ -47,11 +46,11 @@ class Constraint:
         """The limited quantity's row of the table."""
         return QUANTITIES[self.quantity]
 
-    def word(self, *, metric: str = "accuracy") -> str:
+    def word(self, *, metric: str = "score") -> str:
         """What is limited, for a reader; the score by the name of the task's primary metric."""
-        return metric if self.quantity == "accuracy" else self.kind.word
+        return metric if self.quantity == "score" else self.kind.word
 
-    def phrase(self, *, metric: str = "accuracy") -> str:
+    def phrase(self, *, metric: str = "score") -> str:
         """The constraint for a reader, with the name of the task's primary metric."""
         sign = ">=" if self.kind.larger_is_better else "<="
         return f"{self.word(metric=metric)} {sign} {self.kind.text(self.limit)}"
@@ -74,23 +73,29 @@ class Constraint:
         return cls(**record)
 
 
-def judged_values(
-    *,
-    num_params: int | None,
-    num_flops: int | None,
-    latency: LatencySummary | None,
-    score: float | None = None,
-) -> dict[str, float]:
-    """The values that limits are held against, of the quantities that are known."""
-    values = {
-        "accuracy": score,
-        "latency_ms": None if latency is None else latency.time_ms.high,
-        "num_params": num_params,
-        "num_flops": num_flops,
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def total_violation(constraints: Sequence[Constraint], values: Mapping[str, float]) -> float:
     """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
     return sum(max(0.0, entry.relative_violation(values[entry.quantity])) for entry in constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class LossLimit:
+    """A limit on the score that is lost against the full model, in pairs.
+
+    A network keeps it when it surely loses no more: when the upper end of the 95 % interval of its
+    loss, over the examples of the search split, is at most the limit.
+
+    Attributes:
+        limit: The largest loss allowed, as a fraction of the metric's unit.
+    """
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        """Check the limit."""
+        if not 0 < self.limit < 1:
+            raise ValueError(f"a loss must be between 0 and 1, not {self.limit!r}")
+
+    def phrase(self) -> str:
+        """The limit for a reader."""
+        return f"a loss of at most {100 * self.limit:.4g} points, surely, against the full model"

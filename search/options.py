@@ -17,24 +17,31 @@ class SearchOptions:
     """What a search is asked.
 
     Attributes:
-        objectives: Quantities to trade, from accuracy, latency_ms, num_params and num_flops.
+        objectives: Quantities to trade: score and costs such as latency_ms, num_params, num_flops,
+            peak_memory_bytes and size_bytes.
         sampler: `grid` tries every sub-network; `nsga2` and `tpe` let Optuna choose.
         num_trials: Sub-networks that `nsga2` and `tpe` try, repetitions included.
         seed: Of the sampler.
         max_latency: Sub-networks slower than this are not scored, e.g. 8ms.
         max_params: Sub-networks with more parameters are not scored, e.g. 15M.
         max_flops: Sub-networks with more FLOPs are not scored, e.g. 1G.
-        min_accuracy: Sub-networks that score less count as infeasible, e.g. 0.9.
+        max_memory: Sub-networks that need more memory are not scored, e.g. 300MB.
+        max_disk: Sub-networks that are larger on disk are not scored, e.g. 30MB.
+        min_throughput: Sub-networks with less throughput are not scored, e.g. 200/s.
+        min_score: Sub-networks that score less count as infeasible, e.g. 0.9.
     """
 
-    objectives: tuple[str, ...] = ("accuracy", "latency_ms")
+    objectives: tuple[str, ...] = ("score", "latency_ms")
     sampler: Sampler = "grid"
     num_trials: int = 50
     seed: int = 0
     max_latency: str | None = None
     max_params: str | None = None
     max_flops: str | None = None
-    min_accuracy: str | None = None
+    max_memory: str | None = None
+    max_disk: str | None = None
+    min_throughput: str | None = None
+    min_score: str | None = None
 
     def __post_init__(self) -> None:
         """Check every option, budgets included.
@@ -44,13 +51,13 @@ class SearchOptions:
         """
         for name in self.objectives:
             quantity_named(name)
-        if len(set(self.objectives)) != len(self.objectives) or "accuracy" not in self.objectives:
+        if len(set(self.objectives)) != len(self.objectives) or "score" not in self.objectives:
             raise InputError(
-                f"The objectives {', '.join(self.objectives)} are no trade: name accuracy and "
+                f"The objectives {', '.join(self.objectives)} are no trade: name score and "
                 "the costs, each once."
             )
         if len(self.objectives) < 2:
-            raise InputError("A search needs a cost beside accuracy, such as latency_ms.")
+            raise InputError("A search needs a cost beside the score, such as latency_ms.")
         if self.sampler not in get_args(Sampler):
             names = ", ".join(get_args(Sampler))
             raise InputError(f"There is no sampler {self.sampler!r}: choose from {names}.")
@@ -65,9 +72,13 @@ class SearchOptions:
             ("latency", self.max_latency),
             ("params", self.max_params),
             ("flops", self.max_flops),
-            ("accuracy", self.min_accuracy),
+            ("memory", self.max_memory),
+            ("disk", self.max_disk),
+            ("throughput", self.min_throughput),
+            ("score", self.min_score),
         )
-        return tuple(parse_budget(word, text) for word, text in budgets if text is not None)
+        parsed = (parse_budget(word, text) for word, text in budgets if text is not None)
+        return tuple(entry for entry in parsed if isinstance(entry, Constraint))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

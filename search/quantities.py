@@ -1,4 +1,4 @@
-"""The quantities that a sub-network is judged by, in one table (no torch).
+"""The quantities that a network is judged by, in one table (no torch).
 
 Which way is better is written here once; fronts, constraints, studies and queries take their signs
 from this table.
@@ -45,6 +45,10 @@ class Quantity:
         """
         if self.name in _COUNTS:
             return _short(value)
+        if self.unit == "bytes":
+            return f"{_short(value)}B"
+        if self.unit == "times":
+            return f"{value:.4g}x"
         if self.unit == "ms" and abs(value) >= _MS_PER_S:
             return f"{value / _MS_PER_S:.4g} s"
         rounded = f"{value:.4g}" if self.unit else f"{value:.4f}".rstrip("0").rstrip(".")
@@ -54,17 +58,39 @@ class Quantity:
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
-        Quantity("accuracy", "accuracy", "", larger_is_better=True),
+        Quantity("score", "score", "", larger_is_better=True),
         Quantity("latency_ms", "latency", "ms", larger_is_better=False),
+        Quantity("p99_ms", "p99", "ms", larger_is_better=False),
+        Quantity("throughput_per_s", "throughput", "per s", larger_is_better=True),
+        Quantity("speedup", "speedup", "times", larger_is_better=True),
+        Quantity("peak_memory_bytes", "memory", "bytes", larger_is_better=False),
+        Quantity("size_bytes", "disk", "bytes", larger_is_better=False),
         Quantity("num_params", "params", "", larger_is_better=False),
         Quantity("num_flops", "flops", "", larger_is_better=False),
+        Quantity("energy_j", "energy", "J", larger_is_better=False),
     )
 }
-"""Every quantity by name. `accuracy` is the task's primary metric, whatever that is, as a
-fraction; `num_flops` counts two per multiply-add, for one example."""
+"""Every quantity by name. `score` is the task's primary metric, whatever that is, as a fraction;
+`num_flops` counts two per multiply-add, for one example; `speedup` is against the full model."""
+
+COSTS = tuple(name for name in QUANTITIES if name != "score")
+"""What a score is paid with."""
 
 _COUNTS = ("num_params", "num_flops")
 _MS_PER_S = 1000.0
+
+
+def quantity_worded(word: str) -> Quantity:
+    """Look a quantity up by its name on the command line.
+
+    Raises:
+        InputError: When there is none of that name.
+    """
+    for quantity in QUANTITIES.values():
+        if quantity.word == word:
+            return quantity
+    known = ", ".join(quantity.word for quantity in QUANTITIES.values())
+    raise InputError(f"There is no quantity {word!r}: choose from {known}.")
 
 
 def quantity_named(name: str) -> Quantity:

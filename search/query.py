@@ -1,33 +1,35 @@
-"""The best sub-network under a budget, and how sure that is (no torch, no Optuna).
+"""The best network under a budget, and how sure that is (no torch, no Optuna).
 
-The answer is the feasible sub-network that scores highest on the search split; of equal scores,
-the cheaper one. A higher score need not mean a better network, so runners-up are compared with
-the answer on the same examples, and the cheapest that is not distinguishable from it is named:
-whether to take that is the user's choice. When nothing is feasible, the nearest sub-network is the
-one whose missed limits sum to the smallest share.
+The answer is the feasible candidate that scores highest on the search split, or, where a cost is
+asked for (`--cheapest`), the one that costs least; ties go to the cheaper, or the better scoring.
+A higher score need not mean a better network, so runners-up are compared with the answer on the
+same examples, and the cheapest that is not distinguishable from it is named: whether to take that
+is the user's choice. When nothing is feasible, the nearest candidate is the one whose missed
+limits sum to the smallest share.
 
-Limits are judged as `search.constraints` says: a latency by the upper end of its interval. That
-holds when the answer is chosen and again when it is delivered (`deliver`): the answer, its shown
-rivals and the full model are timed again in one session, and every number of the result is of that
-session. An interval that straddles the limit is measured longer first. An answer that does not
-keep the limit then is passed over for the next. The report split takes no part in choosing.
+Limits are judged as `search.constraints` says: what was measured by the worse end of its interval.
+That holds when the answer is chosen and again when it is delivered (`deliver`): the answer, its
+shown rivals and the full model are timed again in one session, and every number of the result is
+of that session. An interval that straddles a limit is measured longer first. An answer that does
+not keep the limits then is passed over for the next. The report split takes no part in choosing.
 
-Networks that were trained beside the supernet and keep the limits, PoWER-BERT's, are named next to
-the answer and compared with it; the answer itself is a sub-network, which can be exported.
+Sub-networks and what methods or users brought are candidates alike, on one deployment or several.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
+
+import numpy as np
 
 from ..errors import InputError
 from ..profiling.statistics import Estimate
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare
 from .candidate import Candidate, score_record
-from .constraints import Constraint, total_violation
+from .constraints import Constraint, LossLimit, total_violation
 from .quantities import QUANTITIES
 from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
 
@@ -37,13 +39,19 @@ SHOWN_RUNNERS_UP = 3
 FAR_OFF = 100.0
 """A limit that every network misses by more than this factor lacks a unit, probably."""
 
+TIMED = ("latency_ms", "throughput_per_s", "speedup")
+"""Quantities that a second timing decides."""
+
+_RANKED_COSTS = ("latency_ms", "num_flops", "num_params")
+"""What decides between equal scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Latencies of one session.
 
     Attributes:
-        latencies: By the network's key.
+        latencies: By the candidate's key.
         disturbances: What forbids to take them at their word.
     """
 
@@ -69,46 +77,128 @@ class TimeAgain(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerUp:
-    """A feasible sub-network that scores no better than the answer.
+@dataclass(frozen=True)
+class Budget:
+    """What is asked of a network, and what for.
 
     Attributes:
-        candidate: The sub-network.
+        limits: Limits on quantities.
+        loss: A limit on the score lost against the full model; None for none.
+        cheapest: The quantity that is to be best; None for the score.
+        full: The full model's outcomes on the search split, for `loss`.
+    """
+
+    limits: tuple[Constraint, ...] = ()
+    loss: LossLimit | None = None
+    cheapest: str | None = None
+    full: Evaluation | None = None
+
+    def __post_init__(self) -> None:
+        """Check that a loss has something to be lost against."""
+        if self.loss is not None and self.full is None:
+            raise InputError(
+                "A loss is against the full model, which is not scored yet: search first."
+            )
+
+    @cached_property
+    def _losses(self) -> dict[str, PairedComparison]:
+        return {}
+
+    def loss_of(self, candidate: Candidate) -> PairedComparison:
+        """What a candidate loses against the full model; computed once."""
+        assert self.full is not None
+        if candidate.key not in self._losses:
+            self._losses[candidate.key] = compare(self.full, outcomes(candidate))
+        return self._losses[candidate.key]
+
+    def violation(self, candidate: Candidate) -> float:
+        """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
+        missed = total_violation(self.limits, candidate.judged)
+        if self.loss is None:
+            return missed
+        return missed + max(0.0, self.loss_of(candidate).high / self.loss.limit - 1)
+
+    def feasible(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that keep every limit."""
+        cheap = [entry for entry in candidates if not total_violation(self.limits, entry.judged)]
+        return [entry for entry in cheap if not self.violation(entry)]
+
+    def straddles(self, candidate: Candidate) -> bool:
+        """Whether the interval of something that was timed holds a limit."""
+        latency = candidate.latency
+        if latency is None:
+            return False
+        time_ms = latency.time_ms
+        best = {
+            "latency_ms": time_ms.low,
+            "throughput_per_s": candidate.known_value("throughput_per_s")
+            * time_ms.value
+            / time_ms.low,
+            "speedup": 1 / latency.ratio.low,
+        }
+        worst = candidate.judged
+        return any(
+            entry.violation(best[entry.quantity]) <= 0 < entry.violation(worst[entry.quantity])
+            for entry in self.limits
+            if entry.quantity in TIMED
+        )
+
+    def phrase(self, *, metric: str) -> str:
+        """The limits for a reader."""
+        parts = [entry.phrase(metric=metric) for entry in self.limits]
+        if self.loss is not None:
+            parts.append(self.loss.phrase())
+        return " and ".join(parts)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self.limits) or self.loss is not None
+
+    def aim(self, candidate: Candidate) -> float:
+        """What is to be best, turned so that smaller is better."""
+        if self.cheapest is None:
+            return -candidate.evaluation.value
+        value = candidate.value(self.cheapest)
+        return math.inf if value is None else QUANTITIES[self.cheapest].signed(value)
+
+    def rank(self, candidate: Candidate) -> tuple[float | str, ...]:
+        """What sorts candidates best first; ties go to the cheaper, then by key."""
+        score, costs = -candidate.evaluation.value, cost_rank(candidate)
+        return (self.aim(candidate), score, *costs, candidate.key)
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """A feasible candidate that is no better than the answer.
+
+    Attributes:
+        candidate: The candidate.
         comparison: The answer minus this one, on the examples of the search split.
         is_cheaper: Whether it costs no more than the answer in anything and less in something.
+        ratio: Its time relative to the answer's, in one session; None where they were not timed
+            together.
     """
 
     candidate: Candidate
     comparison: PairedComparison
     is_cheaper: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """A network beside the supernet that keeps every limit.
-
-    Attributes:
-        candidate: The network.
-        comparison: The answer minus this one, on the examples of the search split; None where no
-            sub-network is the answer.
-    """
-
-    candidate: Candidate
-    comparison: PairedComparison | None
+    ratio: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A network that would have been named, but does not keep the limit when timed again.
+    """A network that would have been named, but does not keep the limits when timed again.
 
     Attributes:
         candidate: The network, with the latency measured again.
-        undecided: Whether its interval still straddles the limit after measuring longer.
+        undecided: Whether its interval still straddles a limit after measuring longer.
+        name: What it is called.
     """
 
     candidate: Candidate
     undecided: bool
+    name: str
 
     def sentence(self) -> str:
         """Why it was passed over, for a reader."""
@@ -117,12 +207,12 @@ class PassedOver:
             if self.undecided
             else "which broke the latency limit when measured again"
         )
-        return f"Passed over: {self.candidate.key}, {reason}: {_costs(self.candidate)}."
+        return f"Passed over: {self.name}, {reason}: {_costs(self.candidate)}."
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A limit that a sub-network does not keep.
+    """A limit that a candidate does not keep.
 
     Attributes:
         constraint: The limit.
@@ -152,70 +242,75 @@ class QueryResult:
     """What a query found.
 
     Attributes:
-        constraints: The budget.
-        num_candidates: Sub-networks that were scored.
+        budget: What was asked.
+        num_candidates: Candidates that were scored.
         num_feasible: Those of them that keep every limit by the cost table.
         answer: The best feasible one, None when there is none.
-        runners_up: Other feasible ones, best first: all of them, once delivered those that were
-            timed again beside the answer.
+        rivals: The next best feasible ones, best first, and the cheapest that ties.
+        cheapest_tie: The cheapest feasible one that is cheaper than the answer and not
+            distinguishable from it; one of the rivals.
         nearest: The one that is nearest to the budget, when there is no answer.
-        alternatives: Networks beside the supernet that keep every limit, best first.
+        several: Whether the candidates are of several deployments, which names then carry.
         corrected: The answer's score on the search split, corrected for having been chosen, once
-            delivered; None where there are too few examples.
+            delivered; None where there are too few examples, or a cost was asked for.
         report: The answer's outcomes on the report split, once delivered.
-        passed_over: Networks that did not keep the latency limit when they were timed again.
+        passed_over: Networks that did not keep the limits when they were timed again.
         hints: Limits that were probably meant in another unit.
         warnings: What forbids to take the latencies at their word, to be said first.
     """
 
-    constraints: tuple[Constraint, ...]
+    budget: Budget
     num_candidates: int
     num_feasible: int
     answer: Candidate | None
-    runners_up: tuple[RunnerUp, ...] = ()
+    rivals: tuple[RunnerUp, ...] = ()
+    cheapest_tie: RunnerUp | None = None
     nearest: Candidate | None = None
-    alternatives: tuple[Alternative, ...] = ()
+    several: bool = False
     corrected: CorrectedScore | None = None
     report: Evaluation | None = None
     passed_over: tuple[PassedOver, ...] = ()
     hints: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    @property
-    def cheapest_tie(self) -> RunnerUp | None:
-        """The cheapest runner-up that is cheaper than the answer and not distinguishable."""
-        ties = [entry for entry in self.runners_up if entry.comparison.tie and entry.is_cheaper]
-        return min(ties, key=lambda entry: _cost_rank(entry.candidate), default=None)
+    def __repr__(self) -> str:
+        """The result on one line."""
+        first = self.answer or self.nearest
+        assert first is not None
+        verdict = "answer" if self.answer is not None else "nothing fits, nearest"
+        return (
+            f"<QueryResult {self.num_feasible} of {self.num_candidates} fit; {verdict} "
+            f"{self.name(first)}>"
+        )
 
-    @property
-    def rivals(self) -> tuple[RunnerUp, ...]:
-        """The runners-up that a reader is shown."""
-        first, tie = self.runners_up[:SHOWN_RUNNERS_UP], self.cheapest_tie
-        return first if tie is None or tie in first else (*first, tie)
+    def name(self, candidate: Candidate) -> str:
+        """What a candidate is called, with its deployment where there are several."""
+        if not self.several:
+            return candidate.name
+        return f"{candidate.name} on {candidate.deployment.title}"
 
     @property
     def named(self) -> tuple[Candidate, ...]:
-        """Every network whose number stands in the result."""
+        """Every candidate whose number stands in the result."""
         first = self.nearest if self.answer is None else self.answer
         assert first is not None
-        return (
-            first,
-            *(entry.candidate for entry in self.rivals),
-            *(entry.candidate for entry in self.alternatives),
-        )
+        return (first, *(entry.candidate for entry in self.rivals))
 
     def headroom(self, candidate: Candidate) -> dict[str, float]:
-        """What a sub-network leaves of each limit, in the quantity's unit; below 0 when missed."""
-        return {
+        """What a candidate leaves of each limit, in the quantity's unit; below 0 when missed."""
+        left = {
             entry.quantity: -entry.violation(candidate.judged[entry.quantity])
-            for entry in self.constraints
+            for entry in self.budget.limits
         }
+        if self.budget.loss is not None:
+            left["loss"] = self.budget.loss.limit - self.budget.loss_of(candidate).high
+        return left
 
     def misses(self, candidate: Candidate) -> tuple[Miss, ...]:
-        """The limits that a sub-network does not keep."""
+        """The limits on quantities that a candidate does not keep."""
         return tuple(
             Miss(entry, candidate.judged[entry.quantity])
-            for entry in self.constraints
+            for entry in self.budget.limits
             if entry.violation(candidate.judged[entry.quantity]) > 0
         )
 
@@ -229,37 +324,37 @@ class QueryResult:
             "warnings": list(self.warnings),
             "answer": answer
             and {
-                **_subnet_record(answer),
+                **_record(answer),
                 "corrected": self.corrected and self.corrected.to_dict(),
                 "report": self.report and score_record(self.report),
                 "headroom": self.headroom(answer),
+                "loss": self._loss_record(answer),
             },
             "runners_up": [
                 {
-                    **_subnet_record(entry.candidate),
+                    **_record(entry.candidate),
                     "headroom": self.headroom(entry.candidate),
                     **_comparison_record(entry.comparison),
                     "cheaper": entry.is_cheaper,
+                    "latency_ratio": entry.ratio
+                    and {
+                        "value": entry.ratio.value,
+                        "low": entry.ratio.low,
+                        "high": entry.ratio.high,
+                        "tie": not entry.ratio.excludes_one,
+                    },
                 }
-                for entry in self.runners_up
+                for entry in self.rivals
             ],
             "nearest": nearest
             and {
-                **_subnet_record(nearest),
+                **_record(nearest),
                 "missed": [miss.to_dict() for miss in self.misses(nearest)],
+                "loss": self._loss_record(nearest),
             },
             "passed_over": [
                 {**entry.candidate.summary(), "undecided": entry.undecided}
                 for entry in self.passed_over
-            ],
-            "alternatives": [
-                {
-                    **entry.candidate.summary(),
-                    "source": entry.candidate.source,
-                    "headroom": self.headroom(entry.candidate),
-                    **(_comparison_record(entry.comparison) if entry.comparison else {}),
-                }
-                for entry in self.alternatives
             ],
             "hints": list(self.hints),
         }
@@ -273,9 +368,11 @@ class QueryResult:
         answer = self.answer
         assert answer is not None
         metric = answer.evaluation.metric
+        aim = self.budget.cheapest
+        verdict = "scores best" if aim is None else f"is best by {QUANTITIES[aim].word}"
         lines = [
-            f"{answer.key} scores best of the {self._field(metric)}.",
-            f"{metric}: {_interval(_outcomes(answer))} on {answer.evaluation.n} search examples.",
+            f"{self.name(answer)} {verdict} of the {self._field(metric)}.",
+            f"{metric}: {_interval(outcomes(answer))} on {answer.evaluation.n} search examples.",
         ]
         if self.corrected is not None and self.corrected.num_tried > 1:
             lines.append(
@@ -287,6 +384,8 @@ class QueryResult:
                 f"{metric}: {_interval(self.report)} on {self.report.n} report examples, "
                 "which took no part in the choice."
             )
+        if self.budget.loss is not None:
+            lines.append(f"Against the full model it loses {_loss(self.budget.loss_of(answer))}.")
         lines.append(f"Costs: {_costs(answer)}.")
         if self.report is not None and answer.latency is not None:
             latency = answer.latency
@@ -295,43 +394,50 @@ class QueryResult:
                 f"model takes {_time(latency.full_ms)}."
             )
         lines.extend(entry.sentence() for entry in self.passed_over)
-        if self.constraints:
+        if self.budget.limits:
             lines.append(f"Headroom: {self._headroom_text(answer)}.")
         lines.extend(
-            f"{place}. {entry.candidate.key}: {metric} {entry.candidate.evaluation.value:.4f}, "
-            f"{_difference(entry.comparison)}; {_costs(entry.candidate)}."
+            f"{place}. {self.name(entry.candidate)}: {metric} "
+            f"{entry.candidate.evaluation.value:.4f}, {_difference(entry.comparison)}; "
+            f"{_costs(entry.candidate)}{self._tie_of_times(entry)}."
             for place, entry in enumerate(self.rivals, start=2)
         )
         tie = self.cheapest_tie
-        if tie is not None:
+        if tie is not None and aim is None:
             lines.append(
                 "The cheapest of these that is not distinguishable from the answer is "
-                f"{tie.candidate.key}."
+                f"{self.name(tie.candidate)}."
             )
-        return [*lines, *(_alternative_line(entry) for entry in self.alternatives)]
+        return lines
 
     def _refusal(self, nearest: Candidate) -> list[str]:
         metric = nearest.evaluation.metric
-        budget = " and ".join(entry.phrase(metric=metric) for entry in self.constraints)
-        return [
-            f"None of the {self.num_candidates} sub-networks meets {budget}.",
+        lines = [
+            f"None of the {self.num_candidates} networks meets "
+            f"{self.budget.phrase(metric=metric)}.",
             *self.hints,
-            f"Nearest is {nearest.key}: {metric} {_interval(_outcomes(nearest))}, "
+            f"Nearest is {self.name(nearest)}: {metric} {_interval(outcomes(nearest))}, "
             f"{_costs(nearest)}.",
             *(
                 f"It misses {miss.constraint.phrase(metric=metric)} by "
                 f"{miss.constraint.kind.text(miss.excess)} ({_share(miss)}){_judged_at(miss)}."
                 for miss in self.misses(nearest)
             ),
-            *(entry.sentence() for entry in self.passed_over),
-            *(_alternative_line(entry) for entry in self.alternatives),
         ]
+        loss = self.budget.loss
+        if loss is not None and self.budget.loss_of(nearest).high > loss.limit:
+            lines.append(
+                f"It misses {loss.phrase()}: it loses {_loss(self.budget.loss_of(nearest))}."
+            )
+        return [*lines, *(entry.sentence() for entry in self.passed_over)]
 
     def _field(self, metric: str) -> str:
-        if not self.constraints:
-            return f"{self.num_candidates} sub-networks"
-        budget = " and ".join(entry.phrase(metric=metric) for entry in self.constraints)
-        return f"{self.num_feasible} sub-networks (of {self.num_candidates}) that meet {budget}"
+        if not self.budget.is_limited:
+            return f"{self.num_candidates} networks"
+        return (
+            f"{self.num_feasible} networks (of {self.num_candidates}) that meet "
+            f"{self.budget.phrase(metric=metric)}"
+        )
 
     def _headroom_text(self, answer: Candidate) -> str:
         metric = answer.evaluation.metric
@@ -339,192 +445,220 @@ class QueryResult:
         return ", ".join(
             f"{entry.kind.text(left[entry.quantity])} of {entry.word(metric=metric)} "
             f"({left[entry.quantity] / entry.limit:.1%})"
-            for entry in self.constraints
+            for entry in self.budget.limits
         )
 
+    def _loss_record(self, candidate: Candidate) -> dict[str, float] | None:
+        return None if self.budget.loss is None else self.budget.loss_of(candidate).interval
 
-def answer_query(
-    candidates: Sequence[Candidate],
-    constraints: Sequence[Constraint] = (),
-) -> QueryResult:
-    """Find the best sub-network under a budget, by the costs that candidates have.
+    def _tie_of_times(self, entry: RunnerUp) -> str:
+        if self.budget.cheapest not in TIMED or entry.ratio is None:
+            return ""
+        verdict = "a tie in time" if not entry.ratio.excludes_one else "distinguishable in time"
+        return f"; {verdict}"
+
+
+def answer_query(candidates: Sequence[Candidate], budget: Budget | None = None) -> QueryResult:
+    """Find the best network under a budget, by the costs that candidates have.
 
     Args:
-        candidates: What there is to choose from, and networks beside it, which are named where
-            they keep the budget; published numbers are passed over.
-        constraints: The budget; without any, everything is feasible.
+        candidates: What there is to choose from; published numbers are passed over.
+        budget: What is asked; None for the best score of all.
 
     Raises:
-        InputError: When there are no sub-networks, or the budget limits a latency that was not
-            measured.
+        InputError: When there are no networks, or the budget names what was not measured.
     """
-    subnets = [candidate for candidate in candidates if candidate.origin == "supernet"]
-    if not subnets:
-        raise InputError("There are no scored sub-networks to choose from: search first.")
-    for constraint in constraints:
-        for candidate in subnets:
-            if constraint.quantity not in candidate.judged:
-                raise InputError(
-                    f"The budget limits {constraint.kind.word}, which was not measured for "
-                    f"{candidate.key}: profile it first, or leave this limit out."
-                )
-    ranked = sorted(subnets, key=_rank)
-    feasible = [entry for entry in ranked if not total_violation(constraints, entry.judged)]
+    asked = budget or Budget()
+    pool = [candidate for candidate in candidates if candidate.origin != "published"]
+    if not pool:
+        raise InputError("There are no scored networks to choose from: search first.")
+    _refuse_unmeasured(pool, asked)
+    feasible = sorted(asked.feasible(pool), key=asked.rank)
     answer = feasible[0] if feasible else None
-    beside = [
-        entry
-        for entry in candidates
-        if entry.origin == "baseline"
-        and all(constraint.quantity in entry.judged for constraint in constraints)
-        and not total_violation(constraints, entry.judged)
-    ]
+    tie = None if answer is None else _cheapest_tie(answer, feasible[1:])
+    shown = [] if answer is None else feasible[1 : 1 + SHOWN_RUNNERS_UP]
+    if tie is not None and tie not in shown:
+        shown.append(tie)
+    rivals = tuple(_runner_up(entry, answer) for entry in shown) if answer is not None else ()
     return QueryResult(
-        constraints=tuple(constraints),
-        num_candidates=len(subnets),
+        budget=asked,
+        num_candidates=len(pool),
         num_feasible=len(feasible),
         answer=answer,
-        runners_up=tuple(
-            RunnerUp(
-                candidate=entry,
-                comparison=compare(_outcomes(feasible[0]), _outcomes(entry)),
-                is_cheaper=_is_cheaper(entry, feasible[0]),
-            )
-            for entry in feasible[1:]
-        ),
-        nearest=None
-        if feasible
-        else min(ranked, key=lambda entry: total_violation(constraints, entry.judged)),
-        alternatives=tuple(
-            Alternative(
-                candidate=entry,
-                comparison=None
-                if answer is None
-                else compare(_outcomes(answer), _outcomes(entry)),
-            )
-            for entry in sorted(beside, key=_rank)
-        ),
-        hints=tuple(filter(None, (_hint(entry, subnets) for entry in constraints))),
+        rivals=rivals,
+        cheapest_tie=next((entry for entry in rivals if entry.candidate is tie), None),
+        nearest=None if feasible else min(sorted(pool, key=asked.rank), key=asked.violation),
+        several=len({candidate.deployment for candidate in pool}) > 1,
+        hints=tuple(filter(None, (_hint(entry, pool) for entry in asked.limits))),
     )
 
 
 def deliver(
     candidates: Sequence[Candidate],
-    constraints: Sequence[Constraint],
+    budget: Budget,
     *,
     time_again: TimeAgain,
     report: Callable[[Candidate], Evaluation],
 ) -> QueryResult:
-    """Answer a query with a sub-network that keeps the budget when it is timed again.
+    """Answer a query with a network that keeps the budget when it is timed again.
 
     Args:
-        candidates: See `answer_query`; their latencies are of one session.
-        constraints: See `answer_query`.
+        candidates: See `answer_query`.
+        budget: What is asked.
         time_again: Times the named networks again, in one session.
-        report: Gives a sub-network's outcomes on the report split.
+        report: Gives a candidate's outcomes on the report split.
 
     Raises:
         InputError: See `answer_query`.
     """
-    result = answer_query(candidates, constraints)
-    by_table = (result.num_candidates, result.num_feasible)
+    result = answer_query(candidates, budget)
+    first = result
     pool = {entry.key: entry for entry in candidates}
     broken: dict[str, Candidate] = {}
-    while result.answer is not None or result.alternatives:
+    while result.answer is not None:
         wanted = {entry.key: entry for entry in (*result.named, *broken.values())}
         timed = [entry for entry in wanted.values() if entry.latency is not None]
-        timing = time_again(timed, decided=partial(_decided, timed, constraints=constraints))
-        again = [
-            replace(entry, latency=timing.latencies.get(entry.key)) for entry in wanted.values()
-        ]
-        found = answer_query(again, constraints)
-        if found.answer is not None or result.answer is None:
-            num_candidates, num_feasible = by_table
-            passed = _passed_over(found, again, constraints)
+        timing = time_again(timed, decided=partial(_decided, timed, budget=budget))
+        again = [entry.timed(timing.latencies.get(entry.key)) for entry in wanted.values()]
+        found = answer_query(again, budget)
+        if found.answer is not None:
+            passed = _passed_over(found, again, budget)
             return replace(
                 found,
-                corrected=_corrected(found, candidates, passed, constraints=constraints),
-                num_candidates=num_candidates,
-                num_feasible=num_feasible,
+                corrected=_corrected(found, candidates, passed),
+                num_candidates=first.num_candidates,
+                num_feasible=first.num_feasible,
+                several=first.several,
                 passed_over=passed,
-                report=None if found.answer is None else report(found.answer),
+                report=report(found.answer),
                 warnings=tuple(timing.disturbances),
             )
         broken = {entry.key: entry for entry in again}
         pool |= broken
-        result = answer_query(tuple(pool.values()), constraints)
-    return replace(result, passed_over=_passed_over(result, tuple(broken.values()), constraints))
+        result = answer_query(tuple(pool.values()), budget)
+    return replace(result, passed_over=_passed_over(result, tuple(broken.values()), budget))
 
 
-def _decided(
-    timed: Sequence[Candidate],
-    latencies: Mapping[str, LatencySummary],
-    *,
-    constraints: Sequence[Constraint],
-) -> bool:
-    """Whether latencies tell which network is the answer, and which are named beside it.
-
-    Args:
-        timed: What was timed, its sub-networks best first.
-        latencies: By key, what was found.
-        constraints: The budget.
-    """
-    again = [replace(entry, latency=latencies[entry.key]) for entry in timed]
-    for entry in (entry for entry in again if entry.origin == "supernet"):
-        if _straddles(entry, constraints):
-            return False
-        if not total_violation(constraints, entry.judged):
-            break
-    return not any(_straddles(e, constraints) for e in again if e.origin != "supernet")
+def outcomes(candidate: Candidate) -> Evaluation:
+    """The outcomes of a network that was run."""
+    assert isinstance(candidate.evaluation, Evaluation)
+    return candidate.evaluation
 
 
-def _straddles(candidate: Candidate, constraints: Sequence[Constraint]) -> bool:
-    """Whether the interval of its latency holds the limit."""
-    time_ms = None if candidate.latency is None else candidate.latency.time_ms
-    return time_ms is not None and any(
-        time_ms.low <= entry.limit < time_ms.high
-        for entry in constraints
-        if entry.quantity == "latency_ms"
+def cost_rank(candidate: Candidate) -> tuple[float, ...]:
+    """What decides between equal scores: the fastest, then the fewest FLOPs and parameters."""
+    values = candidate.profile.values
+    return tuple(values.get(name, math.inf) for name in _RANKED_COSTS)
+
+
+def _refuse_unmeasured(candidates: Sequence[Candidate], budget: Budget) -> None:
+    asked = [entry.quantity for entry in budget.limits]
+    if budget.cheapest is not None:
+        asked.append(budget.cheapest)
+    for quantity in asked:
+        for candidate in candidates:
+            if quantity not in candidate.judged:
+                more = (
+                    "; a 99th percentile takes 459 runs, so measure longer"
+                    if quantity == "p99_ms"
+                    else ""
+                )
+                raise InputError(
+                    f"The budget names {QUANTITIES[quantity].word}, which was not measured for "
+                    f"{candidate.name}: profile it first, or leave this out{more}."
+                )
+
+
+def _runner_up(entry: Candidate, answer: Candidate) -> RunnerUp:
+    ours, theirs = entry.latency, answer.latency
+    together = ours is not None and theirs is not None and ours.session == theirs.session
+    return RunnerUp(
+        candidate=entry,
+        comparison=compare(outcomes(answer), outcomes(entry)),
+        is_cheaper=_is_cheaper(entry, answer),
+        ratio=ours.ratio_to(theirs) if together and ours and theirs else None,
     )
 
 
+def _cheapest_tie(answer: Candidate, others: Sequence[Candidate]) -> Candidate | None:
+    """The cheapest candidate that is cheaper than the answer and not distinguishable from it.
+
+    Cheapest first, so that the search ends with the first tie. What differs too much to tie is
+    passed over by a bound on McNemar's test before any test is made.
+    """
+    cheaper = sorted(
+        (entry for entry in others if _is_cheaper(entry, answer)),
+        key=lambda entry: (*cost_rank(entry), entry.key),
+    )
+    if not cheaper:
+        return None
+    possible = _may_tie(answer, cheaper)
+    for entry, may in zip(cheaper, possible, strict=True):
+        if may and compare(outcomes(answer), outcomes(entry)).tie:
+            return entry
+    return None
+
+
+def _may_tie(answer: Candidate, others: Sequence[Candidate]) -> Sequence[bool]:
+    """Whether others may tie with the answer; what is surely distinguishable is not.
+
+    Beyond 4 standard deviations of a fair coin the exact test rejects whatever the number of
+    discordant examples: Hoeffding's bound of its p-value is 2 exp(-8).
+    """
+    first = outcomes(answer)
+    if first.metric != "accuracy":
+        return [True] * len(others)
+    right = first.correct
+    theirs = np.array([outcomes(entry).correct for entry in others])
+    only_a = (right & ~theirs).sum(axis=1)
+    only_b = (theirs & ~right).sum(axis=1)
+    far = np.abs(only_a - only_b) > 4 * np.sqrt(only_a + only_b)
+    return [not beyond for beyond in far]
+
+
+def _decided(
+    timed: Sequence[Candidate], latencies: Mapping[str, LatencySummary], *, budget: Budget
+) -> bool:
+    """Whether latencies tell which network is the answer.
+
+    Args:
+        timed: What was timed, best first.
+        latencies: By key, what was found.
+        budget: What is asked.
+    """
+    for entry in (each.timed(latencies[each.key]) for each in timed):
+        if budget.straddles(entry):
+            return False
+        if not budget.violation(entry):
+            break
+    return True
+
+
 def _passed_over(
-    found: QueryResult, again: Sequence[Candidate], constraints: Sequence[Constraint]
+    found: QueryResult, again: Sequence[Candidate], budget: Budget
 ) -> tuple[PassedOver, ...]:
-    """Those timed again that do not keep the limit and would have been named before the answer."""
+    """Those timed again that do not keep the limits and would have come before the answer."""
     answer = found.answer
     return tuple(
-        PassedOver(entry, undecided=_straddles(entry, constraints))
-        for entry in sorted(again, key=_rank)
+        PassedOver(entry, undecided=budget.straddles(entry), name=found.name(entry))
+        for entry in sorted(again, key=budget.rank)
         if entry is not found.nearest
-        and total_violation(constraints, entry.judged)
-        and (
-            answer is None
-            or entry.origin != "supernet"
-            or entry.evaluation.value >= answer.evaluation.value
-        )
+        and budget.violation(entry)
+        and (answer is None or budget.aim(entry) <= budget.aim(answer))
     )
 
 
 def _corrected(
-    found: QueryResult,
-    candidates: Sequence[Candidate],
-    passed_over: Sequence[PassedOver],
-    *,
-    constraints: Sequence[Constraint],
+    found: QueryResult, candidates: Sequence[Candidate], passed_over: Sequence[PassedOver]
 ) -> CorrectedScore | None:
     """The answer's score, corrected for the choice among what keeps the budget."""
-    if found.answer is None or _outcomes(found.answer).n < MIN_EXAMPLES:
+    answer, budget = found.answer, found.budget
+    if answer is None or budget.cheapest is not None or outcomes(answer).n < MIN_EXAMPLES:
         return None
     gone = {entry.candidate.key for entry in passed_over}
-    return corrected_choice(
-        [
-            entry
-            for entry in candidates
-            if entry.origin == "supernet"
-            and entry.key not in gone
-            and (entry.key == found.answer.key or not total_violation(constraints, entry.judged))
-        ]
-    )
+    pool = [entry for entry in candidates if entry.origin != "published" and entry.key not in gone]
+    kept = {entry.key for entry in budget.feasible(pool)} | {answer.key}
+    return corrected_choice([entry for entry in pool if entry.key in kept])
 
 
 def _hint(constraint: Constraint, candidates: Sequence[Candidate]) -> str | None:
@@ -542,39 +676,12 @@ def _hint(constraint: Constraint, candidates: Sequence[Candidate]) -> str | None
     )
 
 
-def _rank(candidate: Candidate) -> tuple[float, ...]:
-    """Best score first; of equal scores the fastest, then the fewest FLOPs and parameters."""
-    return (-candidate.evaluation.value, *_cost_rank(candidate))
-
-
-def _cost_rank(candidate: Candidate) -> tuple[float, ...]:
-    costs = (candidate.value(name) for name in ("latency_ms", "num_flops", "num_params"))
-    return tuple(math.inf if cost is None else cost for cost in costs)
-
-
 def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
-    pairs = [
-        (candidate.value(name), than.value(name))
-        for name in ("latency_ms", "num_flops", "num_params")
+    ours, theirs = candidate.profile.values, than.profile.values
+    known = [
+        (ours[name], theirs[name]) for name in _RANKED_COSTS if name in ours and name in theirs
     ]
-    known = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
     return all(a <= b for a, b in known) and any(a < b for a, b in known)
-
-
-def _outcomes(candidate: Candidate) -> Evaluation:
-    assert isinstance(candidate.evaluation, Evaluation)
-    return candidate.evaluation
-
-
-def _alternative_line(entry: Alternative) -> str:
-    candidate, comparison = entry.candidate, entry.comparison
-    score = f"{candidate.evaluation.metric} {candidate.evaluation.value:.4f}"
-    if comparison is not None:
-        score += f", {_difference(comparison)}"
-    return (
-        f"Beside the supernet, {candidate.label} meets the budget: {score}; "
-        f"{_costs(candidate)}; {candidate.source}."
-    )
 
 
 def _difference(comparison: PairedComparison) -> str:
@@ -585,8 +692,16 @@ def _difference(comparison: PairedComparison) -> str:
     )
 
 
-def _subnet_record(candidate: Candidate) -> dict[str, Any]:
-    config = candidate.config
+def _loss(comparison: PairedComparison) -> str:
+    """What is lost against the full model."""
+    return (
+        f"{100 * comparison.difference:.2f} points [{100 * comparison.low:.2f}, "
+        f"{100 * comparison.high:.2f}], {comparison.verdict}"
+    )
+
+
+def _record(candidate: Candidate) -> dict[str, Any]:
+    config = candidate.network.config
     assert config is not None
     layers = zip(config.layers, config.heads, config.neurons, strict=True)
     return {
@@ -610,20 +725,23 @@ def _time(time_ms: Estimate) -> str:
 
 
 def _costs(candidate: Candidate) -> str:
-    counts = [
-        f"{QUANTITIES['num_params'].text(candidate.known_value('num_params'))} parameters",
-        f"{QUANTITIES['num_flops'].text(candidate.known_value('num_flops'))} FLOPs",
+    values, latency = candidate.profile.values, candidate.latency
+    parts = [
+        f"{QUANTITIES['num_params'].text(values['num_params'])} parameters",
+        f"{QUANTITIES['num_flops'].text(values['num_flops'])} FLOPs",
     ]
-    latency = candidate.latency
+    for name, word in (("size_bytes", "on disk"), ("peak_memory_bytes", "of memory")):
+        if name in values:
+            parts.append(f"{QUANTITIES[name].text(values[name])} {word}")
     if latency is None:
-        return ", ".join(counts)
+        return ", ".join(parts)
     speed = (
         "the full model"
         if latency.is_reference
         else f"{latency.speedup:.3g} times the full model's speed"
     )
     mark = "" if latency.resolved else " (not resolved)"
-    return ", ".join([_time(latency.time_ms) + mark, speed, *counts])
+    return ", ".join([_time(latency.time_ms) + mark, speed, *parts])
 
 
 def _share(miss: Miss) -> str:
@@ -633,6 +751,7 @@ def _share(miss: Miss) -> str:
 
 
 def _judged_at(miss: Miss) -> str:
-    if miss.constraint.quantity != "latency_ms":
+    if miss.constraint.quantity not in TIMED:
         return ""
-    return f", judged by the upper end of its interval, {miss.constraint.kind.text(miss.value)}"
+    end = "lower" if miss.constraint.kind.larger_is_better else "upper"
+    return f", judged by the {end} end of its interval, {miss.constraint.kind.text(miss.value)}"

@@ -137,14 +137,14 @@ def corrected_front(
     """The scores of a front's members, each corrected for the choice among what costs no more.
 
     Args:
-        front: A front of accuracy and costs, with the candidates that it dominates.
+        front: A front of the score and costs, with the candidates that it dominates.
         repeats: Random divisions of the examples.
         seed: Of the divisions.
 
     Raises:
-        ValueError: When accuracy is none of the objectives, or see `Choices`.
+        ValueError: When the score is none of the objectives, or see `Choices`.
     """
-    if "accuracy" not in front.objectives:
+    if "score" not in front.objectives:
         raise ValueError(f"a front of {front.objectives} was not chosen by a score")
     choices = Choices((*front.members, *front.dominated), repeats=repeats, seed=seed)
     names = [name for name in front.objectives if not QUANTITIES[name].larger_is_better]

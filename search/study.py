@@ -7,15 +7,15 @@ the search split, and its trial is complete with the objectives' values; one bel
 score is complete and infeasible. Violations are recorded as shares of their limits, since Optuna's
 samplers add them up.
 
-A study resumes: finished trials stay, failed and interrupted ones are tried again, and outcomes
-come from the file of evaluations where they are known. Several processes may work on one storage
-when they share that file.
+A study resumes: finished trials stay, failed and interrupted ones are tried again. Outcomes come
+from who evaluates, and who does keeps them: nothing is scored twice. Several processes may work on
+one storage.
 
 Left out: Optuna's pruning of half-finished evaluations; one evaluation takes seconds.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from ..deploy.deployment import Deployment
 from ..errors import InputError
+from ..networks.network import Network
+from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
-from ..profiling.table import LookupTable, Profile
+from ..profiling.table import CostTable, Profile
 from ..tasks.metrics import Evaluation
 from .candidate import Candidate
-from .constraints import judged_values, total_violation
-from .evaluations import SPLIT, append_evaluation, read_candidates, read_evaluations
+from .constraints import total_violation
 from .front import ParetoFront
 from .journal import open_study, quiet_optuna
 from .options import SearchOptions
@@ -38,6 +38,9 @@ from .quantities import QUANTITIES
 from .sampling import FINISHED, Choices, sampler_for
 
 logger = logging.getLogger(__name__)
+
+SPLIT = "search"
+"""The split that networks are chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,22 @@ class StudyResult:
     skipped: tuple[Profile, ...]
     front: ParetoFront
 
+    def __repr__(self) -> str:
+        """The result on one line."""
+        return (
+            f"<StudyResult {len(self.candidates)} scored, {len(self.skipped)} skipped, "
+            f"{len(self.front.members)} on the front>"
+        )
+
 
 def run_study(
     space: ElasticSpace,
-    table: LookupTable,
+    networks: Mapping[SubnetConfig, Network],
+    table: CostTable,
     *,
     options: SearchOptions,
-    evaluate: Callable[[SubnetConfig], Evaluation],
+    evaluate: Callable[[Network], Evaluation],
     storage: Path | str,
-    evaluations: Path,
     name: str = "paretobert",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StudyResult:
@@ -70,26 +80,35 @@ def run_study(
 
     Args:
         space: The sub-networks to choose from.
-        table: The costs of every sub-network of the space.
+        networks: The network of each sub-network of the space, in its order.
+        table: The costs of every one of them.
         options: What the search is asked.
-        evaluate: Scores a sub-network on the search split.
+        evaluate: Gives a network's outcomes on the search split as the table deploys it, and
+            keeps them.
         storage: A journal file or the URL of a database that Optuna can use, made when missing.
-        evaluations: The file of outcomes, made when missing.
         name: The study's name in the storage.
         on_progress: Called with the numbers of trials finished and wanted.
 
     Raises:
-        InputError: When the storage or the file is damaged or holds another search, or the table
-            lacks a sub-network or a latency.
+        InputError: When the storage is damaged or holds another search, or the table lacks a
+            sub-network or a cost.
     """
-    choices = Choices(space, table.shape)
-    _check_costs(table, choices, options)
-    scores = _Scores(evaluations, evaluate, table.protocol.deployment)
+    shape = next(iter(networks.values())).shape
+    assert shape is not None
+    choices = Choices(space, shape)
+    profiles = _profiles(table, networks, options)
+
+    def scored(config: SubnetConfig) -> Candidate:
+        evaluation = evaluate(networks[config])
+        if evaluation.split != SPLIT:
+            raise ValueError(f"{config.key} was scored on {evaluation.split!r}, not {SPLIT!r}")
+        return Candidate(profiles[config], table.protocol.deployment, evaluation)
+
     with quiet_optuna():
         study = open_study(
             storage,
             name=name,
-            asked=_asked(space, table, options),
+            asked=_asked(space, shape, options),
             directions=[QUANTITIES[objective].direction for objective in options.objectives],
         )
         while True:
@@ -105,14 +124,9 @@ def run_study(
             if done >= wanted:
                 break
             study.sampler = sampler_for(options, choices, num_finished=num_finished)
-            _run_trial(study, choices, table=table, scores=scores, options=options)
-    for config, state in tried.items():
-        if state == TrialState.COMPLETE:
-            scores(config)
+            _run_trial(study, choices, profiles=profiles, scored=scored, options=options)
     candidates = [
-        candidate
-        for candidate in read_candidates(evaluations, table, space)
-        if candidate.config in tried and tried[candidate.config] == TrialState.COMPLETE
+        scored(config) for config in networks if tried.get(config) == TrialState.COMPLETE
     ]
     feasible = [
         entry for entry in candidates if not total_violation(options.constraints, entry.judged)
@@ -120,57 +134,34 @@ def run_study(
     return StudyResult(
         candidates=tuple(candidates),
         skipped=tuple(
-            table[entry] for entry, state in tried.items() if state != TrialState.COMPLETE
+            profiles[entry] for entry, state in tried.items() if state != TrialState.COMPLETE
         ),
         front=ParetoFront.of(feasible, options.objectives),
     )
 
 
-class _Scores:
-    """The outcome of each sub-network, from the file where it is known."""
-
-    def __init__(
-        self,
-        path: Path,
-        evaluate: Callable[[SubnetConfig], Evaluation],
-        deployment: Deployment,
-    ) -> None:
-        self._path = path
-        self._evaluate = evaluate
-        self._deployment = deployment
-        self._known = read_evaluations(path, deployment=deployment)
-
-    def __call__(self, config: SubnetConfig) -> Evaluation:
-        if config.key not in self._known:
-            evaluation = self._evaluate(config)
-            if evaluation.split != SPLIT:
-                raise ValueError(f"{config.key} was scored on {evaluation.split!r}, not {SPLIT!r}")
-            append_evaluation(self._path, config, evaluation, deployment=self._deployment)
-            self._known[config.key] = evaluation
-        return self._known[config.key]
-
-
 def _run_trial(
-    study: Study, choices: Choices, *, table: LookupTable, scores: _Scores, options: SearchOptions
+    study: Study,
+    choices: Choices,
+    *,
+    profiles: Mapping[SubnetConfig, Profile],
+    scored: Callable[[SubnetConfig], Candidate],
+    options: SearchOptions,
 ) -> None:
     trial = study.ask(fixed_distributions=choices.distributions)
     try:
-        profile = table[choices.config(trial.params)]
-        trial.set_user_attr("key", profile.config.key)
-        costs = judged_values(
-            num_params=profile.num_params, num_flops=profile.flops, latency=profile.latency
-        )
+        config = choices.config(trial.params)
+        costs = profiles[config].judged
+        trial.set_user_attr("key", config.key)
         of_costs = [entry for entry in options.constraints if entry.quantity in costs]
         of_score = [entry for entry in options.constraints if entry.quantity not in costs]
         for entry in of_costs:
             trial.set_constraint(entry.quantity, entry.relative_violation(costs[entry.quantity]))
         if total_violation(of_costs, costs):
             study.tell(trial, state=TrialState.PRUNED)
-            logger.info("%s is over a cost limit", profile.config.key)
+            logger.info("%s is over a cost limit", config.key)
             return
-        candidate = Candidate.from_profile(
-            profile, scores(profile.config), label=profile.config.key
-        )
+        candidate = scored(config)
         for entry in of_score:
             trial.set_constraint(
                 entry.quantity, entry.relative_violation(candidate.judged[entry.quantity])
@@ -181,22 +172,28 @@ def _run_trial(
         raise
 
 
-def _check_costs(table: LookupTable, choices: Choices, options: SearchOptions) -> None:
-    used = {*options.objectives, *(entry.quantity for entry in options.constraints)}
-    for config in choices.configs:
-        if config not in table:
+def _profiles(
+    table: CostTable, networks: Mapping[SubnetConfig, Network], options: SearchOptions
+) -> dict[SubnetConfig, Profile]:
+    used = {*options.objectives, *(entry.quantity for entry in options.constraints)} - {"score"}
+    found = {}
+    for config, network in networks.items():
+        if network.id not in table:
             raise InputError(
                 f"The cost table lacks the sub-network {config.key}: profile the whole space."
             )
-        if "latency_ms" in used and table[config].latency is None:
-            raise InputError(
-                f"The cost table has no latency of {config.key}: measure latencies first, or "
-                "search by num_params and num_flops."
-            )
+        found[config] = table[network.id]
+        for name in used:
+            if name not in found[config].values:
+                raise InputError(
+                    f"The cost table has no {QUANTITIES[name].word} of {config.key}: measure it "
+                    "first, or search by num_params and num_flops."
+                )
+    return found
 
 
-def _asked(space: ElasticSpace, table: LookupTable, options: SearchOptions) -> dict[str, Any]:
+def _asked(space: ElasticSpace, shape: EncoderShape, options: SearchOptions) -> dict[str, Any]:
     """What decides the trials of a study; more trials of the same kind may be asked for later."""
-    record = {**table.shape.to_dict(), **space.to_dict(), **options.to_dict()}
+    record = {**shape.to_dict(), **space.to_dict(), **options.to_dict()}
     del record["num_trials"]
     return record

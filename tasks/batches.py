@@ -9,7 +9,7 @@ Legend: B batch, T tokens of the longest example in the batch.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -45,6 +45,16 @@ class EncodedSplit:
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.input_ids)
+
+    def first(self, number: int) -> "EncodedSplit":
+        """The first examples, all where there are fewer."""
+        types = self.token_type_ids
+        return replace(
+            self,
+            input_ids=self.input_ids[:number],
+            token_type_ids=None if types is None else types[:number],
+            labels=self.labels[:number],
+        )
 
     @property
     def lengths(self) -> tuple[int, ...]:

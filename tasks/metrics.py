@@ -19,6 +19,7 @@ Left out: variation over training seeds, which no interval of one trained model 
 
 import math
 import warnings
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,7 +45,12 @@ quantiles of .975 and .8 together."""
 RESAMPLES = 1000
 """Bootstrap resamples."""
 
-Labels = tuple[int, ...] | tuple[float, ...]
+Labels = Sequence[int] | Sequence[float]
+"""Class indices, or scores; an `Evaluation` keeps them as a compact `array`."""
+
+CLASS_TYPECODES = ("B", "H", "l")
+"""Of `array`, for class indices, the smallest that holds them; scores are "d"."""
+
 Floats = NDArray[np.float64]
 
 
@@ -105,18 +111,18 @@ class Evaluation:
     others: Mapping[str, Score]
 
     def __post_init__(self) -> None:
-        """Check the columns against one another."""
+        """Make the columns compact and check them against one another."""
+        for name in ("labels", "predictions"):
+            object.__setattr__(self, name, compact(getattr(self, name)))
         if not len(self.labels) == len(self.predictions) == self.n:
             raise ValueError(
                 f"{len(self.labels)} labels and {len(self.predictions)} predictions for n={self.n}"
             )
 
     @property
-    def correct(self) -> tuple[bool, ...]:
-        """Whether each example's predicted class is its label; classification only."""
-        return tuple(
-            label == guess for label, guess in zip(self.labels, self.predictions, strict=True)
-        )
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each example's predicted class is its label; classification only: [n]."""
+        return np.asarray(np.equal(np.asarray(self.labels), np.asarray(self.predictions)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -138,8 +144,8 @@ class Evaluation:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
         columns: dict[str, Any] = {
-            "labels": tuple(record["labels"]),
-            "predictions": tuple(record["predictions"]),
+            "labels": record["labels"],
+            "predictions": record["predictions"],
             "others": {n: Score.from_dict(s) for n, s in record["others"].items()},
         }
         return cls(**{**record, **columns})
@@ -238,6 +244,24 @@ class PairedComparison:
         )
 
 
+def compact(column: Labels) -> "array[Any]":
+    """Class indices or scores in as few bytes as hold them.
+
+    >>> compact((0, 2, 1)).typecode, compact((0.5, 1.0)).typecode
+    ('B', 'd')
+    """
+    if isinstance(column, array):
+        return column
+    if not all(isinstance(value, int) for value in column):
+        return array("d", column)
+    for typecode in CLASS_TYPECODES:
+        try:
+            return array(typecode, column)
+        except OverflowError:
+            continue
+    raise ValueError("class indices must be whole numbers of ordinary size")
+
+
 def score_predictions(
     *,
     task: str,
@@ -310,8 +334,8 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
             f"({a.n} examples) with {b.metric} on {b.task} {b.split} ({b.n})"
         )
     if a.metric == "accuracy":
-        pairs = list(zip(a.correct, b.correct, strict=True))
-        only_a, only_b = (pairs.count(found) for found in ((True, False), (False, True)))
+        ours, theirs = a.correct, b.correct
+        only_a, only_b = (int(found.sum()) for found in (ours & ~theirs, theirs & ~ours))
         return PairedComparison.of_accuracies(only_a, only_b, n=a.n)
     both = (a.predictions, b.predictions)
     if a.metric in CORRELATIONS:

@@ -50,7 +50,7 @@ def test_outcomes_are_in_the_original_order_and_the_mode_is_restored():
     with torch.no_grad():
         alone = [model(torch.tensor([ids])).logits for ids in encoded.input_ids]
     one_by_one = [int(logits.argmax()) for logits in alone]
-    assert found.predictions == tuple(one_by_one)
+    assert list(found.predictions) == one_by_one
     assert len(set(one_by_one)) > 1
     assert found.labels == encoded.labels
     assert (found.n, found.split, found.metric) == (45, "search", "accuracy")

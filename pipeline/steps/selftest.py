@@ -4,20 +4,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..networks.shape import EncoderShape
-from ..networks.subnet import SubnetConfig
-from ..profiling.fresh import FreshProcesses, Written
-from ..profiling.measuring import MeasuringProgress
-from ..profiling.protocol import LatencyProtocol
-from ..profiling.selftest import FULL, SelfTest, depth_name, self_test
-from .scoring import SubnetScorer
+from ...networks.network import Network
+from ...networks.subnet import SubnetConfig
+from ...profiling.fresh import FreshProcesses, Written
+from ...profiling.measuring import MeasuringProgress
+from ...profiling.protocol import LatencyProtocol
+from ...profiling.selftest import FULL, SelfTest, depth_name, self_test
+from ..context import Context
 
 DEPTHS = (1.0, 0.75, 0.5, 0.25)
 """Depth multipliers at which more layers must not be faster."""
 
 
-def run_self_test(
-    scorer: SubnetScorer,
+def self_test_run(
+    context: Context,
     protocol: LatencyProtocol,
     *,
     progress: Callable[[MeasuringProgress], None] | None = None,
@@ -25,24 +25,25 @@ def run_self_test(
     """Deploy the full model and its shallower sub-networks of full width, and test with them.
 
     Args:
-        scorer: The run's sub-networks.
+        context: The run.
         protocol: How to measure.
         progress: Is told after every visit how far measuring has come.
 
     Raises:
-        InputError: When the device, the runtime or a package is absent.
+        InputError: When there is no supernet yet, or the device, the runtime or a package is
+            absent.
     """
+    context.require_supernet()
     protocol.deployment.require(protocol.device)
-    config = scorer.model.config
-    shape = EncoderShape.from_config(config)
-    subnets = {
-        subnet.num_layers: subnet
-        for subnet in (SubnetConfig.from_multipliers(shape, 1.0, depth) for depth in DEPTHS)
-    }
+    shape = context.shape
+    subnets: dict[int, Network] = {}
+    for depth in DEPTHS:
+        config = SubnetConfig.from_multipliers(shape, 1.0, depth)
+        subnets[config.num_layers] = context.cut(config)
     with tempfile.TemporaryDirectory() as scratch:
         written = {layers: Written(Path(scratch) / depth_name(layers)) for layers in subnets}
-        for layers, subnet in subnets.items():
-            scorer.write(subnet, protocol.deployment, written[layers].folder)
+        for layers, network in subnets.items():
+            context.workshop.write(network, protocol.deployment, written[layers].folder)
         fresh = FreshProcesses(
             {
                 **dict.fromkeys(FULL, written[shape.num_layers]),
@@ -50,7 +51,5 @@ def run_self_test(
             },
             protocol,
             sentinel=FULL[0],
-            vocab_size=config.vocab_size,
-            padding_id=config.pad_token_id,
         )
         return self_test(fresh, tuple(subnets), protocol, progress=progress)

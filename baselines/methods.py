@@ -1,0 +1,8 @@
+"""The methods that make networks beside the supernet (no torch)."""
+
+from ..powerbert.method import METHOD as POWERBERT
+from .first_layers import METHOD as FIRST_LAYERS
+from .own_checkpoint import METHOD as CHECKPOINT
+
+METHODS = {method.name: method for method in (CHECKPOINT, FIRST_LAYERS, POWERBERT)}
+"""Every method by name."""

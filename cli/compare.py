@@ -1,0 +1,51 @@
+"""`paretobert compare`: two networks of a run side by side."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from ..pipeline.costs import Where
+from ..pipeline.run import Run
+from ..storage import write_text
+from .display import log_to_stderr, meter, say, show, show_json
+from .options import Folder, Json, WhereGiven
+
+EPILOG = """Example:
+
+$ paretobert compare runs/docs full "width 0.5, 6 of 6 layers"
+
+$ paretobert compare runs/docs full@eager-fp32 full@openvino-int8 --flipped flipped.csv
+"""
+
+
+def command(
+    folder: Folder,
+    a: Annotated[str, typer.Argument(help="A network's id, label or key, or `full`.")],
+    b: Annotated[str, typer.Argument(help="The other; @openvino-int8 names a deployment.")],
+    where_given: WhereGiven,
+    split: Annotated[
+        Literal["report", "search"], typer.Option(help="Where scores are compared.")
+    ] = "report",
+    flipped: Annotated[
+        Path | None, typer.Option(help="A CSV file for the examples that flip.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Test scores in pairs, time both in one session, and say what changes for users."""
+    log_to_stderr()
+    run = Run.open(folder)
+    with meter() as progress:
+        found = run.compare(
+            a, b, where=Where(**where_given), split=split, progress=progress.latency
+        )
+    if json:
+        show_json(found.to_dict())
+    else:
+        show("\n".join(found.sentences()))
+    if flipped is not None:
+        from ..pipeline.steps.compare import flipped_csv
+
+        write_text(flipped, flipped_csv(found, run.task))
+        say(f"compare: {len(found.flipped)} examples in {escape(str(flipped))}")

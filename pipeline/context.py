@@ -1,0 +1,160 @@
+"""What the steps of a run share: its folder, its request, its ledger and its workshop.
+
+Heavy libraries are imported when the workshop is first asked for, so that a run that is trained,
+profiled and searched answers queries without torch.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..networks.network import Cut, Network
+from ..networks.shape import EncoderShape
+from ..networks.subnet import ElasticSpace, SubnetConfig, subnet_label
+from ..profiling.protocol import LatencyProtocol
+from ..storage import append_record
+from ..tasks.loading import load_task
+from ..tasks.task import Task
+from .folder import RunFolder, read_manifest, refuse_difference
+from .ledger import Ledger
+from .request import RunRequest
+
+if TYPE_CHECKING:
+    from .workshop import Workshop
+
+
+class Context:
+    """A run folder with what was asked of it.
+
+    Attributes:
+        folder: The paths inside the run folder.
+        request: What was asked.
+    """
+
+    def __init__(self, folder: RunFolder, request: RunRequest) -> None:
+        """Keep the folder and the request."""
+        self.folder = folder
+        self.request = request
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, loaded again.
+
+        Raises:
+            InputError: When its data is not what the run was started with.
+        """
+        task = load_task(self.request.task)
+        refuse_difference(self.folder, {"task": self.manifest["task"]}, {"task": task.summary()})
+        return task
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What `run.json` holds: the request, the task's summary, versions."""
+        return read_manifest(self.folder)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Everything learnt about the run's networks."""
+        return Ledger.open(self.request.ledger or self.folder.ledger, run=self.manifest["run"])
+
+    @cached_property
+    def workshop(self) -> "Workshop":
+        """What builds, writes and scores the run's networks.
+
+        Raises:
+            InputError: When there is no supernet yet.
+        """
+        self.require_supernet()
+        from .workshop import Workshop
+
+        return Workshop(self.folder, self.task)
+
+    @property
+    def space(self) -> ElasticSpace:
+        """The sub-networks that the supernet is trained for."""
+        training = self.request.training
+        return ElasticSpace(training.widths, training.depths, training.tokens)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the supernet is there."""
+        return self.folder.supernet.is_dir()
+
+    @cached_property
+    def full(self) -> Network:
+        """The supernet's full model, which latencies are relative to."""
+        for network in self.ledger.networks().values():
+            if network.is_full:
+                return network
+        shape = EncoderShape.from_config(self.workshop.model.config)
+        full = SubnetConfig.full(shape)
+        network = Network(full.key, Cut(shape, full))
+        self.ledger.add_network(network)
+        return network
+
+    @property
+    def shape(self) -> EncoderShape:
+        """The full model's sizes."""
+        shape = self.full.shape
+        assert shape is not None
+        return shape
+
+    def cut(self, config: SubnetConfig) -> Network:
+        """A sub-network of the run's supernet as a network, labelled by its key."""
+        return Network(config.key, Cut(self.shape, config))
+
+    def subnets(self) -> dict[SubnetConfig, Network]:
+        """The networks of the space, in its order, labelled by how they were asked for."""
+        shape = self.shape
+        return {
+            config: Network(
+                subnet_label(config, shape, width=width, tokens=tokens), Cut(shape, config)
+            )
+            for config, (width, _, tokens) in self.space.configs(shape).items()
+        }
+
+    def stored(self) -> dict[str, Network]:
+        """The networks beside the supernet by id, in the order in which they were added."""
+        return {
+            identifier: network
+            for identifier, network in self.ledger.networks().items()
+            if not network.is_cut
+        }
+
+    def networks(self) -> dict[str, Network]:
+        """What is profiled, searched and compared by id: the space, then the stored networks."""
+        return {network.id: network for network in self.subnets().values()} | self.stored()
+
+    def require_supernet(self) -> None:
+        """Refuse to go on without a trained supernet.
+
+        Raises:
+            InputError: Naming the command that trains it.
+        """
+        if not self.trained:
+            raise InputError(f"{self.folder.root} is not trained yet: {self.command('train')}.")
+
+    def command(self, name: str) -> str:
+        """A command line for this run, for messages."""
+        return f"paretobert {name} {self.folder.root}"
+
+    def options(self, protocol: LatencyProtocol) -> list[str]:
+        """The options of `profile` that ask for a protocol, where it is not the run's own."""
+        asked = {
+            name: getattr(protocol, name) for name in self.request.protocol.differences(protocol)
+        }
+        if "lengths" in asked:
+            asked |= {"lengths": ",".join(map(str, protocol.lengths))}
+            asked.pop("seq_len", None)
+        return [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Keep the wall time of a step that did something."""
+        start_s = time.perf_counter()
+        yield
+        wall_s = round(time.perf_counter() - start_s, 2)
+        append_record(self.folder.steps, {"step": step, "wall_s": wall_s})

@@ -1,0 +1,710 @@
+"""Everything learnt about a run's networks, in one place: scores, latencies, sizes (no torch).
+
+An observation is of one network as deployed. A score is of a split, with every example's
+outcome; the labels of a split are kept once. A latency is of a session: networks that were
+measured together under the same conditions, with the raw times of each process. A size belongs to
+conditions.
+
+The ledger is an SQLite file in the run folder, or any database that SQLAlchemy reaches, such as
+PostgreSQL for several machines. Every write is one transaction, so that processes may write at the
+same time and a kill loses at most the write it falls into. A file that is new appears whole.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+import uuid
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..deploy.deployment import EAGER_FP32, Deployment
+from ..errors import InputError
+from ..networks.network import Network
+from ..profiling.conditions import Conditions
+from ..profiling.environment import Environment
+from ..profiling.footprint import Footprint
+from ..profiling.protocol import LatencyProtocol
+from ..profiling.statistics import NoiseReport, Process
+from ..profiling.table import LatencySummary
+from ..tasks.metrics import Evaluation
+from .schema import (
+    LABELS,
+    METADATA,
+    NETWORKS,
+    OBSERVATIONS,
+    PROCESSES,
+    RUNS,
+    SCHEMA,
+    SESSIONS,
+)
+
+Purpose = Literal["profile", "addition", "delivery", "predictor", "import"]
+
+BUSY_S = 60.0
+"""Seconds that a writer waits for another one."""
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_DIGEST_DIGITS = 16
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is observed: a network as deployed.
+
+    Attributes:
+        network: The network's id.
+        deployment: Runtime and precision.
+    """
+
+    network: str
+    deployment: Deployment
+
+    @property
+    def key(self) -> str:
+        """Both as one word, as a candidate's key."""
+        return f"{self.network}/{self.deployment.slug}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Self:
+        """Read back a key.
+
+        Raises:
+            InputError: When it is none.
+        """
+        network, _, slug = key.partition("/")
+        return cls(network, Deployment.from_slug(slug))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """Networks that were measured together.
+
+    Attributes:
+        id: Its name, also in the latencies.
+        purpose: What it was measured for.
+        conditions: How and where.
+        subjects: What every process visits.
+        sentinel: What ratios refer to.
+        created: When it was begun, in seconds since 1970.
+        finished: Whether its latencies are known.
+        noise: What the noise guards did; None until it is finished.
+        time_budget_s: Seconds that it could take; None until then.
+        spent: Whether it was measured to the end to decide something.
+        latencies: By subject; empty until it is finished.
+        energies_j: Joules of one batch by subject, where the machine counts them.
+    """
+
+    id: str
+    purpose: Purpose
+    conditions: Conditions
+    subjects: tuple[Subject, ...]
+    sentinel: Subject
+    created: float
+    finished: bool
+    noise: NoiseReport | None
+    time_budget_s: float | None
+    spent: bool
+    latencies: Mapping[Subject, LatencySummary] = field(default_factory=dict)
+    energies_j: Mapping[Subject, float] = field(default_factory=dict)
+
+
+class Ledger:
+    """What a run knows of its networks; `Ledger.open` opens or makes it."""
+
+    def __init__(self, engine: Engine, *, place: str, run: str) -> None:
+        """Use `Ledger.open`."""
+        self._engine = engine
+        self._place = place
+        self._run = run
+
+    @classmethod
+    def open(cls, place: Path | str, *, run: str) -> Self:
+        """Open a ledger, or make it where there is none.
+
+        Args:
+            place: An SQLite file, or the URL of a database.
+            run: The run's own name, from `run.json`; a file of another run is refused.
+
+        Raises:
+            InputError: When the file is damaged, of another run or of another version, or the
+                database cannot be reached.
+        """
+        engine = _file_engine(place) if isinstance(place, Path) else _url_engine(place)
+        name = str(place) if isinstance(place, Path) else engine.url.render_as_string()
+        ledger = cls(engine, place=name, run=run)
+        ledger._claim(is_file=isinstance(place, Path))
+        return ledger
+
+    def add_network(self, network: Network) -> None:
+        """Enter a network; one that is there keeps its place and gets the new label."""
+        with self._writing() as connection:
+            self._upsert(
+                connection,
+                NETWORKS,
+                {"id": network.id, "added": time.time(), "record": network.to_dict()},
+                keys=("id",),
+                kept=("added",),
+            )
+
+    def networks(self) -> dict[str, Network]:
+        """Every network by id, in the order in which they were added."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(NETWORKS.c.id, NETWORKS.c.record)
+                .where(NETWORKS.c.run == self._run)
+                .order_by(NETWORKS.c.added, NETWORKS.c.id)
+            ).all()
+        return {row.id: self._parsed(Network.from_dict, row.record) for row in rows}
+
+    def add_evaluation(
+        self, network: str, evaluation: Evaluation, *, deployment: Deployment
+    ) -> None:
+        """Enter a score with every outcome; the latest one counts.
+
+        All fp32 runtimes share one, because each is checked to give the same logits.
+        """
+        record = evaluation.to_dict()
+        del record["labels"], record["predictions"]
+        labels, predictions = (
+            packed(column) for column in (evaluation.labels, evaluation.predictions)
+        )
+        digest = hashlib.sha256(labels[0].encode() + labels[1]).hexdigest()[:_DIGEST_DIGITS]
+        with self._writing() as connection:
+            self._upsert(
+                connection,
+                LABELS,
+                {"digest": digest, "typecode": labels[0], "labels": labels[1]},
+                keys=("digest",),
+            )
+            self._observe(
+                connection,
+                Subject(network, scored_as(deployment)),
+                quantity="score",
+                place=evaluation.split,
+                value=evaluation.value,
+                low=evaluation.low,
+                high=evaluation.high,
+                record=json.dumps(record | {"digest": digest}),
+                typecode=predictions[0],
+                outcomes=predictions[1],
+            )
+
+    def evaluations(self, *, split: str, deployment: Deployment) -> dict[str, Evaluation]:
+        """Every network's evaluation on a split as deployed, by the network's id."""
+        with self._reading() as connection:
+            rows = self._observations(
+                connection, "score", deployment=scored_as(deployment), place=split
+            )
+            labels = {
+                row.digest: unpacked(row.typecode, row.labels)
+                for row in connection.execute(
+                    select(LABELS).where(LABELS.c.run == self._run)
+                ).all()
+            }
+
+        def read(row: Any) -> Evaluation:
+            record = json.loads(row.record)
+            digest = record.pop("digest")
+            return Evaluation.from_dict(
+                record
+                | {
+                    "labels": labels[digest],
+                    "predictions": unpacked(row.typecode, row.outcomes),
+                }
+            )
+
+        return {row.network: self._parsed(read, row) for row in rows}
+
+    def session(
+        self,
+        *,
+        purpose: Purpose,
+        conditions: Conditions,
+        subjects: Sequence[Subject],
+        sentinel: Subject,
+        anew: bool = False,
+        name: str | None = None,
+    ) -> SessionRecord:
+        """The latest session of the same purpose, conditions and subjects, or a new one.
+
+        Args:
+            purpose: What it is for.
+            conditions: How and where it is measured.
+            subjects: What every process visits.
+            sentinel: What ratios refer to.
+            anew: Whether a finished one does not count; an unfinished one goes on in any case.
+            name: The name of a new one; None to invent one.
+        """
+        keys = sorted(subject.key for subject in subjects)
+        for known in self._sessions(purpose=purpose, conditions_id=conditions.id):
+            same = sorted(subject.key for subject in known.subjects) == keys
+            if same and not (anew and known.finished):
+                return known
+        record = SessionRecord(
+            id=name or uuid.uuid4().hex,
+            purpose=purpose,
+            conditions=conditions,
+            subjects=tuple(subjects),
+            sentinel=sentinel,
+            created=time.time(),
+            finished=False,
+            noise=None,
+            time_budget_s=None,
+            spent=False,
+        )
+        with self._writing() as connection:
+            self._upsert(
+                connection,
+                SESSIONS,
+                {
+                    "id": record.id,
+                    "purpose": purpose,
+                    "conditions": conditions.id,
+                    "subjects": [subject.key for subject in subjects],
+                    "sentinel": sentinel.key,
+                    "protocol": conditions.protocol.to_dict(),
+                    "environment": conditions.environment.to_dict(),
+                    "created": record.created,
+                    "finished": False,
+                    "noise": None,
+                    "time_budget_s": None,
+                    "spent": False,
+                },
+                keys=("id",),
+            )
+        return record
+
+    def add_process(self, session: str, process: Process) -> None:
+        """Keep the raw times of a finished process."""
+        with self._writing() as connection:
+            self._upsert(
+                connection,
+                PROCESSES,
+                {
+                    "session": session,
+                    "number": process.index,
+                    "record": json.dumps(process.to_dict()),
+                },
+                keys=("session", "number"),
+            )
+
+    def processes(self, session: str) -> tuple[Process, ...]:
+        """The finished processes of a session, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(PROCESSES.c.record)
+                .where(PROCESSES.c.run == self._run, PROCESSES.c.session == session)
+                .order_by(PROCESSES.c.number)
+            ).all()
+        return tuple(
+            self._parsed(lambda text: Process.from_dict(json.loads(text)), row.record)
+            for row in rows
+        )
+
+    def finish_session(
+        self,
+        record: SessionRecord,
+        *,
+        environment: Environment,
+        noise: NoiseReport,
+        time_budget_s: float,
+        spent: bool,
+        latencies: Mapping[Subject, LatencySummary],
+        energies_j: Mapping[Subject, float],
+    ) -> SessionRecord:
+        """Enter what a session found; a session that went on is entered again.
+
+        Args:
+            record: The session.
+            environment: The machine, with its load after measuring.
+            noise: What the noise guards did.
+            time_budget_s: Seconds that it could take.
+            spent: Whether it was measured to the end to decide something.
+            latencies: By subject.
+            energies_j: Joules of one batch by subject.
+        """
+        finished = replace(
+            record,
+            conditions=Conditions(record.conditions.protocol, environment),
+            finished=True,
+            noise=noise,
+            time_budget_s=time_budget_s,
+            spent=spent,
+            latencies=dict(latencies),
+            energies_j=dict(energies_j),
+        )
+        with self._writing() as connection:
+            connection.execute(
+                SESSIONS.update()
+                .where(SESSIONS.c.run == self._run, SESSIONS.c.id == record.id)
+                .values(
+                    environment=environment.to_dict(),
+                    finished=True,
+                    noise=noise.to_dict(),
+                    time_budget_s=time_budget_s,
+                    spent=spent,
+                )
+            )
+            for subject, latency in latencies.items():
+                time_ms = latency.time_ms
+                self._observe(
+                    connection,
+                    subject,
+                    quantity="latency_ms",
+                    place=record.id,
+                    value=time_ms.value,
+                    low=time_ms.low,
+                    high=time_ms.high,
+                    record=json.dumps(latency.to_dict()),
+                )
+            for subject, energy_j in energies_j.items():
+                self._observe(
+                    connection, subject, quantity="energy_j", place=record.id, value=energy_j
+                )
+        return finished
+
+    def sessions(
+        self, *, purpose: Purpose, conditions_id: str | None = None
+    ) -> list[SessionRecord]:
+        """The finished sessions of a purpose with their latencies, the latest first."""
+        found = [
+            record
+            for record in self._sessions(purpose=purpose, conditions_id=conditions_id)
+            if record.finished
+        ]
+        return [self._with_latencies(record) for record in found]
+
+    def latencies(
+        self, *, deployment: Deployment, conditions_id: str, purpose: Purpose
+    ) -> dict[str, LatencySummary]:
+        """Each network's latest latency among the sessions of a purpose, by the network's id."""
+        found: dict[str, LatencySummary] = {}
+        for record in self.sessions(purpose=purpose, conditions_id=conditions_id):
+            for subject, latency in record.latencies.items():
+                if subject.deployment == deployment:
+                    found.setdefault(subject.network, latency)
+        return found
+
+    def add_footprint(
+        self, subject: Subject, conditions: Conditions, footprint: Footprint
+    ) -> None:
+        """Enter a network's bytes on disk and in memory, as deployed."""
+        with self._writing() as connection:
+            for quantity, value in (
+                ("size_bytes", footprint.size_bytes),
+                ("peak_memory_bytes", footprint.peak_memory_bytes),
+            ):
+                self._observe(
+                    connection, subject, quantity=quantity, place=conditions.id, value=value
+                )
+
+    def footprints(self, *, deployment: Deployment, conditions_id: str) -> dict[str, Footprint]:
+        """The footprints under some conditions, by the network's id."""
+        with self._reading() as connection:
+            sizes, peaks = (
+                {
+                    row.network: round(row.value)
+                    for row in self._observations(
+                        connection, quantity, deployment=deployment, place=conditions_id
+                    )
+                }
+                for quantity in ("size_bytes", "peak_memory_bytes")
+            )
+        return {
+            network: Footprint(Subject(network, deployment).key, size, peaks[network])
+            for network, size in sizes.items()
+            if network in peaks
+        }
+
+    def add_fingerprint(self, subject: Subject, fingerprint: str) -> None:
+        """Enter the fingerprint of the files that were scored and timed."""
+        with self._writing() as connection:
+            self._observe(
+                connection, subject, quantity="fingerprint", place="", record=fingerprint
+            )
+
+    def fingerprint(self, subject: Subject) -> str | None:
+        """The fingerprint of the files that were last scored or timed; None where none were."""
+        with self._reading() as connection:
+            for row in self._observations(
+                connection, "fingerprint", deployment=subject.deployment, place=""
+            ):
+                if row.network == subject.network:
+                    return str(row.record)
+        return None
+
+    def close(self) -> None:
+        """Give back what is open."""
+        self._engine.dispose()
+
+    def _claim(self, *, is_file: bool) -> None:
+        """Make the tables where they are missing, and refuse those of others."""
+        with self._said():
+            with self._reading() as connection:
+                known = self._engine.dialect.has_table(connection, RUNS.name)
+                rows = connection.execute(select(RUNS)).all() if known else []
+            if is_file and rows and self._run not in {row.run for row in rows}:
+                raise InputError(
+                    f"{self._place} is the ledger of another run: put back this run's own, or "
+                    "delete it to begin anew."
+                )
+            for row in rows:
+                if row.run == self._run and row.schema != SCHEMA:
+                    raise InputError(
+                        f"{self._place} has schema {row.schema}, this version reads {SCHEMA}: "
+                        "start a new run."
+                    )
+            if self._run in {row.run for row in rows}:
+                return
+        with self._writing() as connection:
+            METADATA.create_all(connection)
+            self._upsert(connection, RUNS, {"schema": SCHEMA}, keys=())
+
+    def _observe(
+        self, connection: Connection, subject: Subject, *, quantity: str, place: str, **values: Any
+    ) -> None:
+        row = {
+            "quantity": quantity,
+            "deployment": subject.deployment.slug,
+            "place": place,
+            "network": subject.network,
+            "observed": time.time(),
+            **values,
+        }
+        keys = ("quantity", "deployment", "place", "network")
+        self._upsert(connection, OBSERVATIONS, row, keys=keys)
+
+    def _observations(
+        self, connection: Connection, quantity: str, *, deployment: Deployment, place: str
+    ) -> Sequence[Any]:
+        columns = OBSERVATIONS.c
+        return connection.execute(
+            select(
+                columns.network,
+                columns.value,
+                columns.record,
+                columns.typecode,
+                columns.outcomes,
+            )
+            .where(
+                columns.run == self._run,
+                columns.quantity == quantity,
+                columns.deployment == deployment.slug,
+                columns.place == place,
+            )
+            .order_by(columns.observed)
+        ).all()
+
+    def _sessions(
+        self, *, purpose: Purpose, conditions_id: str | None = None
+    ) -> list[SessionRecord]:
+        query = select(SESSIONS).where(SESSIONS.c.run == self._run, SESSIONS.c.purpose == purpose)
+        if conditions_id is not None:
+            query = query.where(SESSIONS.c.conditions == conditions_id)
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(SESSIONS.c.created.desc())).all()
+        return [self._parsed(_session, row) for row in rows]
+
+    def _with_latencies(self, record: SessionRecord) -> SessionRecord:
+        columns = OBSERVATIONS.c
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(
+                    columns.network,
+                    columns.deployment,
+                    columns.quantity,
+                    columns.value,
+                    columns.record,
+                ).where(
+                    columns.run == self._run,
+                    columns.quantity.in_(("latency_ms", "energy_j")),
+                    columns.deployment.in_({s.deployment.slug for s in record.subjects}),
+                    columns.place == record.id,
+                )
+            ).all()
+        latencies: dict[Subject, LatencySummary] = {}
+        energies: dict[Subject, float] = {}
+        for row in rows:
+            subject = Subject(row.network, Deployment.from_slug(row.deployment))
+            if row.quantity == "energy_j":
+                energies[subject] = row.value
+            else:
+                latencies[subject] = self._parsed(
+                    lambda text: LatencySummary.from_dict(json.loads(text)), row.record
+                )
+        ordered = {entry: latencies[entry] for entry in record.subjects if entry in latencies}
+        return replace(record, latencies=ordered, energies_j=energies)
+
+    def _upsert(
+        self,
+        connection: Connection,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        keys: Sequence[str],
+        kept: Sequence[str] = (),
+    ) -> None:
+        """Insert a row, or replace the one with the same keys but for the columns to be kept."""
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).values(run=self._run, **values)
+        new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
+        where = ["run", *keys]
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=where, set_=new)
+            if new
+            else statement.on_conflict_do_nothing(index_elements=where)
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with (
+            self._said(),
+            self._engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._said(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turn what a database says into one sentence."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise InputError(
+                f"The ledger {self._place} cannot be used ({reason.rstrip('.')}): put back a copy "
+                "of it, or delete it to have networks scored and measured again."
+            ) from None
+
+    def _parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
+        try:
+            return parse(record)
+        except (
+            AttributeError,
+            InputError,
+            KeyError,
+            RecursionError,
+            TypeError,
+            ValueError,
+            zlib.error,
+        ) as error:
+            raise InputError(
+                f"The ledger {self._place} is damaged ({type(error).__name__}: {error}): put back "
+                "a copy of it, or delete it to have networks scored and measured again."
+            ) from None
+
+
+def packed(column: Sequence[float]) -> tuple[str, bytes]:
+    """Class indices or scores as a type code of `array` and compressed bytes."""
+    values = column if isinstance(column, array) else array("d", column)
+    return values.typecode, zlib.compress(values.tobytes(), 1)
+
+
+def unpacked(typecode: str, data: bytes) -> "array[Any]":
+    """Read back what `packed` gave."""
+    values: array[Any] = array(typecode)
+    values.frombytes(zlib.decompress(data))
+    return values
+
+
+def scored_as(deployment: Deployment) -> Deployment:
+    """The deployment under which a score is kept: one for all that give the same logits."""
+    return deployment if deployment.changes_numbers else EAGER_FP32
+
+
+def _session(row: Any) -> SessionRecord:
+    return SessionRecord(
+        id=row.id,
+        purpose=row.purpose,
+        conditions=Conditions(
+            LatencyProtocol.from_dict(row.protocol), Environment.from_dict(row.environment)
+        ),
+        subjects=tuple(map(Subject.from_key, row.subjects)),
+        sentinel=Subject.from_key(row.sentinel),
+        created=row.created,
+        finished=row.finished,
+        noise=None if row.noise is None else NoiseReport.from_dict(row.noise),
+        time_budget_s=row.time_budget_s,
+        spent=row.spent,
+    )
+
+
+def _file_engine(path: Path) -> Engine:
+    _refuse_other_file(path)
+    if not path.exists():
+        _make_file(path)
+    mode = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+    engine = create_engine("sqlite://", creator=lambda: _connected(path, mode=mode))
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _connected(path: Path, *, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _begin(connection: Connection) -> None:
+    """SQLite lets two readers wait for each other for ever once both want to write."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty database that is there whole or not at all; another process may be first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    made = sqlite3.connect(temporary)
+    made.execute("PRAGMA user_version = 1")
+    made.execute("VACUUM")
+    made.close()
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _refuse_other_file(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    mend = "put back the run's own, or delete it to have networks scored and measured again."
+    if not path.is_file():
+        raise InputError(f"{path} is no file that a ledger could be in: {mend}")
+    with path.open("rb") as file:
+        head = file.read(len(_SQLITE_MAGIC))
+    if head != _SQLITE_MAGIC:
+        raise InputError(f"{path} is no ledger, or it is damaged: {mend}")
+
+
+def _url_engine(url: str) -> Engine:
+    try:
+        return create_engine(url)
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"The ledger's database {url} cannot be used: {reason}.") from None

@@ -1,0 +1,234 @@
+"""Two networks of a run side by side: scores in pairs, latencies in pairs, and what users see."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...deploy.deployment import Deployment
+from ...errors import InputError
+from ...profiling.statistics import Estimate
+from ...profiling.table import CostTable
+from ...search.candidate import Candidate
+from ...tasks.metrics import Evaluation, PairedComparison, compare
+from ...tasks.task import Task
+from ..context import Context
+from ..costs import Where, candidates, elsewhere, find_network, is_here, table
+from ..delivery import time_again
+from ..scores import score_missing
+
+if TYPE_CHECKING:
+    from ...profiling.measuring import MeasuringProgress
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How often one class is recognised by each of two networks.
+
+    Attributes:
+        name: The class.
+        n: Examples of it.
+        recall_a: Share of them that the first network predicts as such.
+        recall_b: The same of the second.
+    """
+
+    name: str
+    n: int
+    recall_a: float
+    recall_b: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two networks on the same examples and in one session.
+
+    Attributes:
+        a: The first network, with the latency measured beside the other's.
+        b: The second one.
+        split: The split that they are compared on.
+        outcomes: Of both on it.
+        scores: A minus B in the primary metric.
+        ratio: Time of A relative to B, paired by process; None where they were not timed here.
+        flip_rate: Share of the examples that the two answer differently; for regression None.
+        classes: For each class how often it is recognised; empty for regression.
+        flipped: Places of the examples that are answered differently.
+        warnings: What forbids to take the latencies at their word.
+    """
+
+    a: Candidate
+    b: Candidate
+    split: str
+    outcomes: tuple[Evaluation, Evaluation]
+    scores: PairedComparison
+    ratio: Estimate | None
+    flip_rate: float | None
+    classes: tuple[ClassScores, ...]
+    flipped: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as one JSON object."""
+        ratio = self.ratio
+        return {
+            "a": self.a.summary(),
+            "b": self.b.summary(),
+            "split": self.split,
+            "score": {**self.scores.interval, **self.scores.test, "metric": self.scores.metric},
+            "latency_ratio": ratio
+            and {
+                "value": ratio.value,
+                "low": ratio.low,
+                "high": ratio.high,
+                "tie": not ratio.excludes_one,
+            },
+            "flip_rate": self.flip_rate,
+            "classes": [
+                {"name": c.name, "n": c.n, "recall_a": c.recall_a, "recall_b": c.recall_b}
+                for c in self.classes
+            ],
+            "flipped": list(self.flipped),
+            "warnings": list(self.warnings),
+        }
+
+    def sentences(self) -> list[str]:
+        """The comparison for a reader, warnings first."""
+        scores, n = self.scores, self.scores.n
+        lines = [
+            *self.warnings,
+            f"A is {self.a.name}; B is {self.b.name}.",
+            f"{scores.metric} on {self.split}, A minus B: {scores.difference:+.4f} "
+            f"[{scores.low:+.4f}, {scores.high:+.4f}], {scores.verdict}.",
+        ]
+        if self.ratio is not None:
+            verdict = (
+                "a tie"
+                if not self.ratio.excludes_one
+                else "A is faster"
+                if self.ratio.value < 1
+                else "A is slower"
+            )
+            lines.append(
+                f"Latency of A relative to B: {self.ratio.value:.3f} [{self.ratio.low:.3f}, "
+                f"{self.ratio.high:.3f}], {self.ratio.meaning}: {verdict}."
+            )
+        if self.flip_rate is not None:
+            lines.append(
+                f"{len(self.flipped)} of {n} answers differ ({self.flip_rate:.2%}): so many users "
+                "see a change when one replaces the other."
+            )
+        lines.extend(
+            f"Class {entry.name}: A recognises {entry.recall_a:.1%}, B {entry.recall_b:.1%} of "
+            f"{entry.n}."
+            for entry in self.classes
+        )
+        return lines
+
+
+def compare_networks(
+    context: Context,
+    a: str,
+    b: str,
+    *,
+    where: Where,
+    split: str = "report",
+    progress: "Callable[[MeasuringProgress], None] | None" = None,
+) -> Comparison:
+    """Compare two networks of a run, each as a deployment runs it.
+
+    Args:
+        context: The run.
+        a: The one: see `costs.find_network`; "@openvino-int8" at its end names a deployment.
+        b: The other.
+        where: Which deployment where none is named, and on which machine.
+        split: Where scores are compared.
+        progress: Is called after every visit to a network that is measured.
+
+    Raises:
+        InputError: When a network is unknown, or was not measured so.
+    """
+    costs = [_table_of(context, name, where) for name in (a, b)]
+    both = [_found(context, name, each) for name, each in zip((a, b), costs, strict=True)]
+    ours, theirs = (
+        score_missing(context, [entry.network], split=split, deployment=entry.deployment)[
+            entry.network.id
+        ]
+        for entry in both
+    )
+    warnings = [elsewhere(each) for each in costs]
+    ratio = None
+    if all(map(is_here, costs)) and both[0].key != both[1].key:
+        timing = time_again(context, both, costs[0].protocol, progress=progress)
+        ratio = timing.latencies[both[0].key].ratio_to(timing.latencies[both[1].key])
+        both = [entry.timed(timing.latencies[entry.key]) for entry in both]
+        warnings += timing.disturbances
+    names = context.task.label_names
+    flipped = np.flatnonzero(np.not_equal(ours.predictions, theirs.predictions)).tolist()
+    return Comparison(
+        a=both[0],
+        b=both[1],
+        split=split,
+        outcomes=(ours, theirs),
+        scores=compare(ours, theirs),
+        ratio=ratio,
+        flip_rate=len(flipped) / ours.n if names else None,
+        classes=tuple(_classes(ours, theirs, names)),
+        flipped=tuple(flipped) if names else (),
+        warnings=tuple(dict.fromkeys(filter(None, warnings))),
+    )
+
+
+def flipped_csv(comparison: Comparison, task: Task) -> str:
+    """The examples that two networks answer differently, as CSV with a header.
+
+    Args:
+        comparison: Of the two.
+        task: Gives texts and names of classes.
+    """
+    split, names = task.splits[comparison.split], task.label_names
+    ours, theirs = comparison.outcomes
+    columns = ["text"] if split.second is None else ["text", "second_text"]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["place", *columns, "label", "a", "b"])
+    for place in comparison.flipped:
+        texts = [split.first[place]]
+        if split.second is not None:
+            texts.append(split.second[place])
+        found = (ours.labels[place], ours.predictions[place], theirs.predictions[place])
+        writer.writerow([place, *texts, *(names[int(label)] for label in found)])
+    return out.getvalue()
+
+
+def _table_of(context: Context, name: str, where: Where) -> CostTable:
+    _, at, slug = name.rpartition("@")
+    if not at:
+        return table(context, where)
+    deployment = Deployment.from_slug(slug)
+    return table(context, where.on(deployment))
+
+
+def _found(context: Context, name: str, costs: CostTable) -> Candidate:
+    network = find_network(context.networks(), name.partition("@")[0])
+    for entry in candidates(context, [costs]):
+        if entry.network.id == network.id:
+            return entry
+    raise InputError(
+        f"{network.label} is not scored yet: {context.command('search')}, or add it again."
+    )
+
+
+def _classes(ours: Evaluation, theirs: Evaluation, names: Sequence[str]) -> list[ClassScores]:
+    labels = np.asarray(ours.labels)
+    found = []
+    for index, name in enumerate(names):
+        places = labels == index
+        if places.any():
+            shares = (
+                float((np.asarray(entry.predictions)[places] == index).mean())
+                for entry in (ours, theirs)
+            )
+            found.append(ClassScores(name, int(places.sum()), *shares))
+    return found

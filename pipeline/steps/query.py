@@ -1,0 +1,100 @@
+"""Answering a query: the best network under a budget, timed again beside its rivals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...deploy.deployment import EAGER_FP32
+from ...profiling.table import LatencySummary
+from ...search.budget import BudgetWord, parse_budget
+from ...search.candidate import Candidate
+from ...search.constraints import Constraint, LossLimit
+from ...search.quantities import quantity_worded
+from ...search.query import Budget, QueryResult, Timing, deliver
+from ...tasks.metrics import Evaluation
+from ..context import Context
+from ..costs import Where, candidates, elsewhere, is_here, tables
+from ..delivery import time_again
+from ..scores import score_reported
+from ..warnings import table_warnings
+
+if TYPE_CHECKING:
+    from ...profiling.measuring import MeasuringProgress
+
+Limits = Mapping[BudgetWord, str | float]
+
+
+def budget_of(context: Context, limits: Limits, *, cheapest: str | None = None) -> Budget:
+    """Read what a user limits.
+
+    Args:
+        context: The run; its full model's score is what a loss is against.
+        limits: By the command line's words, what is given.
+        cheapest: The word of the quantity that is to be best; None for the score.
+
+    Raises:
+        InputError: When a limit or the word cannot be read.
+    """
+    parsed = [parse_budget(word, asked) for word, asked in limits.items()]
+    losses = [entry for entry in parsed if isinstance(entry, LossLimit)]
+    aim = None if cheapest is None else quantity_worded(cheapest).name
+    full = context.ledger.evaluations(split="search", deployment=EAGER_FP32) if losses else {}
+    return Budget(
+        limits=tuple(entry for entry in parsed if isinstance(entry, Constraint)),
+        loss=losses[0] if losses else None,
+        cheapest=None if aim == "score" else aim,
+        full=full.get(context.full.id) if losses else None,
+    )
+
+
+def query(
+    context: Context,
+    limits: Limits,
+    *,
+    where: Where,
+    cheapest: str | None = None,
+    progress: "Callable[[MeasuringProgress], None] | None" = None,
+) -> QueryResult:
+    """Find the best network under a budget.
+
+    Args:
+        context: The run.
+        limits: By the command line's words, what is given.
+        where: Which measurements count.
+        cheapest: The word of the quantity that is to be best; None for the score.
+        progress: Is called after every visit to a network that is measured again.
+
+    Returns:
+        The answer with its score on the report split and its latency measured again, or the
+        nearest network where none fits. Latencies of another machine than this are given as they
+        were measured there, which is said first.
+
+    Raises:
+        InputError: When a limit cannot be read or the run is not searched yet.
+    """
+    costs = tables(context, where)
+    pool = candidates(context, costs)
+    budget = budget_of(context, limits, cheapest=cheapest)
+    first = costs[0]
+    place = tuple(filter(None, [elsewhere(first)]))
+
+    def timed(
+        networks: Sequence[Candidate],
+        *,
+        decided: Callable[[Mapping[str, LatencySummary]], bool],
+    ) -> Timing:
+        if not is_here(first):
+            known = {entry.key: entry.latency for entry in networks}
+            found = {key: latency for key, latency in known.items() if latency is not None}
+            return Timing(found, first.disturbances)
+        return time_again(context, networks, first.protocol, decided=decided, progress=progress)
+
+    def reported(candidate: Candidate) -> Evaluation:
+        found = score_reported(context, [candidate.network], deployment=candidate.deployment)
+        return found["report"][candidate.network.id]
+
+    result = deliver(pool, budget, time_again=timed, report=reported)
+    timed_again = result.report is not None or result.passed_over
+    doubtful = result.warnings if timed_again else first.disturbances
+    warnings = table_warnings(context, first, doubtful=doubtful)
+    return replace(result, warnings=(*place, *warnings))

@@ -1,0 +1,233 @@
+"""Gathering what the report of a run shows, and writing it (no torch but for missing scores)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...baselines.published import DEV_EXAMPLES, published_candidates
+from ...profiling.protocol import LatencyProtocol
+from ...profiling.statistics import Round
+from ...profiling.table import CostTable
+from ...reports.measurements import (
+    Figure,
+    deployment_figure,
+    distribution_figure,
+    heat_map_figure,
+    prediction_figure,
+    retention_figure,
+)
+from ...reports.page import ReportContent, write_report
+from ...search.candidate import Candidate
+from ...search.front import Hypervolume, ParetoFront, reference_beyond
+from ...search.quantities import QUANTITIES
+from ...tasks.metrics import Evaluation, PairedComparison
+from ..context import Context
+from ..costs import candidates, cost_table, measured, table
+from ..losses import deployment_loss
+from ..request import RunRequest
+from ..scores import score_reported
+from .predictor import known_predictor
+
+HYPERVOLUME_COSTS = ("latency_ms", "num_params", "num_flops")
+"""Costs whose front with the score is measured by its hypervolume."""
+
+
+def report(
+    context: Context,
+    *,
+    warnings: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the report, with every network scored on the report split.
+
+    Args:
+        context: The run.
+        warnings: What forbids to take the latencies at their word.
+        progress: Is called with the number of scored networks and of all.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: When the run is not searched yet.
+    """
+    costs = table(context)
+    scored = candidates(context, [costs])
+    with context.timed("report"):
+        reported = score_reported(
+            context,
+            [entry.network for entry in scored],
+            deployment=costs.protocol.deployment,
+            progress=progress,
+        )
+        content = report_content(
+            context.request,
+            candidates=scored,
+            reported={
+                split: {
+                    f"{key}/{costs.protocol.deployment.slug}": found for key, found in by.items()
+                }
+                for split, by in reported.items()
+            },
+            costs=costs,
+            manifest=context.manifest,
+            warnings=warnings,
+            measurements=_figures(context, costs, scored),
+        )
+        return write_report(context.folder.report, content)
+
+
+def report_content(
+    request: RunRequest,
+    *,
+    candidates: Sequence[Candidate],
+    reported: Mapping[str, Mapping[str, Evaluation]],
+    costs: CostTable,
+    manifest: Mapping[str, Any],
+    measurements: Sequence[Figure],
+    warnings: Sequence[str],
+) -> ReportContent:
+    """Gather a report.
+
+    Args:
+        request: What the run was asked.
+        candidates: The scored networks.
+        reported: Their outcomes by report split and key, those of "report" first.
+        costs: Their costs.
+        manifest: The run's manifest: the task's summary and the versions.
+        measurements: Further figures, of what was measured.
+        warnings: What forbids to take the latencies at their word.
+    """
+    task = manifest["task"]
+    model = Path(request.model).name
+    return ReportContent(
+        title=f"{model} on {task['name']}: sub-networks on the Pareto front",
+        model=request.model,
+        candidates=tuple(candidates),
+        reported=reported["report"],
+        further={name: found for name, found in reported.items() if name != "report"},
+        published=_published(request, task, seq_len=costs.protocol.seq_len),
+        num_examples=task["sizes"],
+        seq_len=costs.protocol.seq_len,
+        protocol=costs.protocol,
+        environment=costs.environment,
+        hypervolumes=hypervolumes(candidates),
+        provenance={
+            "data": task["source"],
+            "training": _listed(request.training.to_dict()),
+            "search": _listed(request.search.to_dict()),
+            "versions": _listed(manifest["versions"]),
+        },
+        measurements=tuple(measurements),
+        warnings=tuple(warnings),
+    )
+
+
+def _figures(context: Context, costs: CostTable, scored: Sequence[Candidate]) -> list[Figure]:
+    """The figures of what a run measured; what was not measured has none."""
+    shape = context.shape
+    conditions = f"{costs.protocol.title}; {costs.environment.title}"
+    figures: list[Figure] = []
+    configs = context.space.configs(shape)
+    if len(configs) > 1:
+        figures.append(heat_map_figure(costs, configs, num_layers=shape.num_layers))
+    rounds, sentinel = _rounds(context, costs)
+    if rounds:
+        slug = costs.protocol.deployment.slug
+        visited = {visit.network for visit in rounds[0].visits}
+        labels = {f"{entry.network.id}/{slug}": entry.label for entry in scored}
+        figures.append(
+            distribution_figure(
+                rounds,
+                sentinel=sentinel,
+                labels={key: label for key, label in labels.items() if key in visited},
+                drift_tolerance=costs.protocol.drift_tolerance,
+                conditions=conditions,
+            )
+        )
+    predictor = known_predictor(context, costs.conditions.id)
+    if predictor is not None:
+        figures.append(
+            prediction_figure(
+                predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
+            )
+        )
+    deployments = _deployments(context, costs)
+    if len(deployments) > 1:
+        figures.append(deployment_figure(deployments))
+    figures.extend(_retentions(context, costs.protocol))
+    return figures
+
+
+def _rounds(context: Context, costs: CostTable) -> tuple[tuple[Round, ...], str]:
+    """The rounds behind a table and the name of their sentinel."""
+    for record in measured(context):
+        if record.conditions.id == costs.conditions.id:
+            processes = context.ledger.processes(record.id)
+            found = tuple(entry for process in processes for entry in process.rounds)
+            return found, record.sentinel.key
+    return (), ""
+
+
+def _deployments(
+    context: Context, costs: CostTable
+) -> list[tuple[CostTable, PairedComparison | None]]:
+    """The tables that differ from one in runtime and precision alone, itself first."""
+    found = [costs]
+    for record in measured(context):
+        other, environment = record.conditions.protocol, record.conditions.environment
+        if (
+            environment.machine_id == costs.environment.machine_id
+            and set(costs.protocol.differences(other)) <= {"runtime", "precision"}
+            and other.deployment not in {entry.protocol.deployment for entry in found}
+        ):
+            found.append(cost_table(context, record))
+    return [(entry, deployment_loss(context, entry.protocol.deployment)) for entry in found]
+
+
+def _retentions(context: Context, protocol: LatencyProtocol) -> list[Figure]:
+    """How many word-vectors each stored network keeps, where it eliminates some."""
+    figures: list[Figure] = []
+    for network in context.stored().values():
+        config = network.config
+        if config is not None and config.tokens is not None:
+            figures.append(
+                retention_figure(
+                    config.tokens,
+                    label=network.label,
+                    lengths=context.workshop.lengths(network, protocol),
+                    name=f"retention-{len(figures) + 1}",
+                )
+            )
+    return figures
+
+
+def _published(
+    request: RunRequest, task: Mapping[str, Any], *, seq_len: int
+) -> tuple[Candidate, ...]:
+    """The published numbers of the same examples: GLUE's dev split, whole.
+
+    Own data has none, whatever its name, and neither has a part of a dev split.
+    """
+    name = request.task.name
+    if task["sizes"]["report"] != DEV_EXAMPLES.get(name):
+        return ()
+    return tuple(published_candidates(name, task["metric"], seq_len=seq_len))
+
+
+def hypervolumes(scored: Sequence[Candidate]) -> dict[str, Hypervolume]:
+    """The hypervolume of each drawn front, from a point just beyond the candidates."""
+    volumes = {}
+    for name in HYPERVOLUME_COSTS:
+        known = [entry for entry in scored if entry.value(name) is not None]
+        if known:
+            objectives = ("score", name)
+            front = ParetoFront.of(known, objectives)
+            volumes[f"score and {QUANTITIES[name].word}"] = front.hypervolume(
+                reference_beyond(known, objectives)
+            )
+    return volumes
+
+
+def _listed(record: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.items() if value is not None)

@@ -1,0 +1,43 @@
+"""Training the supernet of a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...encoders.checkpoints import find_checkpoint
+from ..context import Context
+from ..folder import refuse_difference
+
+if TYPE_CHECKING:
+    from ...training.loop import TrainingProgress
+
+
+def train(
+    context: Context, *, progress: "Callable[[TrainingProgress], None] | None" = None
+) -> None:
+    """Train the supernet, or go on where training was interrupted.
+
+    Args:
+        context: The run.
+        progress: Is called after every step.
+
+    Raises:
+        InputError: When the model or the task's data changed since the run was started.
+    """
+    if context.trained:
+        return
+    from ...dynabert.training import train_supernet
+
+    checkpoint = find_checkpoint(context.request.model)
+    refuse_difference(
+        context.folder,
+        {"model's fingerprint": context.request.fingerprint},
+        {"model's fingerprint": checkpoint.fingerprint},
+    )
+    with context.timed("train"):
+        train_supernet(
+            model=checkpoint.folder,
+            task=context.task,
+            folder=context.folder.root,
+            options=context.request.training,
+            progress=progress or (lambda state: None),
+        )

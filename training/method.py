@@ -1,0 +1,68 @@
+"""What makes a network beside the supernet: a compression method, or the user (no torch).
+
+A method is one file: a record of its options, which the command line turns into its own, and a
+function that writes a checkpoint. Everything after that, scoring, measuring, fronts, queries,
+export, is the same for every network. `baselines.methods` lists the methods.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..tasks.task import Task
+
+if TYPE_CHECKING:
+    from ..training.loop import TrainingProgress
+
+
+class MethodOptions(Protocol):
+    """What a method can be asked: a frozen record that documents its fields."""
+
+    @property
+    def label(self) -> str:
+        """What people call the network."""
+        ...
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """What decides which network is made, as JSON types."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What a method makes its network from.
+
+    Attributes:
+        teacher: The run's fine-tuned full model, with its tokenizer.
+        task: What is learnt.
+        folder: The network's own folder; what a killed training resumes from lies here too.
+        progress: Is called after every training step.
+    """
+
+    teacher: Path
+    task: Task
+    folder: Path
+    progress: "Callable[[TrainingProgress], None]"
+
+    @property
+    def network(self) -> Path:
+        """Where the checkpoint goes, with its tokenizer."""
+        return self.folder / "network"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to make a network.
+
+    Attributes:
+        name: Its name on the command line.
+        summary: What it does, in one line.
+        options: The type of its options.
+        make: Writes `Making.network`, or finds it written.
+    """
+
+    name: str
+    summary: str
+    options: type[Any]
+    make: Callable[[Making, Any], None]
