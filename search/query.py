@@ -687,7 +687,8 @@ def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
 def _difference(comparison: PairedComparison) -> str:
     """How a network scores against the answer, with the verdict."""
     return (
-        f"{-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
+        f"{0 - comparison.difference:+.4f} [{0 - comparison.high:+.4f}, "
+        f"{0 - comparison.low:+.4f}] "
         f"against the answer, {comparison.verdict}"
     )
 
