@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ..networks.network import Network
 from .conditions import Conditions
+from .counts import count_macs, count_parameters
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .quietness import disturbances
@@ -157,6 +158,24 @@ class Profile:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a positive integer")
+
+    @classmethod
+    def counted(cls, network: Network, *, seq_len: int) -> Self:
+        """What a network costs in closed form, nothing measured.
+
+        Args:
+            network: One that is not printed.
+            seq_len: Tokens of the example that operations are counted for.
+        """
+        shape, config = network.shape, network.config
+        assert shape is not None
+        assert config is not None
+        return cls(
+            network=network,
+            num_params=count_parameters(shape, config),
+            num_macs=count_macs(shape, config, seq_len=seq_len),
+            seq_len=seq_len,
+        )
 
     @property
     def num_flops(self) -> int | None:

@@ -11,6 +11,7 @@ from paretobert.baselines.published import (
     published_latencies,
     published_scores,
 )
+from paretobert.networks.network import Printed
 
 
 def by_label(task, metric, **options):
@@ -22,7 +23,8 @@ def test_a_row_of_dynaberts_table():
     assert candidate.evaluation.value == 0.927
     assert (candidate.num_params, candidate.num_flops) == (56345474, 8_381_000_000)
     assert candidate.evaluation.split == "dev"
-    assert "Table 1" in candidate.source
+    assert isinstance(candidate.network.recipe, Printed)
+    assert "Table 1" in candidate.network.recipe.source
 
 
 def test_labels_change_the_classifiers_size():

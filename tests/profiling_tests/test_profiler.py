@@ -1,48 +1,52 @@
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
-from transformers import PreTrainedModel
 
-from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig, grid
-from paretobert.profiling import deployed, profiler
+from paretobert.profiling import profiler
 from paretobert.profiling.footprint import Footprint
 from paretobert.profiling.fresh import FreshProcesses, Written
 from paretobert.profiling.measuring import MeasuringProgress
-from paretobert.profiling.profiler import count_grid, profile_grid, table_path
+from paretobert.profiling.profiler import Writer, measure_deployed
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.table import LookupTable
+from paretobert.profiling.statistics import Process, Session
 
-from .conftest import tiny_model
 from .fake import FakeProcesses, FakeTime
 
 PROTOCOL = LatencyProtocol(seq_len=16)
-
-
-def configs(model: PreTrainedModel) -> list[SubnetConfig]:
-    return list(grid(EncoderShape.from_config(model.config), widths=(1.0, 0.5), depths=(0.5,)))
+SIZES = {"full": 4000, "half": 2000, "quarter": 1000}
 
 
 @pytest.fixture(autouse=True)
-def no_footprints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        profiler, "measure_footprint", lambda folder, protocol: Footprint(folder.name, 7, 11)
-    )
+def no_footprints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    weighed: list[str] = []
+
+    def weigh(name: str, folder: Path, protocol: LatencyProtocol) -> Footprint:
+        weighed.append(name)
+        return Footprint(name, int((folder / "size").read_text()), 11)
+
+    monkeypatch.setattr(profiler, "measure_footprint", weigh)
+    return weighed
+
+
+def writer(size: int) -> Writer:
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "size").write_text(str(size))
+
+    return write
+
+
+WRITERS = {name: writer(size) for name, size in SIZES.items()}
 
 
 def in_fake_time(fresh: FreshProcesses) -> FakeProcesses:
-    """In place of fresh processes: each run takes a microsecond per parameter of its network."""
+    """In place of fresh processes: each run takes a microsecond per unit of its network's size."""
     fake = FakeTime()
 
     def run(subject: object) -> Callable[[], None]:
         assert isinstance(subject, Written)
-        weights = load_file(subject.folder / "model.safetensors").values()
-        return fake.network(1e-6 * sum(tensor.numel() for tensor in weights))
+        return fake.network(1e-6 * int((subject.folder / "size").read_text()))
 
     return FakeProcesses(
         fake,
@@ -52,129 +56,89 @@ def in_fake_time(fresh: FreshProcesses) -> FakeProcesses:
     )
 
 
-def test_profile_of_a_grid(family: str, tmp_path: Path) -> None:
-    model = tiny_model(family)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    wanted = configs(model)
+def test_networks_are_written_weighed_and_timed_together(no_footprints: list[str]) -> None:
     seen: list[MeasuringProgress] = []
-    table = profile_grid(
-        model,
-        [*wanted, *wanted],
+    deployed: list[tuple[int, int]] = []
+    found = measure_deployed(
+        WRITERS,
         PROTOCOL,
-        folder=tmp_path,
+        sentinel="full",
+        session="mine",
+        footprints={},
+        deploying=lambda *now: deployed.append(now),
         progress=seen.append,
         starter=in_fake_time,
     )
-    shape = EncoderShape.from_config(model.config)
-    full = SubnetConfig.full(shape)
-    assert [profile.config for profile in table] == [full, *wanted]
-    assert [profile.latency for profile in count_grid(shape, wanted, seq_len=16)] == [None] * 2
-    for profile in table:
-        expected = profile.num_params / table[full].num_params
-        assert profile.latency is not None
-        assert profile.latency.ratio.value == pytest.approx(expected)
-        assert profile.latency.resolved
+    for name, size in SIZES.items():
+        assert found.session[name].ratio.value == pytest.approx(size / SIZES["full"])
+        assert found.footprints[name] == Footprint(name, size, 11)
+    assert found.session.name == "mine"
+    assert not found.spent
+    assert deployed == [(1, 3), (2, 3), (3, 3)]
     assert seen[-1].num_visits == seen[-1].visits_per_process == 15
-    assert LookupTable.load(table_path(tmp_path, PROTOCOL)) == table
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, before[name])
+    assert no_footprints == list(SIZES)
 
 
-def test_a_broken_profile_goes_on(tmp_path: Path) -> None:
-    model = tiny_model()
-    log = tmp_path / "rounds" / f"{PROTOCOL.slug}.jsonl"
+def test_what_is_known_is_not_found_out_again(no_footprints: list[str]) -> None:
+    known = {"half": Footprint("half", 1, 2)}
+    found = measure_deployed(
+        WRITERS, PROTOCOL, sentinel="full", session="s", footprints=known, starter=in_fake_time
+    )
+    assert no_footprints == ["full", "quarter"]
+    assert found.footprints["half"] == known["half"]
+    unweighed = measure_deployed(
+        WRITERS, PROTOCOL, sentinel="full", session="s", starter=in_fake_time
+    )
+    assert unweighed.footprints == {}
+
+
+def test_a_broken_session_goes_on() -> None:
+    kept: list[Process] = []
 
     def break_off(progress: MeasuringProgress) -> None:
         if progress.num_processes == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        profile_grid(
-            model,
-            configs(model),
+        measure_deployed(
+            WRITERS,
             PROTOCOL,
-            folder=tmp_path,
+            sentinel="full",
+            session="s",
+            on_process=kept.append,
             progress=break_off,
             starter=in_fake_time,
         )
-    assert not table_path(tmp_path, PROTOCOL).exists()
-    finished = log.read_text()
-    assert len(finished.splitlines()) == 1 + 2
-    log.write_text(finished + '{"index": 2, "rou')
-
+    assert [process.index for process in kept] == [0, 1]
     seen: list[MeasuringProgress] = []
-    table = profile_grid(
-        model,
-        configs(model),
+    found = measure_deployed(
+        WRITERS,
         PROTOCOL,
-        folder=tmp_path,
+        sentinel="full",
+        session="s",
+        finished=kept,
         progress=seen.append,
         starter=in_fake_time,
     )
     assert {progress.num_processes for progress in seen} == {2, 3, 4}
-    assert log.read_text().startswith(finished)
-    assert len(log.read_text().splitlines()) == 1 + 5
-
-    seen.clear()
-    again = profile_grid(model, configs(model), PROTOCOL, folder=tmp_path, progress=seen.append)
-    assert seen == []
-    assert again.profiles == table.profiles
+    assert found.session.processes[:2] == tuple(kept)
 
 
-def profiled(folder: Path) -> Path:
-    model = tiny_model()
-    profile_grid(model, configs(model), PROTOCOL, folder=folder, starter=in_fake_time)
-    return folder / "rounds" / f"{PROTOCOL.slug}.jsonl"
+def test_what_is_undecided_is_measured_to_the_end_and_judged_once() -> None:
+    looks: list[int] = []
 
+    def undecided(session: Session) -> bool:
+        looks.append(len(session.processes))
+        return True
 
-def test_rounds_of_other_networks_are_refused(tmp_path: Path) -> None:
-    profiled(tmp_path)
-    with pytest.raises(InputError, match="holds another measurement.*networks"):
-        profile_grid(tiny_model(), [], PROTOCOL, folder=tmp_path, starter=in_fake_time)
-
-
-def test_rounds_of_another_machine_are_refused(tmp_path: Path) -> None:
-    path = profiled(tmp_path)
-    header, *rounds = path.read_text().splitlines(keepends=True)
-    record = json.loads(header)
-    record["environment"]["num_cores"] = 1000
-    path.write_text(json.dumps(record) + "\n" + "".join(rounds))
-    with pytest.raises(InputError, match=r"differs in environment.num_cores: 1000 and \d+"):
-        profiled(tmp_path)
-
-
-def test_damaged_rounds_are_refused(tmp_path: Path) -> None:
-    path = profiled(tmp_path)
-    good = path.read_text()
-    for old, new, message in (
-        ('"times_s"', '"time"', "damaged in 'line 2'.*times_s"),
-        ('"network": "L0', '"network": "L9', "lacks a network"),
-        ('{"index": 0, "rounds"', '"index": 0, "rounds"', "line 2, is not a JSON object"),
-        ('"session": "', '"session": 1, "was": "', "damaged in 'session'.*1 is no name"),
-    ):
-        path.write_text(good.replace(old, new))
-        with pytest.raises(InputError, match=message):
-            profiled(tmp_path)
-
-
-def test_a_dense_copy_of_other_size_is_caught(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    model = tiny_model()
-    monkeypatch.setattr(deployed, "extract", lambda model, config: model)
-    with pytest.raises(RuntimeError, match=r"the dense copy has \d+ parameters, the closed form"):
-        profile_grid(model, configs(model), PROTOCOL, folder=tmp_path)
-
-
-@pytest.mark.parametrize(("family", "longest"), [("bert", 34), ("roberta", 32)])
-def test_too_long_sequences_are_refused(family: str, longest: int, tmp_path: Path) -> None:
-    protocol = LatencyProtocol(seq_len=longest + 1)
-    with pytest.raises(InputError, match=f"{longest + 1} is more than the model's {longest} pos"):
-        profile_grid(tiny_model(family), [], protocol, folder=tmp_path)
-
-
-def test_the_longest_sequence_is_measured(family: str, tmp_path: Path) -> None:
-    longest = 32 if family in ("roberta", "xlm-roberta", "camembert") else 34
-    protocol = LatencyProtocol(seq_len=longest)
-    table = profile_grid(tiny_model(family), [], protocol, folder=tmp_path, starter=in_fake_time)
-    assert len(table) == 1
+    found = measure_deployed(
+        WRITERS,
+        PROTOCOL,
+        sentinel="full",
+        session="s",
+        undecided=undecided,
+        starter=in_fake_time,
+    )
+    assert looks == [5]
+    assert found.spent
+    assert len(found.session.processes) == 12

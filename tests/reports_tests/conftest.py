@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from paretobert.baselines.published import published_candidates
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Cut, Network, Printed
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig, grid
-from paretobert.profiling.counts import count_macs, count_parameters
+from paretobert.networks.subnet import grid, subnet_label
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate
-from paretobert.profiling.table import LatencySummary
+from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.reports.page import ReportContent
 from paretobert.search.candidate import Candidate
-from paretobert.search.evaluations import subnet_label
 from paretobert.search.front import ParetoFront, reference_beyond
 from paretobert.tasks.metrics import score_predictions
 
@@ -67,38 +67,41 @@ def content() -> ReportContent:
     candidates = []
     reported = {}
     for i, (config, (width, _, _)) in enumerate(grid(MINILM).items()):
-        macs = count_macs(MINILM, config, seq_len=128)
+        network = Network(subnet_label(config, MINILM, width=width), Cut(MINILM, config))
+        counted = Profile.counted(network, seq_len=128)
+        profile = replace(
+            counted,
+            latency=latency(
+                30 * (0.06 + 0.94 * counted.num_macs / 1_434_600_192), resolved=i != 7
+            ),
+        )
         candidate = Candidate(
-            label=subnet_label(config, MINILM, width=width),
-            origin="supernet",
-            config=config,
-            num_params=count_parameters(MINILM, config),
-            num_flops=2 * macs,
-            latency=latency(30 * (0.06 + 0.94 * macs / 1_434_600_192), resolved=i != 7),
-            evaluation=evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i),
+            profile,
+            EAGER_FP32,
+            evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i),
         )
         candidates.append(candidate)
         reported[candidate.key] = evaluation(ACCURACIES[i], seed=i)
-    objectives = ("accuracy", "latency_ms")
+    objectives = ("score", "latency_ms")
     front = ParetoFront.of(candidates, objectives)
     return ReportContent(
         title="MiniLM-L6-H384 on SST-2",
         model="MiniLM-L6-H384",
-        full_key=SubnetConfig.full(MINILM).key,
         candidates=tuple(candidates),
         reported=reported,
+        further={},
         published=tuple(published_candidates("SST-2", "accuracy")),
         num_examples={"train": 64349, "search": 3000, "report": 872},
         seq_len=128,
         protocol=LatencyProtocol(),
         environment=Environment.capture(),
         hypervolumes={
-            "accuracy and latency": front.hypervolume(reference_beyond(candidates, objectives))
+            "score and latency": front.hypervolume(reference_beyond(candidates, objectives))
         },
         provenance={
-            "command": "paretobert run --model minilm --task SST-2 --out runs/sst2",
+            "command": "paretobert run runs/sst2 --model minilm --task SST-2",
             "seed": "0",
-            "paretobert": "0.1.0",
+            "paretobert": "0.2.0",
         },
     )
 
@@ -112,10 +115,13 @@ NASTY = (
 @pytest.fixture(scope="session")
 def nasty_content(content: ReportContent) -> ReportContent:
     def renamed(candidate, score):
+        recipe = candidate.network.recipe
+        if isinstance(recipe, Printed):
+            recipe = Printed(NASTY)
+        network = Network(f"{NASTY} {candidate.label}", recipe)
         return replace(
             candidate,
-            label=f"{NASTY} {candidate.label}",
-            source=candidate.source and NASTY,
+            profile=replace(candidate.profile, network=network),
             evaluation=replace(score, task=NASTY),
         )
 
@@ -129,7 +135,7 @@ def nasty_content(content: ReportContent) -> ReportContent:
         environment=replace(content.environment, processor=NASTY),
         provenance={f"{NASTY} {name}": NASTY for name in content.provenance},
         num_examples={f"{NASTY} {name}": n for name, n in content.num_examples.items()},
-        hypervolumes={NASTY: content.hypervolumes["accuracy and latency"]},
+        hypervolumes={NASTY: content.hypervolumes["score and latency"]},
     )
 
 

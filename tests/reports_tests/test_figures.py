@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Cut, Network, Printed, Stored
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.profiling.table import Profile
 from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation
+
+SHAPE = EncoderShape("bert", 1, 4, 2, 8, 8, 8, 50, 16, 2, 2)
 
 
 def sub_network(heads, value, *, num_params, latency=None):
@@ -28,28 +34,25 @@ def sub_network(heads, value, *, num_params, latency=None):
         predictions=(0, 1),
         others={},
     )
-    return Candidate(
-        label=f"{heads} heads",
-        origin="supernet",
-        config=SubnetConfig((0,), (heads,), (8,)),
-        num_params=num_params,
-        num_flops=1_000_000_000 * heads,
-        latency=latency,
-        evaluation=evaluation,
-    )
+    network = Network(f"{heads} heads", Cut(SHAPE, SubnetConfig((0,), (heads,), (8,))))
+    profile = Profile(network, num_params, 500_000_000 * heads, 128, latency)
+    return Candidate(profile, EAGER_FP32, evaluation)
 
 
 def published(label, value, *, num_params=50_000_000):
-    return Candidate(
-        label=label,
-        origin="published",
-        config=None,
-        num_params=num_params,
-        num_flops=None,
-        latency=None,
-        evaluation=StatedScore("RTE", "dev", "accuracy", value),
-        source="a paper",
-    )
+    profile = Profile(Network(label, Printed("a paper")), num_params, None, 128)
+    return Candidate(profile, EAGER_FP32, StatedScore("RTE", "dev", "accuracy", value))
+
+
+def moved(candidate, config):
+    """The same network cut at another place."""
+    network = Network(candidate.label, Cut(SHAPE, config))
+    return replace(candidate, profile=replace(candidate.profile, network=network))
+
+
+def labelled(candidate, label):
+    network = replace(candidate.network, label=label)
+    return replace(candidate, profile=replace(candidate.profile, network=network))
 
 
 SMALL = sub_network(1, 0.60, num_params=10_000_000)
@@ -60,8 +63,8 @@ ALL = (FULL, LARGE, MIDDLE, SMALL)
 
 
 def figure_of(candidates, quantity="num_params", conditions=""):
-    own = [c for c in candidates if c.origin == "supernet"]
-    return front_figure(candidates, quantity, judged=own, full_key=FULL.key, conditions=conditions)
+    own = [c for c in candidates if c.origin != "published"]
+    return front_figure(candidates, quantity, judged=own, conditions=conditions)
 
 
 def test_points_front_and_staircase():
@@ -84,7 +87,7 @@ def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another()
         replace(entry, evaluation=replace(entry.evaluation, split="search", value=value))
         for entry, value in ((FULL, 0.9), (LARGE, 0.7), (MIDDLE, 0.8), (SMALL, 0.6))
     ]
-    figure = front_figure(ALL, "num_params", judged=judged, full_key=FULL.key, conditions="")
+    figure = front_figure(ALL, "num_params", judged=judged, conditions="")
     assert [(p.number, p.on_front) for p in figure.points] == [
         (1, True),
         (2, False),
@@ -108,7 +111,7 @@ def test_scores_carry_their_interval_and_counts_are_exact():
 
 
 def test_equal_points_are_both_on_the_front_and_share_a_label():
-    twin = replace(SMALL, config=SubnetConfig((1,), (1,), (8,)))
+    twin = moved(SMALL, SubnetConfig((1,), (1,), (8,)))
     figure = figure_of((FULL, SMALL, twin))
     assert [p.on_front for p in figure.own] == [True, True, True]
     assert [(x, label) for (x, _), label in figure.front_labels.items()] == [
@@ -128,9 +131,9 @@ def test_equal_points_are_both_on_the_front_and_share_a_label():
 def test_no_sub_network_lies_above_the_staircase(costs_and_scores):
     figure = figure_of(
         [
-            replace(
+            moved(
                 sub_network(1, score, num_params=cost * 1_000_000),
-                config=SubnetConfig((i,), (1,), (1,)),
+                SubnetConfig((i,), (1,), (1,)),
             )
             for i, (cost, score) in enumerate(costs_and_scores)
         ]
@@ -149,7 +152,7 @@ def is_cheapest(point, figure):
 
 
 def test_latency_carries_its_interval(latency):
-    figure = figure_of([replace(FULL, latency=latency(30.0))], "latency_ms", "conditions")
+    figure = figure_of([FULL.timed(latency(30.0))], "latency_ms", "conditions")
     (point,) = figure.points
     assert (point.x_low, point.x, point.x_high) == pytest.approx((30 / 1.015, 30.0, 30.45))
     assert figure.x_title == "median latency, ms per run\nconditions"
@@ -182,14 +185,14 @@ def test_large_families_form_series_that_are_the_same_in_every_figure():
 
 
 def test_a_network_trained_beside_the_supernet_is_a_series_with_error_bars():
-    baseline = replace(
-        LARGE, label="PoWER-BERT (2x)", origin="baseline", config=None, source="beside"
-    )
+    recipe = Stored("powerbert", {}, SHAPE, SubnetConfig.full(SHAPE))
+    network = Network("PoWER-BERT (2x)", recipe)
+    baseline = replace(LARGE, profile=replace(LARGE.profile, network=network))
     others = [published(f"Dyna ({i})", 0.8) for i in range(3)]
     figure = figure_of((*ALL, *others, baseline))
-    assert figure.series == ("baseline: PoWER-BERT", "published: Dyna")
+    assert figure.series == ("stored: PoWER-BERT", "published: Dyna")
     by_name = {trace.name: trace for trace in plotly_figure(figure).data}
-    bars = by_name["baseline: PoWER-BERT"].error_y
+    bars = by_name["stored: PoWER-BERT"].error_y
     assert bars.array[0] == pytest.approx(LARGE.evaluation.high - LARGE.evaluation.value)
     assert bars.visible
     assert not by_name["published: Dyna"].error_y.visible
@@ -228,7 +231,7 @@ def test_the_front_and_the_dominated_differ_by_colour_and_the_full_model_by_shap
 
 def test_plotly_texts_are_escaped():
     nasty = '<b>x</b> $y$ & "q"'
-    figure = figure_of([replace(FULL, label=nasty)], conditions=nasty)
+    figure = figure_of([labelled(FULL, nasty)], conditions=nasty)
     drawing = plotly_figure(figure)
     hover = next(trace.hovertext for trace in drawing.data if trace.hovertext)[0]
     title = drawing.layout.xaxis.title.text

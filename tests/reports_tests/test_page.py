@@ -107,7 +107,7 @@ def test_an_older_report_is_replaced_as_a_whole(content, tmp_path):
 
 def test_the_front_is_shown_with_corrected_scores(report, content):
     words = " ".join(outline(report.read_text(encoding="utf-8")).words)
-    assert "The front was chosen from 12 sub-networks by 3000 search examples" in words
+    assert "The front was chosen from 12 networks by 3000 search examples" in words
     table = (report.parent / "tables" / "selection.md").read_text(encoding="utf-8").splitlines()
     assert len(table) == 2 + len(content.selection.scores)
 
@@ -133,7 +133,7 @@ def test_without_report_scores_the_search_split_is_shown(content):
 
 
 def test_without_latency_there_is_no_latency_figure(content):
-    candidates = tuple(replace(c, latency=None) for c in content.candidates)
+    candidates = tuple(c.timed(None) for c in content.candidates)
     plain = replace(content, candidates=candidates, protocol=None, environment=None)
     assert [figure.name for figure in report_figures(plain)] == ["params", "flops"]
     assert len(outline(html_of(plain)).data) == 2
@@ -153,8 +153,8 @@ def test_content_of_two_metrics_is_refused(content):
         replace(content, candidates=(first, other))
 
 
-def test_content_without_sub_networks_is_refused(content):
-    with pytest.raises(ValueError, match="at least one sub-network"):
+def test_content_without_networks_is_refused(content):
+    with pytest.raises(ValueError, match="at least one network"):
         replace(content, candidates=content.published)
 
 

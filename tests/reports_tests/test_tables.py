@@ -19,14 +19,16 @@ from paretobert.reports.tables import (
 
 @pytest.fixture
 def frame(content):
-    return results_frame(content.candidates, content.reported)
+    return results_frame(content.candidates, content.reported, {})
 
 
 def test_frame_holds_both_scores_and_the_fronts(content, frame):
     assert list(frame["number"]) == list(range(1, 13))
     first = frame.iloc[0]
-    evaluation = content.reported[content.full_key]
-    assert first["key"] == content.full_key
+    full = content.candidates[0]
+    evaluation = content.reported[full.key]
+    assert full.is_full
+    assert (first["key"], first["id"]) == (full.name, full.network.id)
     assert (first["report"], first["report_n"]) == (evaluation.value, 872)
     assert first["search"] == content.candidates[0].evaluation.value
     assert first["fronts"] == ""
@@ -34,7 +36,7 @@ def test_frame_holds_both_scores_and_the_fronts(content, frame):
 
 
 def test_unknown_values_are_missing(content):
-    frame = results_frame([*content.candidates, content.published[0]], {})
+    frame = results_frame([*content.candidates, content.published[0]], {}, {})
     assert frame["report"].isna().all()
     last = readable(frame).iloc[-1]
     assert (last["#"], last["report"], last["latency, ms"]) == ("", "", "")
@@ -56,7 +58,7 @@ def test_selection_shows_what_is_left_of_the_search_score(content):
     assert (frame["search_gap"] == frame["search"] - frame["report"]).all()
     assert (frame["corrected_gap"] == frame["corrected"] - frame["report"]).all()
     first, score = readable_selection(frame).iloc[0], next(iter(content.selection.scores.values()))
-    assert (first["#"], first["sub-network"]) == ("12", "width 0.25, 3 of 6 layers")
+    assert (first["#"], first["network"]) == ("12", "width 0.25, 3 of 6 layers")
     assert first["chosen from"] == "1"
     assert first["corrected"] == f"{score.plain:.4f} ± {score.standard_error:.4f}"
     assert first["search − report"] == "+0.0196"
@@ -78,7 +80,7 @@ def test_csv_reads_back(frame):
 def test_markdown_has_one_line_per_row(frame):
     lines = markdown_text(readable(frame)).splitlines()
     assert len(lines) == 14
-    assert lines[0].startswith("| # | sub-network | params | FLOPs |")
+    assert lines[0].startswith("| # | network | params | FLOPs |")
     assert set(lines[1]) <= set("| -")
 
 
@@ -97,3 +99,12 @@ def test_published_numbers_keep_their_source(content):
 
 def test_no_published_numbers_give_an_empty_frame():
     assert readable_published(published_frame([])).empty
+
+
+def test_further_report_splits_are_columns(content):
+    scores = {c.key: content.reported[c.key] for c in content.candidates[:3]}
+    frame = results_frame(content.candidates, content.reported, {"report-mismatched": scores})
+    assert frame["report-mismatched_n"].notna().sum() == 3
+    table = readable(frame)
+    assert table["report-mismatched"][0] == table["report"][0] != ""
+    assert table["report-mismatched"][5] == ""
