@@ -96,6 +96,8 @@ class Where:
 def measured(context: Context) -> list[SessionRecord]:
     """The sessions that make tables, the latest of each conditions, latest first."""
     found: dict[str, SessionRecord] = {}
+    if not context.has_ledger:
+        return []
     purposes: tuple[Purpose, ...] = ("profile", "import")
     for purpose in purposes:
         for record in context.ledger.sessions(purpose=purpose):
