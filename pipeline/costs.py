@@ -176,9 +176,10 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
         for identifier, latency in later.items()
         if identifier not in own
     }
-    networks = context.ledger.networks() | context.networks()
+    networks = context.networks() | context.ledger.networks() | context.networks()
+    latencies = own | joined
     profiles = []
-    for identifier, latency in (own | joined).items():
+    for identifier, latency in ((key, latencies[key]) for key in networks if key in latencies):
         footprint = footprints.get(identifier)
         profiles.append(
             replace(
