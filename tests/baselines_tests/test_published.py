@@ -22,7 +22,8 @@ def test_a_row_of_dynaberts_table():
     assert candidate.evaluation.value == 0.927
     assert (candidate.num_params, candidate.num_flops) == (56345474, 8_381_000_000)
     assert candidate.evaluation.split == "dev"
-    assert "Table 1" in candidate.source
+    assert "Table 1" in candidate.network.recipe.source
+    assert candidate.origin == "published"
 
 
 def test_labels_change_the_classifiers_size():
