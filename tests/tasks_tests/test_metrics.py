@@ -118,7 +118,7 @@ def test_perfect_and_tiny_correlations_have_finite_intervals():
 def test_evaluation_keeps_outcomes_and_survives_json():
     found = evaluation((0, 1, 1, 2), (0, 1, 2, 2), "accuracy", "macro_f1")
     assert found.value == 0.75
-    assert found.correct == (True, True, False, True)
+    assert found.correct.tolist() == [True, True, False, True]
     assert found.others["macro_f1"].low <= found.others["macro_f1"].value
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
