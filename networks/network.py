@@ -9,7 +9,7 @@ twice.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .shape import EncoderShape
@@ -102,22 +102,19 @@ class Network:
     Attributes:
         label: What people call it.
         recipe: Where it is from.
+        id: Its short name among all networks of a run, safe as a file name.
     """
 
     label: str
     recipe: Recipe
+    id: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the label."""
+        """Check the label and hash how the network comes to be."""
         if not self.label.strip():
             raise ValueError("a network has a label")
-
-    @property
-    def id(self) -> str:
-        """Its short name among all networks of a run, safe as a file name."""
-        recipe = self.recipe
-        label = {"label": self.label} if isinstance(recipe, Printed) else {}
-        return identifier(recipe.identity | label)
+        label = {"label": self.label} if isinstance(self.recipe, Printed) else {}
+        object.__setattr__(self, "id", identifier(self.recipe.identity | label))
 
     @property
     def config(self) -> SubnetConfig | None:

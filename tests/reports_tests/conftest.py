@@ -1,4 +1,4 @@
-"""A report's content as a run on SST-2 would make it: twelve sub-networks, published baselines."""
+"""A report's content as a run on SST-2 would make it: twelve sub-networks, published numbers."""
 
 from dataclasses import replace
 
@@ -7,9 +7,10 @@ import pytest
 
 from paretobert.baselines.published import published_candidates
 from paretobert.deploy.deployment import EAGER_FP32
-from paretobert.networks.network import Cut, Network, Printed
+from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import grid, subnet_label
+from paretobert.networks.subnet import SubnetConfig, grid, subnet_label
+from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate
@@ -67,19 +68,16 @@ def content() -> ReportContent:
     candidates = []
     reported = {}
     for i, (config, (width, _, _)) in enumerate(grid(MINILM).items()):
-        network = Network(subnet_label(config, MINILM, width=width), Cut(MINILM, config))
-        counted = Profile.counted(network, seq_len=128)
-        profile = replace(
-            counted,
-            latency=latency(
-                30 * (0.06 + 0.94 * counted.num_macs / 1_434_600_192), resolved=i != 7
-            ),
+        macs = count_macs(MINILM, config, seq_len=128)
+        profile = Profile(
+            Network(subnet_label(config, MINILM, width=width), Cut(MINILM, config)),
+            num_params=count_parameters(MINILM, config),
+            num_macs=macs,
+            seq_len=128,
+            latency=latency(30 * (0.06 + 0.94 * macs / 1_434_600_192), resolved=i != 7),
         )
-        candidate = Candidate(
-            profile,
-            EAGER_FP32,
-            evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i),
-        )
+        found = evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i)
+        candidate = Candidate(profile, EAGER_FP32, found)
         candidates.append(candidate)
         reported[candidate.key] = evaluation(ACCURACIES[i], seed=i)
     objectives = ("score", "latency_ms")
@@ -99,9 +97,9 @@ def content() -> ReportContent:
             "score and latency": front.hypervolume(reference_beyond(candidates, objectives))
         },
         provenance={
-            "command": "paretobert run runs/sst2 --model minilm --task SST-2",
+            "command": "paretobert run --model minilm --task SST-2 --out runs/sst2",
             "seed": "0",
-            "paretobert": "0.2.0",
+            "paretobert": "0.1.0",
         },
     )
 
@@ -115,13 +113,12 @@ NASTY = (
 @pytest.fixture(scope="session")
 def nasty_content(content: ReportContent) -> ReportContent:
     def renamed(candidate, score):
-        recipe = candidate.network.recipe
-        if isinstance(recipe, Printed):
-            recipe = Printed(NASTY)
-        network = Network(f"{NASTY} {candidate.label}", recipe)
+        network = candidate.network
+        recipe = Printed(NASTY) if isinstance(network.recipe, Printed) else network.recipe
+        renamed = Network(f"{NASTY} {candidate.label}", recipe)
         return replace(
             candidate,
-            profile=replace(candidate.profile, network=network),
+            profile=replace(candidate.profile, network=renamed),
             evaluation=replace(score, task=NASTY),
         )
 
@@ -136,6 +133,37 @@ def nasty_content(content: ReportContent) -> ReportContent:
         provenance={f"{NASTY} {name}": NASTY for name in content.provenance},
         num_examples={f"{NASTY} {name}": n for name, n in content.num_examples.items()},
         hypervolumes={NASTY: content.hypervolumes["score and latency"]},
+    )
+
+
+def beside(label, accuracy, *, latency_ms, num_params=15_000_000, seed=99):
+    """A network that a method made, with its outcomes on both splits."""
+    config = SubnetConfig.full(MINILM)
+    profile = Profile(
+        Network(label, Stored("powerbert", {"label": label}, MINILM, config)),
+        num_params=num_params,
+        num_macs=700_000_000,
+        seq_len=128,
+        latency=latency(latency_ms),
+    )
+    found = evaluation(accuracy + 0.02, split="search", n=3000, seed=seed)
+    return Candidate(profile, EAGER_FP32, found), evaluation(accuracy, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def with_stored(content: ReportContent) -> ReportContent:
+    """The same with a network beside the supernet that scores best, and a further split."""
+    candidate, report = beside("PoWER-BERT (2x)", 0.93, latency_ms=15.0)
+    reported = {**content.reported, candidate.key: report}
+    further = {
+        key: evaluation(score.value - 0.01, split="report-mismatched", n=800, seed=7)
+        for key, score in reported.items()
+    }
+    return replace(
+        content,
+        candidates=(*content.candidates, candidate),
+        reported=reported,
+        further={"report-mismatched": further},
     )
 
 

@@ -50,6 +50,6 @@ def test_the_selection_is_told_with_what_it_flatters_most(content):
     )
 
 
-def test_what_all_sub_networks_lose_on_report_is_told_apart(content):
+def test_what_all_networks_lose_on_report_is_told_apart(content):
     text = selection_sentences(content.selection, content.candidates, reported=content.reported)
     assert text.endswith("chosen or not, report lies −2.0 points from search.")

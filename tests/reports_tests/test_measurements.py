@@ -32,13 +32,16 @@ CONFIGS = grid(MINILM, widths=(1.0, 0.5), depths=(1.0, 0.5))
 
 def table(protocol=PROTOCOL, *, full_ms=30.0, resolved=True):
     profiles = [
-        replace(
-            Profile.counted(Network(config.key, Cut(MINILM, config)), seq_len=128),
-            latency=latency(full_ms * pair[0] * pair[1], full_ms=full_ms, resolved=resolved),
+        Profile(
+            Network(config.key, Cut(MINILM, config)),
+            num_params=1000,
+            num_macs=1000,
+            seq_len=128,
+            latency=latency(full_ms * width * depth, full_ms=full_ms, resolved=resolved),
             size_bytes=90_000_000,
             peak_memory_bytes=500_000_000,
         )
-        for config, pair in CONFIGS.items()
+        for config, (width, depth, _) in CONFIGS.items()
     ]
     return CostTable(protocol, Environment.capture(), tuple(profiles))
 

@@ -57,6 +57,11 @@ def nasty_report(nasty_content, tmp_path_factory):
     return write_report(tmp_path_factory.mktemp("nasty") / "report", nasty_content)
 
 
+@pytest.fixture(scope="module")
+def stored_report(with_stored, tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("stored") / "report", with_stored)
+
+
 def test_every_file_is_there(report):
     names = {str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")}
     figures = {
@@ -163,7 +168,25 @@ def test_content_with_a_repeated_key_is_refused(content):
         replace(content, candidates=(*content.candidates, content.candidates[0]))
 
 
-@pytest.mark.parametrize("which", ["report", "nasty_report"])
+def test_a_stored_network_is_on_the_page_like_any_other(with_stored):
+    candidate = with_stored.candidates[-1]
+    page = outline(html_of(with_stored))
+    words = " ".join(page.words)
+    assert "13 networks, accuracy on the report split (872 examples)" in words
+    assert "The front was chosen from 13 networks" in words
+    assert "All networks" in words
+    assert "PoWER-BERT (2x): ×0.50 latency" in words
+    assert candidate.key in with_stored.selection.scores
+    assert [figure.points[12].on_front for figure in report_figures(with_stored)] == [True] * 3
+
+
+def test_a_further_report_split_is_a_column_that_sorts(with_stored):
+    html = html_of(with_stored)
+    assert "<button>report-mismatched</button>" in html
+    assert '<th class="number"><button>report-mismatched</button>' in html
+
+
+@pytest.mark.parametrize("which", ["report", "nasty_report", "stored_report"])
 def test_a_browser_draws_it_without_complaint(which, request, tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

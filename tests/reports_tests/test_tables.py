@@ -7,6 +7,7 @@ import pytest
 
 from paretobert.reports.tables import (
     csv_text,
+    further_splits,
     markdown_text,
     published_frame,
     readable,
@@ -27,7 +28,6 @@ def test_frame_holds_both_scores_and_the_fronts(content, frame):
     first = frame.iloc[0]
     full = content.candidates[0]
     evaluation = content.reported[full.key]
-    assert full.is_full
     assert (first["key"], first["id"]) == (full.name, full.network.id)
     assert (first["report"], first["report_n"]) == (evaluation.value, 872)
     assert first["search"] == content.candidates[0].evaluation.value
@@ -42,6 +42,26 @@ def test_unknown_values_are_missing(content):
     assert (last["#"], last["report"], last["latency, ms"]) == ("", "", "")
     assert last["search"] == "0.9290"
     assert frame["num_params"].dtype == "Int64"
+
+
+def test_a_further_report_split_has_columns_of_its_own(with_stored):
+    further = with_stored.further
+    frame = results_frame(with_stored.candidates, with_stored.reported, further)
+    assert further_splits(frame) == ["report-mismatched"]
+    assert frame["report-mismatched_n"].tolist() == [800] * 13
+    table = readable(frame)
+    assert list(table.columns)[-2:] == ["fronts", "report-mismatched"]
+    assert table["report-mismatched"].str.contains(r"\[").all()
+    assert "report-mismatched" in csv_text(frame).splitlines()[0]
+    assert further_splits(results_frame(with_stored.candidates, {}, {})) == []
+
+
+def test_a_stored_network_is_a_row_with_its_number_and_fronts(with_stored):
+    frame = results_frame(with_stored.candidates, with_stored.reported, with_stored.further)
+    last = frame.iloc[-1]
+    assert (last["number"], last["origin"], last["key"]) == (13, "stored", "PoWER-BERT (2x)")
+    assert last["fronts"] == "latency, params, flops"
+    assert last["id"] == with_stored.candidates[-1].network.id
 
 
 def test_readable_shows_intervals_and_what_was_not_resolved(frame):
@@ -99,12 +119,3 @@ def test_published_numbers_keep_their_source(content):
 
 def test_no_published_numbers_give_an_empty_frame():
     assert readable_published(published_frame([])).empty
-
-
-def test_further_report_splits_are_columns(content):
-    scores = {c.key: content.reported[c.key] for c in content.candidates[:3]}
-    frame = results_frame(content.candidates, content.reported, {"report-mismatched": scores})
-    assert frame["report-mismatched_n"].notna().sum() == 3
-    table = readable(frame)
-    assert table["report-mismatched"][0] == table["report"][0] != ""
-    assert table["report-mismatched"][5] == ""

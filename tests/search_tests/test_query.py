@@ -12,7 +12,14 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint, LossLimit
-from paretobert.search.query import Budget, QueryResult, Timing, answer_query, deliver
+from paretobert.search.query import (
+    Budget,
+    QueryResult,
+    Timing,
+    _may_tie,
+    answer_query,
+    deliver,
+)
 from paretobert.tasks.metrics import Evaluation, compare, score_predictions
 
 from .conftest import (
@@ -244,6 +251,85 @@ def test_a_loss_is_judged_in_pairs_and_surely() -> None:
 def test_a_loss_needs_the_full_model() -> None:
     with pytest.raises(InputError, match="is not scored yet: search first"):
         Budget(loss=LossLimit(0.01))
+
+
+def discordant_with_all_right(only_first: int, only_second: int, *, n: int) -> list[Candidate]:
+    """Two networks that differ on so many of n examples."""
+    rest = n - only_first - only_second
+    rows = (
+        (1,) * only_first + (0,) * only_second + (1,) * rest,
+        (0,) * only_first + (1,) * only_second + (1,) * rest,
+    )
+    return [
+        stored(
+            str(place),
+            score_predictions(
+                task="test",
+                split="search",
+                metrics=("accuracy",),
+                labels=(1,) * n,
+                predictions=row,
+            ),
+        )
+        for place, row in enumerate(rows)
+    ]
+
+
+@given(st.integers(0, 150), st.integers(0, 150))
+@settings(deadline=None)
+def test_what_is_passed_over_unseen_is_never_a_tie(only_first: int, only_second: int) -> None:
+    first, second = discordant_with_all_right(only_first, only_second, n=300)
+    (may,) = _may_tie(first, [second])
+    pair = compare(first.evaluation, second.evaluation)
+    assert pair.discordant == (only_first, only_second)
+    assert may or not pair.tie
+
+
+def test_what_differs_by_far_is_passed_over_unseen() -> None:
+    first, second = discordant_with_all_right(100, 10, n=300)
+    assert _may_tie(first, [second, first]) == [False, True]
+
+
+@given(st.lists(st.integers(100, 200), min_size=1, max_size=8), st.floats(0.001, 0.4))
+@settings(deadline=None, max_examples=50)
+def test_many_losses_are_those_of_single_comparisons(rights: list[int], limit: float) -> None:
+    full = evaluation(180)
+    pool = [
+        stored(str(place), evaluation(right, seed=place)) for place, right in enumerate(rights)
+    ]
+    budget = Budget((Constraint("num_params", 500),), loss=LossLimit(limit), full=full)
+    alone = [1.0 + max(0.0, compare(full, entry.evaluation).high / limit - 1) for entry in pool]
+    assert budget.violations(pool) == pytest.approx(alone)
+    assert [budget.violation(entry) for entry in pool] == pytest.approx(alone)
+    assert budget.feasible(pool) == []
+    nearest = answer_query(pool, budget).nearest
+    assert nearest is not None
+    assert budget.violation(nearest) == pytest.approx(min(alone))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "straddled", "kept", "missed"),
+    [
+        ("latency_ms", 5.01, 5.2, 4.8),
+        ("throughput_per_s", 199.0, 190.0, 210.0),
+        ("speedup", 1.99, 1.9, 2.1),
+    ],
+)
+def test_an_interval_that_holds_the_limit_straddles_it(
+    quantity: str, straddled: float, kept: float, missed: float
+) -> None:
+    """5 ms of the full model's 10 ms, give or take 2 %: half of what the limits are around."""
+    entry = candidate(at(0.5, 1.0))
+    assert entry.latency is not None
+    assert entry.latency.time_ms.value == pytest.approx(5.0)
+    assert limits(Constraint(quantity, straddled)).straddles(entry)
+    for limit in (kept, missed):
+        assert not limits(Constraint(quantity, limit)).straddles(entry)
+    assert not limits(Constraint(quantity, kept)).violation(entry)
+    assert limits(Constraint(quantity, straddled)).violation(entry) > 0
+    assert limits(Constraint(quantity, missed)).violation(entry) > 0
+    untimed = entry.timed(None)
+    assert not limits(Constraint(quantity, straddled)).straddles(untimed)
 
 
 outcomes_of_ten = st.lists(st.integers(0, 1), min_size=30, max_size=30)
