@@ -13,6 +13,7 @@ same time and a kill loses at most the write it falls into. A file that is new a
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import time
 import uuid
@@ -56,6 +57,7 @@ BUSY_S = 60.0
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _DIGEST_DIGITS = 16
+_PASSWORD = re.compile(r":[^:@/]*@")
 _T = TypeVar("_T")
 
 
@@ -153,7 +155,7 @@ class Ledger:
             self._upsert(
                 connection,
                 NETWORKS,
-                {"id": network.id, "added": time.time(), "record": network.to_dict()},
+                {"id": network.id, "added": time.time(), "record": _json(network.to_dict())},
                 keys=("id",),
                 kept=("added",),
             )
@@ -166,7 +168,10 @@ class Ledger:
                 .where(NETWORKS.c.run == self._run)
                 .order_by(NETWORKS.c.added, NETWORKS.c.id)
             ).all()
-        return {row.id: self._parsed(Network.from_dict, row.record) for row in rows}
+        return {
+            row.id: self._parsed(lambda text: Network.from_dict(json.loads(text)), row.record)
+            for row in rows
+        }
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -272,10 +277,10 @@ class Ledger:
                     "id": record.id,
                     "purpose": purpose,
                     "conditions": conditions.id,
-                    "subjects": [subject.key for subject in subjects],
+                    "subjects": _json([subject.key for subject in subjects]),
                     "sentinel": sentinel.key,
-                    "protocol": conditions.protocol.to_dict(),
-                    "environment": conditions.environment.to_dict(),
+                    "protocol": _json(conditions.protocol.to_dict()),
+                    "environment": _json(conditions.environment.to_dict()),
                     "created": record.created,
                     "finished": False,
                     "noise": None,
@@ -350,9 +355,9 @@ class Ledger:
                 SESSIONS.update()
                 .where(SESSIONS.c.run == self._run, SESSIONS.c.id == record.id)
                 .values(
-                    environment=environment.to_dict(),
+                    environment=_json(environment.to_dict()),
                     finished=True,
-                    noise=noise.to_dict(),
+                    noise=_json(noise.to_dict()),
                     time_budget_s=time_budget_s,
                     spent=spent,
                 )
@@ -629,18 +634,23 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def _session(row: Any) -> SessionRecord:
     return SessionRecord(
         id=row.id,
         purpose=row.purpose,
         conditions=Conditions(
-            LatencyProtocol.from_dict(row.protocol), Environment.from_dict(row.environment)
+            LatencyProtocol.from_dict(json.loads(row.protocol)),
+            Environment.from_dict(json.loads(row.environment)),
         ),
-        subjects=tuple(map(Subject.from_key, row.subjects)),
+        subjects=tuple(map(Subject.from_key, json.loads(row.subjects))),
         sentinel=Subject.from_key(row.sentinel),
         created=row.created,
         finished=row.finished,
-        noise=None if row.noise is None else NoiseReport.from_dict(row.noise),
+        noise=None if row.noise is None else NoiseReport.from_dict(json.loads(row.noise)),
         time_budget_s=row.time_budget_s,
         spent=row.spent,
     )
@@ -707,4 +717,5 @@ def _url_engine(url: str) -> Engine:
         return create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"The ledger's database {url} cannot be used: {reason}.") from None
+        place = _PASSWORD.sub(":***@", url)
+        raise InputError(f"The ledger's database {place} cannot be used: {reason}.") from None
