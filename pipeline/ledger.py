@@ -634,6 +634,10 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
+def _network(text: str) -> Network:
+    return Network.from_dict(json.loads(text))
+
+
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
