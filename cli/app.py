@@ -11,7 +11,20 @@ from collections.abc import Sequence
 import typer
 
 from ..errors import InputError
-from . import add, compare, export, profile, query, report, run, search, show, train
+from . import (
+    add,
+    compare,
+    export,
+    measure,
+    predict,
+    profile,
+    query,
+    report,
+    run,
+    search,
+    show,
+    train,
+)
 from .display import say
 from .fields import expanded
 
@@ -37,6 +50,8 @@ for module in (
     compare,
     show,
     export,
+    predict,
+    measure,
 ):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(expanded(module.command))
 

@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from ..errors import InputError
 from ..storage import read_json
 
@@ -161,6 +159,8 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
 
 
 def _refuse_damaged(weights: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(weights, framework="numpy"):
             pass

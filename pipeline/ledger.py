@@ -250,12 +250,12 @@ class Ledger:
             subjects: What every process visits.
             sentinel: What ratios refer to.
             anew: Whether a finished one does not count; an unfinished one goes on in any case.
-            name: The name of a new one; None to invent one.
+            name: The name that it has or gets; None for any, and to invent one.
         """
         keys = sorted(subject.key for subject in subjects)
         for known in self._sessions(purpose=purpose, conditions_id=conditions.id):
             same = sorted(subject.key for subject in known.subjects) == keys
-            if same and not (anew and known.finished):
+            if same and name in (None, known.id) and not (anew and known.finished):
                 return known
         record = SessionRecord(
             id=name or uuid.uuid4().hex,
