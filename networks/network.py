@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from .shape import EncoderShape
@@ -156,7 +157,7 @@ class Network:
         recipe = record["recipe"]
         if recipe["kind"] == "printed":
             return cls(record["label"], Printed(recipe["source"]))
-        shape = EncoderShape.from_dict(recipe["shape"])
+        shape = _shape(tuple(recipe["shape"].items()))
         config = SubnetConfig.from_dict(recipe["config"])
         if recipe["kind"] == "cut":
             return cls(record["label"], Cut(shape, config))
@@ -164,6 +165,12 @@ class Network:
             stored = Stored(recipe["method"], dict(recipe["asked"]), shape, config)
             return cls(record["label"], stored)
         raise ValueError(f"{recipe['kind']!r} is no kind of network")
+
+
+@lru_cache(maxsize=64)
+def _shape(items: tuple[tuple[str, Any], ...]) -> EncoderShape:
+    """A shape read back; the networks of a run share few."""
+    return EncoderShape.from_dict(dict(items))
 
 
 def stored_identity(method: str, asked: Mapping[str, Any]) -> dict[str, Any]:

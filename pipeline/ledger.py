@@ -22,11 +22,12 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..deploy.deployment import EAGER_FP32, Deployment
@@ -168,10 +169,7 @@ class Ledger:
                 .where(NETWORKS.c.run == self._run)
                 .order_by(NETWORKS.c.added, NETWORKS.c.id)
             ).all()
-        return {
-            row.id: self._parsed(lambda text: Network.from_dict(json.loads(text)), row.record)
-            for row in rows
-        }
+        return {row.id: self._parsed(_network, row.record) for row in rows}
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -562,7 +560,7 @@ class Ledger:
         kept: Sequence[str] = (),
     ) -> None:
         """Insert a row, or replace the one with the same keys but for the columns to be kept."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")
         statement = dialect.insert(table).values(run=self._run, **values)
         new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
         where = ["run", *keys]
@@ -634,6 +632,7 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
+@lru_cache(maxsize=65_536)
 def _network(text: str) -> Network:
     return Network.from_dict(json.loads(text))
 
