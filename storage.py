@@ -89,15 +89,25 @@ def refuse_destination(path: Path | str) -> Path:
     return path
 
 
-def shortened(text: str, *, length: int = 80) -> str:
-    """Any text as a message can show it: quoted, escaped, and cut in the middle.
+def shortened(value: object, *, length: int = 80) -> str:
+    """Any value as a message can show it: as Python writes it, cut in the middle.
 
-    >>> shortened("a" * 100, length=11)
+    >>> shortened("a" * 100, length=13)
     "'aaaa...aaaa'"
     """
-    half = (length - 3) // 2
-    cut = text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
-    return ascii(cut) if not cut.isprintable() else repr(cut)
+    text, half = repr(value), (length - 3) // 2
+    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
+
+
+def is_text(text: str, *, longest: int) -> bool:
+    """Whether a name can be written as UTF-8 and shown: no NUL, no lone half of a pair.
+
+    Args:
+        text: The name.
+        longest: Characters that it may have.
+    """
+    broken = any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text[:longest])
+    return len(text) <= longest and not broken
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -274,7 +284,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
-        _refuse_irregular(path)
+        refuse_irregular(path)
     with path.open("ab+") as file:
         file.seek(0)
         content = file.read()
@@ -335,14 +345,14 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         InputError: When it is missing, is something else, or may not be read.
     """
-    _refuse_irregular(path)
+    refuse_irregular(path)
     try:
         return path.read_bytes()
     except PermissionError:
         raise InputError(f"{shortened(str(path))} may not be read by you.") from None
 
 
-def _refuse_irregular(path: Path) -> None:
+def refuse_irregular(path: Path) -> None:
     """Raise unless `path` is a regular file, which alone is safe to open: a pipe would block.
 
     Raises:
