@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, shortened
 
 MAX_NAME_BYTES = 200
 """Of one part of a destination: file systems take 255, of which temporaries need some."""
@@ -89,25 +89,12 @@ def refuse_destination(path: Path | str) -> Path:
     return path
 
 
-def shortened(value: object, *, length: int = 80) -> str:
-    """Any value as a message can show it: as Python writes it, cut in the middle.
-
-    >>> shortened("a" * 100, length=13)
-    "'aaaa...aaaa'"
-    """
-    text, half = repr(value), (length - 3) // 2
-    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
-
-
-def is_text(text: str, *, longest: int) -> bool:
-    """Whether a name can be written as UTF-8 and shown: no NUL, no lone half of a pair.
-
-    Args:
-        text: The name.
-        longest: Characters that it may have.
-    """
-    broken = any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text[:longest])
-    return len(text) <= longest and not broken
+def is_text(text: str) -> bool:
+    """Whether a string can be written as UTF-8, and holds no NUL."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -12,8 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..storage import shortened
+from ..errors import InputError, shortened
 from .configs import check_values, read_config, stock_model
 
 if TYPE_CHECKING:

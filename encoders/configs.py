@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..storage import is_text, read_json, shortened
+from ..errors import InputError, shortened
+from ..storage import is_text, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -183,7 +183,10 @@ def _are_names(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and set(value) == set(map(str, range(len(value))))
-        and all(isinstance(name, str) and is_text(name, longest=1000) for name in value.values())
+        and all(
+            isinstance(name, str) and len(name) <= 1000 and is_text(name)
+            for name in value.values()
+        )
     )
 
 

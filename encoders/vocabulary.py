@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..errors import InputError
-from ..storage import read_json, refuse_irregular, shortened
+from ..errors import InputError, shortened
+from ..storage import read_json, refuse_irregular
 from .configs import refuse_requests
 
 FILES = (

@@ -16,8 +16,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
-from ..errors import InputError
-from ..storage import read_json, refuse_irregular, shortened
+from ..errors import InputError, shortened
+from ..storage import read_json, refuse_irregular
 from .families import family_of
 
 WEIGHTS = "model.safetensors"

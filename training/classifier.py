@@ -9,8 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from ..encoders.families import family_of
-from ..errors import InputError
-from ..storage import shortened
+from ..errors import InputError, shortened
 from ..tasks.task import Task
 
 
