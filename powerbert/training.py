@@ -187,9 +187,11 @@ class _Training:
         return network.eval(), tokenizer
 
     def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True
+        )
         nn.Module.to(model, self.device)
-        return model, AutoTokenizer.from_pretrained(folder)
+        return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def _encoded(self, tokenizer: Any) -> EncodedSplit:
         return encode(self.task.train, tokenizer, max_length=self.task.max_length)

@@ -1,11 +1,15 @@
 """A checkpoint as a classifier for a task."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from ..errors import InputError
+from ..encoders.families import family_of
+from ..errors import InputError, shortened
 from ..tasks.task import Task
 
 
@@ -15,28 +19,36 @@ def load_classifier(
     """Load a checkpoint as a classifier for `task`; a missing head is initialised from the seed.
 
     Args:
-        checkpoint: A folder or a hub name, with weights in safetensors.
+        checkpoint: A folder, with weights in safetensors; nothing else is ever loaded.
         task: Gives the number and the names of the classes.
         seed: Of a new head.
         fine_tuned: The checkpoint must bring a trained head of the task's classes.
 
     Raises:
-        InputError: When a fine-tuned checkpoint has no head, or one for other classes.
+        InputError: When it cannot be loaded, lacks more than a head, or is to be fine-tuned
+            already and has no head, or one for other classes.
     """
     torch.manual_seed(seed)
     names = dict(enumerate(task.label_names)) or {0: "score"}
     if fine_tuned:
         _check_head(checkpoint, task)
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint,
-        num_labels=task.num_labels,
-        id2label=names,
-        label2id={name: index for index, name in names.items()},
-        use_safetensors=True,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=not fine_tuned,
-        output_loading_info=True,
-    )
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint,
+            num_labels=task.num_labels,
+            id2label=names,
+            label2id={name: index for index, name in names.items()},
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=not fine_tuned,
+            output_loading_info=True,
+        )
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = shortened(" ".join(str(error).split()), length=200)
+        raise InputError(f"{checkpoint} holds no loadable model: {reason}.") from None
+    _refuse_initialised(checkpoint, model, info)
     if fine_tuned and info["missing_keys"]:
         raise InputError(
             f"{checkpoint} has no trained classification head ({min(info['missing_keys'])} is "
@@ -46,8 +58,26 @@ def load_classifier(
     return classifier
 
 
+def _refuse_initialised(
+    checkpoint: str | Path, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
+    """Raise if more than the head was filled with random numbers."""
+    backbone = family_of(model).backbone
+    random = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+    inside = sorted(
+        name
+        for name in random
+        if name.startswith(f"{backbone}.") and not name.startswith(f"{backbone}.pooler.")
+    )
+    if inside:
+        raise InputError(
+            f"{checkpoint} lacks {len(inside)} of the tensors of its encoder, {inside[0]} among "
+            "them: give the whole model."
+        )
+
+
 def _check_head(checkpoint: str | Path, task: Task) -> None:
-    config = AutoConfig.from_pretrained(checkpoint)
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     theirs = [str(config.id2label[index]) for index in sorted(config.id2label)]
     unnamed = theirs == [f"LABEL_{index}" for index in range(len(theirs))]
     ours = list(task.label_names)
