@@ -19,7 +19,7 @@ from outcomes import write_outcomes
 from progress import say
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.scoring import SubnetScorer
@@ -56,7 +56,7 @@ def main() -> None:
     run = Run.open(arguments.run)
     scorer = SubnetScorer(run.folder.supernet, run.task)
     config = scorer.model.config
-    full = SubnetConfig.full(EncoderShape.from_config(config))
+    full = SubnetConfig.full(shape_of(config))
     protocol = LatencyProtocol(time_budget_s=arguments.measure_s)
     scores, rows = {}, []
     with tempfile.TemporaryDirectory() as scratch:

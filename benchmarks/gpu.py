@@ -17,7 +17,7 @@ import torch
 from progress import say
 from transformers import BertConfig, BertForSequenceClassification
 
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.profiler import profile_grid
 from paretobert.profiling.protocol import LatencyProtocol
@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig()).eval()
-    configs = grid(EncoderShape.from_config(model.config))
+    configs = grid(shape_of(model.config))
     protocol = LatencyProtocol(
         device=arguments.device,
         batch_size=arguments.batch_size,

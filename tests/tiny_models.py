@@ -19,7 +19,7 @@ def make_tiny_model(
         "hidden_size": 24,
         "num_attention_heads": 4,
         "num_hidden_layers": 4,
-        family.ffn_size_attribute: 40,
+        family.neurons_name: 40,
         "max_position_embeddings": 40,
         "num_labels": 3,
         "pad_token_id": PAD,

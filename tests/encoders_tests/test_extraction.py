@@ -16,10 +16,9 @@ from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2LMH
 
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import FAMILIES, family_of
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.encoders.modeling_subnet import SUBNET_CLASSES, SubnetBertConfig
 from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 
 NARROW = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(17, 40))
@@ -110,7 +109,7 @@ def test_full_width_is_stock_and_narrow_is_registered(model_type, tiny_model):
 
 def test_the_full_configuration_is_the_whole_model(tiny_model, padded_batch):
     model = tiny_model("bert")
-    dense = extract(model, SubnetConfig.full(EncoderShape.from_config(model.config)))
+    dense = extract(model, SubnetConfig.full(shape_of(model.config)))
     assert dense.state_dict().keys() == model.state_dict().keys()
     batch = padded_batch("bert")
     torch.testing.assert_close(logits(dense, batch), logits(model, batch), rtol=0, atol=0)

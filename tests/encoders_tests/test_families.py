@@ -2,8 +2,7 @@ import pytest
 import torch
 from transformers import BertConfig, GPT2Config, RobertaConfig
 
-from paretobert.encoders.families import FAMILIES, family_of
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -27,7 +26,7 @@ def test_pieces_compose_to_the_model(model_type, attention, tiny_model, padded_b
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_projections_have_the_sizes_of_the_shape(model_type, tiny_model):
     model = tiny_model(model_type)
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     layers = family_of(model).layer_list(model)
     assert len(layers) == shape.num_layers
     inner, hidden, neurons = shape.num_heads * shape.head_size, shape.hidden_size, shape.ffn_size

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling import deployed, profiler
 from paretobert.profiling.footprint import Footprint
@@ -25,7 +25,7 @@ PROTOCOL = LatencyProtocol(seq_len=16)
 
 
 def configs(model: PreTrainedModel) -> list[SubnetConfig]:
-    return list(grid(EncoderShape.from_config(model.config), widths=(1.0, 0.5), depths=(0.5,)))
+    return list(grid(shape_of(model.config), widths=(1.0, 0.5), depths=(0.5,)))
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_profile_of_a_grid(family: str, tmp_path: Path) -> None:
         progress=seen.append,
         starter=in_fake_time,
     )
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     full = SubnetConfig.full(shape)
     assert [profile.config for profile in table] == [full, *wanted]
     assert [profile.latency for profile in count_grid(shape, wanted, seq_len=16)] == [None] * 2
