@@ -35,8 +35,8 @@ from paretobert.deploy.export import export
 from paretobert.deploy.model_card import ModelCard
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.networks.network import Cut, Network
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
@@ -146,7 +146,7 @@ def exported(texts: Sequence[str], root: Path) -> dict[Deployment, Path]:
     ).eval()
     full.config.id2label = dict(enumerate(LABELS))
     full.config.label2id = {label: index for index, label in enumerate(LABELS)}
-    shape = EncoderShape.from_config(full.config)
+    shape = shape_of(full.config)
     config = SubnetConfig.from_multipliers(shape, 0.5, 0.5)
     network, dense = Network(config.key, Cut(shape, config)), extract(full, config)
     calibration = [

@@ -22,8 +22,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from .. import storage
 from ..encoders.elimination import significance_in
 from ..encoders.extraction import extract
+from ..encoders.families import shape_of
 from ..networks.retention import Retention
-from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
@@ -118,7 +118,7 @@ class _Training:
         options = self.options
         model, tokenizer = self._loaded(teacher)
         encoded = self._encoded(tokenizer)
-        shape = EncoderShape.from_config(model.config)
+        shape = shape_of(model.config)
         wanted = search_for(options, shape, encoded.lengths)
         retention = SoftRetention(shape.num_layers, encoded.lengths, unit=options.unit)
         search = _Search(model, retention.to(self.device))
@@ -168,7 +168,7 @@ class _Training:
         """Step 3: train on with hard extraction."""
         options = self.options
         model, tokenizer = self._loaded(searched)
-        full = SubnetConfig.full(EncoderShape.from_config(model.config))
+        full = SubnetConfig.full(shape_of(model.config))
         config = replace(full, tokens=read_retention(self.folder))
         network = extract(model, config, diagonal=options.diagonal == "include")
 

@@ -14,8 +14,8 @@ from paretobert.deploy.deployment import Deployment
 from paretobert.deploy.export import export
 from paretobert.deploy.model_card import ModelCard
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.networks.network import Cut, Network
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.carried import read_carried
 from paretobert.profiling.protocol import LatencyProtocol
@@ -48,7 +48,7 @@ sys.meta_path.insert(0, Absent())
 
 
 def exported(model: PreTrainedModel, config: SubnetConfig, folder: Path) -> Path:
-    network = Network(config.key, Cut(EncoderShape.from_config(model.config), config))
+    network = Network(config.key, Cut(shape_of(model.config), config))
     deployment = Deployment("onnxruntime")
     export(
         extract(model, config),
@@ -77,7 +77,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for package in ("onnxruntime", "onnxscript"):
         pytest.importorskip(package, reason="the onnx extra is not installed")
     root, model = tmp_path_factory.mktemp("folders"), tiny_model()
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     return (
         exported(model, SubnetConfig((0,), (2,), (20,)), root / "small"),
         exported(model, SubnetConfig.full(shape), root / "full"),

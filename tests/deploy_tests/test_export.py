@@ -29,11 +29,10 @@ from paretobert.deploy.export import export
 from paretobert.deploy.model_card import ModelCard
 from paretobert.deploy.runner import ExportError
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import FAMILIES
+from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network, Recipe, Stored
 from paretobert.networks.retention import Retention
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 
 NARROW = SubnetConfig(layers=(0, 3), heads=(3, 1), neurons=(17, 40))
@@ -213,7 +212,7 @@ def subject(tiny_model: Callable[..., PreTrainedModel]) -> Callable[..., Subject
         else:
             full.config.id2label = LABELS
             full.config.label2id = {name: index for index, name in LABELS.items()}
-        shape = EncoderShape.from_config(full.config)
+        shape = shape_of(full.config)
         whole = SubnetConfig.full(shape)
         recipe: Recipe = (
             Stored("checkpoint", {"path": "x"}, shape, whole)
