@@ -175,7 +175,8 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
         for identifier, latency in later.items()
         if identifier not in own
     }
-    networks = context.ledger.networks() | context.networks()
+    networks = context.ledger.networks()
+    networks |= {network.id: network for network in context.subnets().values()}
     profiles = []
     for identifier, latency in (own | joined).items():
         footprint = footprints.get(identifier)
