@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise, product
 from typing import Any, Self
 
@@ -190,6 +191,7 @@ class SubnetConfig:
         )
 
 
+@cache
 def kept_layers(num_layers: int, depth: float) -> tuple[int, ...]:
     """Layers kept at a depth multiplier, counted from 0.
 
