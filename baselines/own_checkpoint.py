@@ -12,7 +12,7 @@ from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..training.method import Making, Method
 
-_GIVEN = re.compile(r"([^=]+)=(.+)")
+_GIVEN = re.compile(r"\s*[^=\s][^=]*=\s*\S.*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """`paretobert add`: a network that a method makes, or the user brings, beside the supernet's."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Annotated
 
 import typer
@@ -10,8 +10,8 @@ from ..errors import InputError
 from ..pipeline.run import Run
 from ..search.candidate import score_record
 from .display import log_to_stderr, meter, show, show_json
-from .fields import FieldsOfAny, Given
-from .options import Folder, Json
+from .fields import FieldsOfAny, Given, option_words
+from .options import TRAINING_NAMES, Folder, Json
 from .tables import added_table
 
 EPILOG = """Example:
@@ -23,7 +23,7 @@ $ paretobert add runs/docs --method first-layers --layers 3
 $ paretobert add runs/docs --method powerbert --target-speedup 3x
 """
 
-OPTIONS = {"penalty": "--lambda"}
+OPTIONS = {"penalty": "--lambda", **TRAINING_NAMES}
 """The option of each field that is not simply `--field-name`."""
 
 MethodGiven = Annotated[
@@ -50,7 +50,8 @@ def command(
     """Make a network, score it and measure it beside the run's others.
 
     From then on it is a network like them: in the report, in queries and comparisons, and for
-    export, on every runtime.
+    export, on every runtime. Seed and learning rate are those of the run's fine-tuning where
+    nothing else is given.
     """
     log_to_stderr()
     run = Run.open(folder)
@@ -67,6 +68,9 @@ def command(
         if given not in known:
             has = ", ".join(map(_option, sorted(known - {"seed"})))
             raise InputError(f"The method {name} has no option {_option(given)}; it has {has}.")
+    for entry in fields(options):
+        if entry.name not in method_given and entry.default is entry.default_factory is MISSING:
+            raise InputError(f"The method {name} needs {_option(entry.name)}.")
     defaults = {
         "seed": run.request.training.seed,
         "learning_rate": run.request.training.fine_tuning_rate,
@@ -83,4 +87,4 @@ def command(
 
 
 def _option(field: str) -> str:
-    return OPTIONS.get(field, f"--{field.replace('_', '-')}")
+    return option_words(field, OPTIONS)[0]

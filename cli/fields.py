@@ -8,7 +8,7 @@ its default cannot drift from the record's.
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -45,22 +45,15 @@ class FieldsOf:
 
     def parameters(self, prefix: str) -> dict[str, inspect.Parameter]:
         """The option of each field, as a parameter named with `prefix`."""
-        hints = get_type_hints(self.record)
         helps = _attribute_lines(self.record)
         return {
-            entry.name: inspect.Parameter(
+            entry.name: _parameter(
                 f"{prefix}__{entry.name}",
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[
-                    _option_type(hints[entry.name]) | None,
-                    typer.Option(
-                        *self.names.get(entry.name, "--" + entry.name.replace("_", "-")).split(),
-                        help=helps[entry.name],
-                        show_default=_shown_default(entry),
-                        rich_help_panel=self.panel,
-                    ),
-                ],
+                self.hints[entry.name],
+                words=option_words(entry.name, self.names),
+                help=helps[entry.name],
+                default=_shown_default(entry),
+                panel=self.panel,
             )
             for entry in fields(self.record)
             if entry.name not in self.without
@@ -71,7 +64,7 @@ class FieldsOf:
 class FieldsOfAny:
     """The fields of several records, one of which is chosen; equal names are one option.
 
-    No default is shown, because each record may have its own.
+    An option's default is shown where all records that have it agree.
 
     Attributes:
         records: By name, dataclasses with an "Attributes:" section in their docstrings.
@@ -84,20 +77,17 @@ class FieldsOfAny:
     without: tuple[str, ...] = ()
 
     def parameters(self, prefix: str) -> dict[str, inspect.Parameter]:
-        """The option of each field, listed under the names of the records that have it."""
+        """The option of each field, listed under the names of the records that have it.
+
+        Raises:
+            TypeError: When a field has other types in other records.
+        """
         owners: dict[str, list[str]] = {}
         for name, record in self.records.items():
             for entry in fields(record):
-                owners.setdefault(entry.name, []).append(name)
-        found: dict[str, inspect.Parameter] = {}
-        for record in self.records.values():
-            for entry in fields(record):
-                if entry.name not in found:
-                    panel = ", ".join(owners[entry.name])
-                    own = FieldsOf(record, panel=panel, names=self.names, without=self.without)
-                    if entry.name not in self.without:
-                        found[entry.name] = own.parameters(prefix)[entry.name]
-        return found
+                if entry.name not in self.without:
+                    owners.setdefault(entry.name, []).append(name)
+        return {field: self._option(field, names, prefix) for field, names in owners.items()}
 
     @property
     def hints(self) -> dict[str, Any]:
@@ -107,6 +97,35 @@ class FieldsOfAny:
             for record in self.records.values()
             for name, hint in get_type_hints(record).items()
         }
+
+    def _option(self, name: str, owners: Sequence[str], prefix: str) -> inspect.Parameter:
+        """The option of a field that some records have."""
+        records = [self.records[owner] for owner in owners]
+        if any(get_type_hints(record)[name] != self.hints[name] for record in records):
+            raise TypeError(f"{name} has different types in {' and '.join(owners)}")
+        defaults = {
+            _shown_default(entry)
+            for record in records
+            for entry in fields(record)
+            if entry.name == name
+        }
+        return _parameter(
+            f"{prefix}__{name}",
+            self.hints[name],
+            words=option_words(name, self.names),
+            help=_attribute_lines(records[0])[name],
+            default=defaults.pop() if len(defaults) == 1 else False,
+            panel=", ".join(owners),
+        )
+
+
+def option_words(name: str, names: Mapping[str, str]) -> list[str]:
+    """The words of a field's option, the one to name it by first.
+
+    >>> option_words("num_trials", {})
+    ['--num-trials']
+    """
+    return names.get(name, "--" + name.replace("_", "-")).split()
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
@@ -143,6 +162,19 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {p.name: p.annotation for p in parameters}
     return flat
+
+
+def _parameter(
+    name: str, hint: Any, *, words: Sequence[str], help: str, default: str | bool, panel: str
+) -> inspect.Parameter:
+    """A parameter that typer makes an option of, None where it is not given."""
+    option = typer.Option(*words, help=help, show_default=default, rich_help_panel=panel)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[_option_type(hint) | None, option],
+    )
 
 
 def _option_type(hint: Any) -> Any:

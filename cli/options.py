@@ -61,12 +61,15 @@ Seed = Annotated[int, typer.Option(help="Of the data split, training, measuring 
 
 TaskGiven = Annotated[Given, FieldsOf(TaskRequest, panel="Task", without=("name", "seed"))]
 
+TRAINING_NAMES = {"batch_size": "--training-batch-size", "precision": "--training-precision"}
+"""What training's fields are called where measuring has fields of the same names."""
+
 TrainingGiven = Annotated[
     Given,
     FieldsOf(
         TrainingOptions,
         panel="Training",
-        names={"batch_size": "--training-batch-size", "precision": "--training-precision"},
+        names=TRAINING_NAMES,
         without=("seed",),
     ),
 ]

@@ -17,9 +17,9 @@ class Pace:
         learning_rate: Peak learning rate, decayed linearly to 0.
         warmup_share: Share of the steps over which the learning rates rise from 0.
         weight_decay: AdamW's decoupled decay.
-        batch_size: Examples per step.
+        batch_size: Examples per training step.
         clip_norm: Largest norm of a step's gradient.
-        precision: "bf16" autocasts matrix products, "auto" does so where the processor has them.
+        precision: In training "bf16" autocasts matrix products, "auto" where the processor has it.
         seed: Of initial heads, batch order, dropout and whatever else is drawn.
         checkpoint_steps: Steps between two checkpoints of a stage.
     """

@@ -179,6 +179,11 @@ def test_a_method_makes_the_same_network_once(
     ("words", "message"),
     [
         ([], "Name a method: --method checkpoint, first-layers, powerbert"),
+        (["--method", "checkpoint"], "The method checkpoint needs --checkpoint"),
+        (
+            ["--method", "first-layers", "--checkpoint", "a=b"],
+            "no option --checkpoint; it has",
+        ),
         (["--method", "magic"], "no method 'magic': choose from checkpoint"),
         (["--method", "first-layers", "--lambda", "1"], "first-layers has no option --lambda"),
         (["--method", "first-layers", "--layers", "4"], "The teacher has 4 layers: keep 1 to 3"),

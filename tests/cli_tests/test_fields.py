@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pytest
 import typer
@@ -86,6 +86,48 @@ def test_fields_of_several_records_are_one_option_each() -> None:
     _, shown = cook("--help")
     assert shown.count("--trays") == 1
     assert "oven, grill" in shown
+
+
+def test_a_default_is_shown_where_all_records_agree() -> None:
+    @dataclass(frozen=True)
+    class Stove:
+        """A stove.
+
+        Attributes:
+            trays: Which trays.
+            coal: Whether it burns coal.
+        """
+
+        trays: tuple[int, ...] = (1, 3)
+        coal: bool = True
+
+    def defaults(**records: type) -> dict[str, object]:
+        found = FieldsOfAny(records).parameters("given")
+        return {
+            name: option.show_default
+            for name, parameter in found.items()
+            for option in get_args(parameter.annotation)
+            if hasattr(option, "show_default")
+        }
+
+    assert defaults(oven=Oven, grill=Grill)["trays"] is False
+    assert defaults(oven=Oven, stove=Stove)["trays"] == "1,3"
+    assert defaults(grill=Grill, stove=Stove) == {"trays": False, "coal": False}
+
+
+def test_a_field_of_different_types_is_no_option() -> None:
+    @dataclass(frozen=True)
+    class Kiln:
+        """A kiln.
+
+        Attributes:
+            trays: How many trays.
+        """
+
+        trays: int = 1
+
+    with pytest.raises(TypeError, match="trays has different types in oven and kiln"):
+        FieldsOfAny({"oven": Oven, "kiln": Kiln}).parameters("given")
 
 
 def test_a_factor_is_a_number() -> None:

@@ -1,12 +1,14 @@
-"""The README's Python runs as printed."""
+"""The README's Python runs as printed, and its commands are there."""
 
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 from paretobert import Run
+from paretobert.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,3 +38,19 @@ def test_the_five_lines_run(
     exec(code, names)
     assert names["answer"].answer is not None
     assert (tmp_path / "small" / "config.json").is_file()
+
+
+def test_every_command_and_option_exists() -> None:
+    """In the sessions that are shown, and in what the table of choices names."""
+    text = (ROOT / "README.md").read_text()
+    group = typer.main.get_command(app)
+    options = {
+        name: {word for option in command.params for word in option.opts}
+        for name, command in group.commands.items()
+    }
+    sessions = re.findall(r"^    paretobert (\S+)(.*)$", text, re.MULTILINE)
+    assert len(sessions) > 5
+    for name, rest in sessions:
+        assert set(re.findall(r"--[a-z0-9-]+", rest)) <= options[name], name
+    known = set().union(*options.values()) | {"--help", "--index-url"}
+    assert set(re.findall(r"`(--[a-z0-9-]+)", text)) <= known

@@ -1,4 +1,5 @@
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,7 @@ def test_masses_cost_what_the_same_steps_cost_once_rounded(
         ({"diagonal": "maybe"}, "diagonal 'maybe' is not one of"),
         ({"search_epochs": 0}, "search_epochs must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"weight_decay": -1.0}, "weight_decay must not be negative"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, not -1"),
         ({"warmup_share": 1.0}, r"warmup_share must be in \[0, 1\)"),
     ],
 )
@@ -231,15 +232,31 @@ def test_impossible_options_are_refused(options: dict, message: str) -> None:
         PowerOptions(**options)
 
 
-def test_options_have_words_and_survive_json() -> None:
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [
+        ({}, "PoWER-BERT (2x, percent)"),
+        ({"target_tokens": 0.25, "unit": "tokens"}, "PoWER-BERT (25% of tokens, tokens)"),
+        ({"target_speedup": 3, "diagonal": "include"}, "PoWER-BERT (3x, percent, diagonal)"),
+        ({"penalty": 1e-3}, "PoWER-BERT (lambda 0.001, percent)"),
+        (
+            {"penalty": 7e-4, "retention_learning_rate": 0.01, "unit": "tokens"},
+            "PoWER-BERT (lambda 0.0007, rate 0.01, tokens)",
+        ),
+    ],
+)
+def test_options_have_words(options: dict, label: str) -> None:
+    assert PowerOptions(**options).label == label
+
+
+def test_a_target_is_chosen_only_where_none_is_given() -> None:
     assert PowerOptions().target_speedup == 2.0
-    assert PowerOptions(target_tokens=0.25, unit="tokens").slug == "tokens0.25-tokens"
-    assert PowerOptions(diagonal="include").slug == "speedup2-percent-diagonal"
-    assert PowerOptions(target_speedup=3).label == "PoWER-BERT (3x, percent)"
-    published = PowerOptions(penalty=7e-4, retention_learning_rate=0.01, unit="tokens")
-    assert published.target_speedup is None
-    assert published.slug == "lambda0.0007-rate0.01-tokens"
-    assert published.label == "PoWER-BERT (lambda 0.0007, rate 0.01, tokens)"
-    assert PowerOptions(penalty=1e-3).slug == "lambda0.001-percent"
-    options = PowerOptions(target_tokens=0.25)
-    assert PowerOptions.from_dict(options.to_dict()) == options
+    assert PowerOptions(penalty=7e-4).target_speedup is None
+
+
+def test_what_decides_the_network_and_what_does_not() -> None:
+    asked = PowerOptions(target_speedup=2).to_dict()
+    assert json.loads(json.dumps(asked)) == asked
+    assert PowerOptions(checkpoint_steps=7).to_dict() == asked == PowerOptions().to_dict()
+    for change in ({"seed": 1}, {"learning_rate": 1e-4}, {"unit": "tokens"}):
+        assert PowerOptions(**change).to_dict() != asked

@@ -16,10 +16,10 @@ from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, read_trace, train_power
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import predict
-from paretobert.tasks.task import Task, TextSplit
 from paretobert.training.loop import TrainingProgress
 
-WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
+from ..learnable import make_task, save_with_head
+
 OPTIONS = PowerOptions(
     target_speedup=2,
     search_epochs=2,
@@ -31,49 +31,14 @@ OPTIONS = PowerOptions(
 )
 
 
-def split(number: int, kind: str) -> TextSplit:
-    colours = ("red", "blue")
-    texts = tuple(
-        f"{WORDS[i % 10]} {WORDS[(3 * i) % 10]} {colours[i % 2]} " + " ".join(WORDS[: i % 7])
-        for i in range(number)
-    )
-    score = int if kind == "classification" else float
-    return TextSplit(texts, None, tuple(score(i % 2) for i in range(number)))
-
-
-def task(kind: str = "classification") -> Task:
-    return Task(
-        name="colours",
-        kind=kind,
-        label_names=("warm", "cold") if kind == "classification" else (),
-        metric="accuracy" if kind == "classification" else "pearson",
-        other_metrics=(),
-        train=split(48, kind),
-        search=split(16, kind),
-        report=split(16, kind),
-        extra_reports={},
-        max_length=32,
-        source="made here",
-    )
-
-
-def saved(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:
-    """A checkpoint with a head."""
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=num_labels)
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    return saved(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
+    return save_with_head(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
 
 
 def train(teacher: Path, folder: Path, options: PowerOptions = OPTIONS, **kwargs: object) -> None:
     watch = kwargs.get("progress", lambda state: None)
-    learnt = kwargs.get("task", task())
+    learnt = kwargs.get("task", make_task())
     train_power(teacher=teacher, task=learnt, folder=folder, options=options, progress=watch)
 
 
@@ -99,7 +64,7 @@ def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:
 def test_a_killed_training_ends_in_the_same_weights(
     teacher: Path, tmp_path: Path, unit: str
 ) -> None:
-    options = PowerOptions(**{**OPTIONS.to_dict(), "unit": unit})
+    options = replace(OPTIONS, unit=unit)
     train(teacher, tmp_path / "whole", options)
 
     def kill_at(stage: str, step: int):
@@ -112,7 +77,9 @@ def test_a_killed_training_ends_in_the_same_weights(
     for stage, step in (("search", 5), ("re-train", 4)):
         with pytest.raises(KeyboardInterrupt):
             train(teacher, tmp_path / "killed", options, progress=kill_at(stage, step))
-    train(teacher, tmp_path / "killed", options)
+    resumed: list[TrainingProgress] = []
+    train(teacher, tmp_path / "killed", options, progress=resumed.append)
+    assert (resumed[0].stage, resumed[0].step) == ("re-train", 4)
     whole, killed = (
         load_file(tmp_path / name / "network" / "model.safetensors")
         for name in ("whole", "killed")
@@ -137,11 +104,12 @@ def test_a_larger_lambda_keeps_fewer_word_vectors(teacher: Path, tmp_path: Path)
     kept = []
     for weight in (1e-7, 1e-2):
         options = replace(OPTIONS, target_speedup=None, penalty=weight, search_epochs=1)
-        train(teacher, tmp_path / options.slug, options)
-        record = json.loads((tmp_path / options.slug / "retention.json").read_text())
-        amounts = read_retention(tmp_path / options.slug).amounts
+        folder = tmp_path / f"{weight:g}"
+        train(teacher, folder, options)
+        record = json.loads((folder / "retention.json").read_text())
+        amounts = read_retention(folder).amounts
         assert amounts == floored(record["masses"])
-        assert {entry["lambda"] for entry in read_trace(tmp_path / options.slug)} == {weight}
+        assert {entry["lambda"] for entry in read_trace(folder)} == {weight}
         kept.append(amounts)
     assert all(more > fewer for more, fewer in zip(*kept, strict=True) if more > 1)
 
@@ -161,8 +129,8 @@ def test_the_learning_rate_of_r_may_be_given(teacher: Path, tmp_path: Path) -> N
 
 def test_scores_are_learnt_by_their_squared_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """The teacher's head is new; what follows the mean alone would err by the variance."""
-    teacher = saved(tiny_checkpoint, tmp_path / "teacher", num_labels=1)
-    scores = task("regression")
+    teacher = save_with_head(tiny_checkpoint, tmp_path / "teacher", num_labels=1)
+    scores = make_task("regression")
     train(teacher, tmp_path / "power", replace(OPTIONS, learning_rate=3e-3), task=scores)
     encoded = encode(
         scores.train, AutoTokenizer.from_pretrained(teacher), max_length=scores.max_length

@@ -1,0 +1,46 @@
+"""A task that a tiny model learns in a few steps, and a checkpoint with a head for it."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from paretobert.tasks.task import Task, TextSplit
+
+WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
+COLOURS = ("red", "blue")
+
+
+def make_split(number: int, kind: str) -> TextSplit:
+    texts = tuple(
+        f"{WORDS[i % 10]} {WORDS[(3 * i) % 10]} {COLOURS[i % 2]} " + " ".join(WORDS[: i % 7])
+        for i in range(number)
+    )
+    score = int if kind == "classification" else float
+    return TextSplit(texts, None, tuple(score(i % 2) for i in range(number)))
+
+
+def make_task(kind: str = "classification") -> Task:
+    """Whether the colour is warm, or how cold it is."""
+    return Task(
+        name="colours",
+        kind=kind,
+        label_names=("warm", "cold") if kind == "classification" else (),
+        metric="accuracy" if kind == "classification" else "pearson",
+        other_metrics=(),
+        train=make_split(48, kind),
+        search=make_split(16, kind),
+        report=make_split(16, kind),
+        extra_reports={},
+        max_length=32,
+        source="made here",
+    )
+
+
+def save_with_head(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:
+    """A checkpoint with a head that has learnt nothing yet."""
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=num_labels)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
+    return folder
