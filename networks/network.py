@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ..errors import InputError, shortened
+from ..storage import is_name
 from .shape import EncoderShape
 from .subnet import SubnetConfig
 
@@ -108,9 +110,18 @@ class Network:
     recipe: Recipe
 
     def __post_init__(self) -> None:
-        """Check the label."""
+        """Check the label, which people will see.
+
+        Raises:
+            InputError: When it cannot be written or shown.
+        """
         if not self.label.strip():
             raise ValueError("a network has a label")
+        if not is_name(self.label):
+            raise InputError(
+                f"The network's label {shortened(self.label)} cannot be written or shown: choose "
+                "another."
+            )
 
     @property
     def id(self) -> str:
