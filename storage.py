@@ -105,6 +105,8 @@ def is_name(text: str) -> bool:
     Spaces and every script are welcome; control characters, line ends, lone surrogates and marks
     that turn the direction of what follows are not.
     """
+    if text.isascii():
+        return text.isprintable()
     return not any(
         unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
         or unicodedata.bidirectional(letter) in _TURNING

@@ -1,6 +1,6 @@
 """Keep what a finished run measured: its tables, figures, settings, environment and wall times.
 
-    paretobert run --model minilm --task SST-2 --data ../shared/data/glue/SST-2 --out runs/sst2
+    paretobert run runs/sst2 --model minilm --task SST-2 --data ../shared/data/glue/SST-2
     python benchmarks/collect.py runs/sst2 benchmarks/sst2
 
 The result is `result.json`, `results.csv`, `results.md`, the figures as PNG and `outcomes.json`,
@@ -15,12 +15,12 @@ from typing import Any
 
 from outcomes import write_outcomes
 
-from paretobert.pipeline.costs import read_tables
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.pipeline.costs import cost_table, measured
 from paretobert.pipeline.run import Run
 from paretobert.profiling.predictor import Predictor
-from paretobert.profiling.table import LookupTable
-from paretobert.search.evaluations import read_evaluations
-from paretobert.storage import folder, read_json, read_records, write_json
+from paretobert.profiling.table import CostTable
+from paretobert.storage import folder, read_records, write_json
 from paretobert.tasks.metrics import Evaluation
 
 
@@ -33,15 +33,15 @@ def relative(value: Any) -> Any:
     return value
 
 
-def deployment(run: Run, table: LookupTable) -> dict[str, Any]:
+def deployment(run: Run, table: CostTable) -> dict[str, Any]:
     """What the full model costs as one table deploys it, and what that loses in score.
 
     Runtimes of fp32 give the same logits and lose nothing.
     """
     changes = table.protocol.deployment.changes_numbers
-    loss = run.accuracy_loss(table) if changes else None
+    loss = run.deployment_loss(table) if changes else None
     profiles = [
-        {name: value for name, value in profile.to_dict().items() if name != "config"}
+        {"key": profile.network.name, **profile.to_dict(), "network": profile.network.id}
         for profile in table
     ]
     return {
@@ -56,16 +56,20 @@ def deployment(run: Run, table: LookupTable) -> dict[str, Any]:
 
 def evaluations(run: Run) -> dict[str, dict[str, Evaluation]]:
     """Every evaluation by split and by network; below fp32 the deployment's slug goes with it."""
-    path = run.folder.evaluations
-    deployments = [table.protocol.deployment for table in read_tables(run.folder.costs)]
-    found = {}
+    ledger, networks = run.context.ledger, run.context.networks()
+    found: dict[str, dict[str, Evaluation]] = {}
     for split in ("search", "report"):
-        found[split] = read_evaluations(path, split=split)
-        for deployed in deployments:
-            if deployed.changes_numbers:
-                scored = read_evaluations(path, split=split, deployment=deployed)
-                found[split] |= {f"{key}, {deployed.slug}": entry for key, entry in scored.items()}
+        found[split] = {}
+        for deployed in [EAGER_FP32, *(each.protocol.deployment for each in all_tables(run))]:
+            mark = f", {deployed.slug}" if deployed.changes_numbers else ""
+            for network, entry in ledger.evaluations(split=split, deployment=deployed).items():
+                found[split][networks[network].name + mark] = entry
     return found
+
+
+def all_tables(run: Run) -> list[CostTable]:
+    """Every cost table of the run."""
+    return [cost_table(run.context, record) for record in measured(run.context)]
 
 
 def main() -> None:
@@ -76,26 +80,23 @@ def main() -> None:
     parser.add_argument("--note", help="what a reader of the results must know, in sentences")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
-    table = run.table()
+    table, predictors = run.table(), run.folder.root / "predictors"
     record = {
         **({} if arguments.note is None else {"note": arguments.note}),
-        **{name: relative(run.manifest[name]) for name in ("request", "task", "versions")},
+        **{name: relative(run.context.manifest[name]) for name in ("request", "task", "versions")},
         "environment": table.environment.to_dict(),
         "noise": None if table.noise is None else table.noise.to_dict(),
         "training": read_records(run.folder.root / "training.jsonl"),
         "steps": read_records(run.folder.steps),
-        "front": [member.key for member in run.front().members],
-        "deployments": [deployment(run, entry) for entry in read_tables(run.folder.costs)],
-        "self_tests": [
-            read_json(path) for path in sorted(run.folder.costs.glob("*.selftest.json"))
-        ],
+        "front": [member.name for member in run.front().members],
+        "deployments": [deployment(run, entry) for entry in all_tables(run)],
         "predictors": [
             {
                 "protocol": predictor.conditions.protocol.title,
                 "num_fitted": len(predictor.fitted),
                 "models": [validation.to_dict() for validation in predictor.validations],
             }
-            for predictor in map(Predictor.load, sorted(run.folder.predictors.glob("*.json")))
+            for predictor in map(Predictor.load, sorted(predictors.glob("*.json")))
         ],
     }
     with folder(arguments.out) as into:

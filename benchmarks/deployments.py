@@ -19,10 +19,7 @@ from outcomes import write_outcomes
 from progress import say
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
-from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
-from paretobert.pipeline.scoring import SubnetScorer
 from paretobert.profiling.footprint import measure_footprint
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
@@ -54,9 +51,7 @@ def main() -> None:
     parser.add_argument("--measure-s", type=float, default=LatencyProtocol().time_budget_s)
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
-    scorer = SubnetScorer(run.folder.supernet, run.task)
-    config = scorer.model.config
-    full = SubnetConfig.full(EncoderShape.from_config(config))
+    workshop, full = run.context.workshop, run.context.full
     protocol = LatencyProtocol(time_budget_s=arguments.measure_s)
     scores, rows = {}, []
     with tempfile.TemporaryDirectory() as scratch:
@@ -65,17 +60,15 @@ def main() -> None:
         for deployment in DEPLOYMENTS:
             print(deployment.title, file=sys.stderr)
             folder = Path(scratch) / deployment.slug
-            scorer.write(full, deployment, folder)
-            weights[deployment] = measure_footprint(folder, protocol)
+            workshop.write(full, deployment, folder)
+            weights[deployment] = measure_footprint(deployment.slug, folder, protocol)
             if deployment == EAGER_FP32 or deployment.changes_numbers:
-                scores[deployment] = scorer.score(full, split="search", deployment=deployment)
+                scores[deployment] = workshop.score(full, split="search", deployment=deployment)
             subjects[deployment.slug] = Written(folder)
         fresh = FreshProcesses(
             subjects,
             protocol,
             sentinel=EAGER_FP32.slug,
-            vocab_size=config.vocab_size,
-            padding_id=config.pad_token_id,
         )
         session = measure(
             fresh,
@@ -114,7 +107,7 @@ def main() -> None:
         "n": scores[EAGER_FP32].n,
         "deployments": rows,
     }
-    outcomes = {f"{full.key}, {entry.slug}": score for entry, score in scores.items()}
+    outcomes = {f"{full.name}, {entry.slug}": score for entry, score in scores.items()}
     write_outcomes(arguments.out / "deployment_outcomes.json", {"search": outcomes})
     write_json(arguments.out / "deployments.json", record)
     write_text(arguments.out / "deployments.md", table(record))

@@ -9,6 +9,8 @@ and bf16. What is finished is kept in the tables' folder: a run that was cut off
 
 import argparse
 import sys
+import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,14 @@ import torch
 from progress import say
 from transformers import BertConfig, BertForSequenceClassification
 
+from paretobert.deploy.artefact import write
+from paretobert.encoders.extraction import extract
+from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid
-from paretobert.profiling.profiler import profile_grid
+from paretobert.profiling.profiler import Writer, measure_deployed
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.table import LookupTable
+from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.storage import folder, write_json
 
 DEPLOYMENTS = ("eager-fp32", "eager-bf16", "compile-fp32", "compile-bf16")
@@ -35,7 +40,6 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--deployments", nargs="+", default=list(DEPLOYMENTS))
     parser.add_argument("--measure-s", type=float, default=240.0, help="seconds for each table")
-    parser.add_argument("--tables", type=Path, default=Path("runs/gpu"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/gpu"))
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -52,17 +56,8 @@ def main() -> None:
     for deployment in arguments.deployments:
         runtime, _, precision = deployment.partition("-")
         print(deployment, file=sys.stderr)
-        tables.append(
-            profile_grid(
-                model,
-                configs,
-                replace(protocol, runtime=runtime, precision=precision),
-                folder=arguments.tables,
-                front=tuple(configs),
-                with_footprints=False,
-                progress=say,
-            )
-        )
+        asked = replace(protocol, runtime=runtime, precision=precision)
+        tables.append(measured(model, configs, asked))
     result = {
         "command": "python " + " ".join(sys.argv),
         "environment": tables[0].environment.to_dict(),
@@ -80,8 +75,38 @@ def main() -> None:
         (into / "results.md").write_text(_written(configs, tables))
 
 
+def measured(
+    model: BertForSequenceClassification,
+    configs: Collection[SubnetConfig],
+    protocol: LatencyProtocol,
+) -> CostTable:
+    """Measure sub-networks together, the full model first."""
+    shape = EncoderShape.from_config(model.config)
+    networks = [Network(config.key, Cut(shape, config)) for config in configs]
+
+    def writer(config: SubnetConfig) -> Writer:
+        return lambda folder: write(extract(model, config), protocol.deployment, folder)
+
+    found = measure_deployed(
+        {config.key: writer(config) for config in configs},
+        protocol,
+        sentinel=SubnetConfig.full(shape).key,
+        session=uuid.uuid4().hex,
+        front=[config.key for config in configs],
+        progress=say,
+    ).session
+    profiles = tuple(
+        replace(
+            Profile.counted(network, seq_len=protocol.seq_len),
+            latency=LatencySummary.from_measurement(found[network.label]),
+        )
+        for network in networks
+    )
+    return CostTable(protocol, found.environment, profiles, found.noise)
+
+
 def _written(
-    configs: dict[SubnetConfig, tuple[float, float, float]], tables: list[LookupTable]
+    configs: dict[SubnetConfig, tuple[float, float, float]], tables: list[CostTable]
 ) -> str:
     environment, protocol = tables[0].environment, tables[0].protocol
     names = " | ".join(table.protocol.deployment.title for table in tables)
@@ -96,19 +121,23 @@ def _written(
     full_macs = tables[0].full.num_macs
     for config, (width, depth, _) in configs.items():
         ratios = " | ".join(_ratio(table, config) for table in tables)
-        share = tables[0][config].num_macs / full_macs
+        share = _of(tables[0], config).num_macs / full_macs
         lines.append(f"| {width:g} | {depth:g} | {share:.3f} | {ratios} |")
     return "\n".join(lines) + "\n"
 
 
-def _time(table: LookupTable) -> str:
+def _time(table: CostTable) -> str:
     latency: Any = table.full.latency
     time_ms = latency.time_ms
     return f"{time_ms.value:.2f} [{time_ms.low:.2f}, {time_ms.high:.2f}]"
 
 
-def _ratio(table: LookupTable, config: SubnetConfig) -> str:
-    latency: Any = table[config].latency
+def _of(table: CostTable, config: SubnetConfig) -> Any:
+    return next(profile for profile in table if profile.network.config == config)
+
+
+def _ratio(table: CostTable, config: SubnetConfig) -> str:
+    latency: Any = _of(table, config).latency
     ratio = latency.ratio
     return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
 

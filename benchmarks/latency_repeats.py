@@ -24,10 +24,11 @@ from typing import Any
 from progress import say
 from transformers import PreTrainedModel
 
+from paretobert.deploy.artefact import write
 from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.extraction import extract
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.profiling.deployed import write_subnet
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
@@ -48,7 +49,7 @@ def session_of(
             config: Path(scratch) / config.key for config in dict.fromkeys(networks.values())
         }
         for config, folder in folders.items():
-            write_subnet(model, config, protocol.deployment, folder)
+            write(extract(model, config), protocol.deployment, folder)
         subjects: dict[str, Subject] = {
             name: Written(folders[config]) for name, config in networks.items()
         }
@@ -57,8 +58,6 @@ def session_of(
             subjects,
             protocol,
             sentinel=sentinel,
-            vocab_size=model.config.vocab_size,
-            padding_id=model.config.pad_token_id,
         )
         start_s = time.perf_counter()
         session = measure(

@@ -48,6 +48,7 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.elimination import run_layers, significance_in
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import family_of
+from paretobert.networks.network import Cut, Network, identifier, stored_identity
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
@@ -61,7 +62,7 @@ from paretobert.profiling.inputs import histogram_lengths
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Session
-from paretobert.profiling.table import LatencySummary
+from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.search.candidate import Candidate, score_record
 from paretobert.search.front import ParetoFront
 from paretobert.storage import folder, read_json, write_json
@@ -122,15 +123,14 @@ class Bench:
     ) -> Candidate:
         """A sub-network with its operations over all of the task's texts, and its latency."""
         lengths = self.encoded("search").lengths
-        return Candidate(
-            label=name,
-            origin="supernet",
-            config=config,
-            num_params=count_parameters(self.shape, config),
-            num_flops=2 * sum(count_macs(self.shape, config, seq_len=n) for n in lengths),
+        profile = Profile(
+            Network(name, Cut(self.shape, config)),
+            count_parameters(self.shape, config),
+            sum(count_macs(self.shape, config, seq_len=n) for n in lengths),
+            seq_len=max(lengths),
             latency=None if session is None else LatencySummary.from_measurement(session[name]),
-            evaluation=evaluation,
         )
+        return Candidate(profile, EAGER_FP32, evaluation)
 
     def latencies(
         self,
@@ -154,7 +154,6 @@ class Bench:
             visit_min_runs=2,
             visit_min_s=0.5,
         ).with_lengths(lengths)
-        config = self.full.config
         subjects: dict[str, Subject] = {}
         with tempfile.TemporaryDirectory() as scratch:
             for place, name in enumerate(names):
@@ -167,8 +166,6 @@ class Bench:
                 subjects,
                 protocol,
                 sentinel=FULL,
-                vocab_size=config.vocab_size,
-                padding_id=config.pad_token_id,
             )
             return measure(
                 fresh,
@@ -357,7 +354,7 @@ def main() -> None:
 
 def _power(bench: Bench, run: Run, options: PowerOptions) -> Path:
     """The folder with a PoWER-BERT network of the run, trained first where it is missing."""
-    trained = run.folder.power(options.slug)
+    trained = run.folder.network(identifier(stored_identity("powerbert", options.to_dict())))
     train_power(
         teacher=bench.teacher, task=bench.task, folder=trained, options=options, progress=_say
     )
@@ -445,7 +442,7 @@ def _choose(
 
 def _front(candidates: Sequence[Candidate], cost: str) -> list[str]:
     """The names of those that no other one beats in score and cost, cheapest first."""
-    return [member.label for member in ParetoFront.of(candidates, ("accuracy", cost)).members]
+    return [member.label for member in ParetoFront.of(candidates, ("score", cost)).members]
 
 
 def _ratio(session: Session, slow: str, fast: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ CLAIMS = {FULL: (BASE, 7.9), "BERT-large": (LARGE, 20.0)}
 def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
     """Measure networks by their names, BERT-base the first of them, and say how far it is."""
     subjects: dict[str, Subject] = {name: Made(SUBJECTS, "bind", {"name": name}) for name in names}
-    fresh = FreshProcesses(subjects, protocol, sentinel=names[0], vocab_size=0, padding_id=None)
+    fresh = FreshProcesses(subjects, protocol, sentinel=names[0])
     return measure(
         fresh,
         protocol,

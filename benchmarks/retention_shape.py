@@ -344,7 +344,7 @@ def train(root: Path, out: Path) -> None:
         command = " ".join(("python benchmarks/retention_shape.py", *sys.argv[1:]))
         write_json(about, {"command": command, **asked, "environment": environment})
     known = read_json(about)
-    known["options"] = PowerOptions.from_dict(known["options"]).to_dict()
+    known["options"].pop("checkpoint_steps", None)
     if any(known[name] != asked[name] for name in asked):
         raise InputError(f"{about} is of a study with other settings: give another --out.")
     for name, place in places.items():

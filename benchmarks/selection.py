@@ -36,7 +36,11 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Cut, Network
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.profiling.table import Profile
 from paretobert.reports.tables import markdown_text
 from paretobert.search.candidate import Candidate
 from paretobert.search.front import ParetoFront
@@ -68,6 +72,10 @@ BANDS = ((0.0, 0.3), (0.3, 0.5), (0.5, 1.0))
 def decoded(rounded: NDArray[np.uint8]) -> Floats:
     """The values that `selection_outcomes.codes` rounded to a logarithmic scale of bytes."""
     return np.asarray((np.exp2(rounded / STEPS) - 1) / SCALE)
+
+
+MINILM = EncoderShape("bert", 6, 12, 32, 384, 1536, 384, 30522, 512, 2, 2)
+"""The sizes of the model whose sub-networks were scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +155,14 @@ class Outcomes:
             )
             found.append(
                 Candidate(
-                    label=key,
-                    origin="supernet",
-                    config=SubnetConfig.from_key(key),
-                    num_params=int(self.num_params[i]),
-                    num_flops=2 * int(self.num_macs[i]),
-                    latency=None,
-                    evaluation=evaluation,
+                    Profile(
+                        Network(key, Cut(MINILM, SubnetConfig.from_key(key))),
+                        int(self.num_params[i]),
+                        int(self.num_macs[i]),
+                        seq_len=128,
+                    ),
+                    EAGER_FP32,
+                    evaluation,
                 )
             )
         return found
@@ -335,7 +344,7 @@ def front_rows(outcomes: Outcomes) -> dict[str, Any]:
     candidates = outcomes.candidates("search")
     plain, reported = (outcomes.correct(name).mean(axis=1) for name in ("search", "report"))
     started = time.process_time()
-    report = corrected_front(ParetoFront.of(candidates, ("accuracy", "num_flops")))
+    report = corrected_front(ParetoFront.of(candidates, ("score", "num_flops")))
     seconds = time.process_time() - started
     places = {key: i for i, key in enumerate(outcomes.keys)}
     members = [

@@ -23,11 +23,14 @@ $ paretobert add runs/docs --method first-layers --layers 3
 $ paretobert add runs/docs --method powerbert --target-speedup 3x
 """
 
+OPTIONS = {"penalty": "--lambda"}
+"""The option of each field that is not simply `--field-name`."""
+
 MethodGiven = Annotated[
     Given,
     FieldsOfAny(
         {method.name: method.options for method in METHODS.values()},
-        names={"penalty": "--lambda"},
+        names=OPTIONS,
         without=("seed",),
     ),
 ]
@@ -62,10 +65,8 @@ def command(
     known = {entry.name for entry in fields(options)}
     for given in method_given:
         if given not in known:
-            has = ", ".join(f"--{field.replace('_', '-')}" for field in sorted(known - {"seed"}))
-            raise InputError(
-                f"The method {name} has no option --{given.replace('_', '-')}; it has {has}."
-            )
+            has = ", ".join(map(_option, sorted(known - {"seed"})))
+            raise InputError(f"The method {name} has no option {_option(given)}; it has {has}.")
     defaults = {
         "seed": run.request.training.seed,
         "learning_rate": run.request.training.fine_tuning_rate,
@@ -79,3 +80,7 @@ def command(
         show_json({**added.candidate.summary(), "report": score_record(added.report)})
     else:
         show(added_table(added))
+
+
+def _option(field: str) -> str:
+    return OPTIONS.get(field, f"--{field.replace('_', '-')}")

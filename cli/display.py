@@ -66,6 +66,10 @@ class Meter:
         """Show how many sub-networks have been written, weighed and loaded."""
         self._update("deploy", done, total, f"{done} of {total} sub-networks")
 
+    def weighing(self, done: int, total: int) -> None:
+        """Show how many exported networks have been weighed."""
+        self._update("weigh", done, total, f"{done} of {total} networks")
+
     def latency(self, state: "MeasuringProgress") -> None:
         """Show how many processes have measured; visits count as parts of one."""
         processes = state.num_processes + state.num_visits / state.visits_per_process

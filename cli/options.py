@@ -108,6 +108,16 @@ OneProtocolGiven = Annotated[
     ),
 ]
 
+MeasuredGiven = Annotated[
+    Given,
+    FieldsOf(
+        LatencyProtocol,
+        panel="Latency",
+        names={"time_budget_s": "--measure-s"},
+        without=(*_FIXED, "runtime", "precision"),
+    ),
+]
+
 SearchGiven = Annotated[Given, FieldsOf(SearchOptions, panel="Search", without=("seed",))]
 
 WhereGiven = Annotated[

@@ -77,9 +77,10 @@ def command(
     log_to_stderr()
     run = Run.open(folder)
     if import_file is not None:
-        record = run.import_measurements(import_file)
-        machine = record.conditions.environment.machine
-        say(f"profile: {len(record.subjects)} networks as measured on {escape(machine)}")
+        records = run.import_measurements(import_file)
+        machine = records[0].conditions.environment.machine
+        number = sum(len(record.subjects) for record in records)
+        say(f"profile: {number} networks as measured on {escape(machine)}")
         return
     protocols = [
         _with_lengths(run, protocol, lengths)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from ..profiling.carried import Carried
 from ..profiling.table import CostTable, LatencySummary
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
@@ -47,6 +48,32 @@ def cost_table(table: CostTable) -> Table:
             *_latency_cells(entry.latency),
             "" if throughput is None else f"{throughput:.3g}",
             *([f"{entry.energy_j:.3g} J"] if entry.energy_j is not None else []),
+        )
+    return drawing
+
+
+def carried_table(carried: Carried) -> Table:
+    """What exported networks cost on this machine, relative to their reference."""
+    protocol, environment = carried.protocol, carried.environment
+    meaning = carried[carried.reference].latency.ratio.meaning
+    sequences = sum(map(len, protocol.batch_lengths)) / len(protocol.batch_lengths)
+    drawing = Table(
+        title=escape(protocol.title),
+        caption=escape(f"{environment.machine}: {environment.title}; latency: {meaning}"),
+        box=None,
+    )
+    for heading in ("network", "deployment"):
+        drawing.add_column(heading)
+    for heading in ("disk", "memory", "latency", "interval", "ratio", "interval", "per s"):
+        drawing.add_column(heading, justify="right")
+    for entry in carried.networks:
+        drawing.add_row(
+            escape(entry.network.label),
+            entry.deployment.title,
+            _megabytes(entry.size_bytes),
+            _megabytes(entry.peak_memory_bytes),
+            *_latency_cells(entry.latency),
+            f"{sequences * 1000 / entry.latency.time_ms.value:.3g}",
         )
     return drawing
 

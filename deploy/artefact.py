@@ -1,8 +1,8 @@
 """A network as its runtime takes it, on disk: written by the runtime's tools, checked, loaded.
 
 A folder holds the network's files and `deployment.json`: the deployment, the files' names, what
-the network is fed (vocabulary, padding, entries of a batch), and how far its logits are from
-those of the float32 torch model. In float32 they must agree. Nothing else is needed to
+the network is fed (vocabulary, padding, longest text, entries of a batch), and how far its logits
+are from those of the float32 torch model. In float32 they must agree. Nothing else is needed to
 measure it, here or elsewhere.
 """
 
@@ -59,7 +59,7 @@ def write_into(
     calibration: Sequence[Inputs] = (),
 ) -> None:
     """As `write`, into an existing empty folder."""
-    from .graph import graph_inputs
+    from .graph import graph_inputs, longest_input
 
     _write(model, deployment, folder, calibration)
     files = sorted(
@@ -76,6 +76,7 @@ def write_into(
             "files": files,
             "vocab_size": config.vocab_size,
             "padding_id": config.pad_token_id,
+            "max_tokens": longest_input(config),
             "input_names": list(graph_inputs(config)),
             "logit_difference": _largest_difference(model, runner, deployment),
         },
@@ -100,6 +101,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         "precision": str,
         "files": list,
         "vocab_size": int,
+        "max_tokens": int,
         "input_names": list,
     }
     if not isinstance(record, dict) or not all(
@@ -127,7 +129,7 @@ def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
     """
     record = read_record(folder)
     deployment = Deployment(record["runtime"], record["precision"])
-    deployment.require(device)
+    deployment.require_to_run(device)
     return _load(folder, deployment, threads=threads, device=device)
 
 

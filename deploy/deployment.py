@@ -27,11 +27,19 @@ SUPPORTED = {
 }
 """Precisions by device and runtime."""
 
+RUNNING = {
+    "eager": ("torch", "transformers"),
+    "compile": ("torch", "transformers"),
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
+}
+"""By runtime, the modules that run a written network."""
+
 EXTRAS = {
     "onnxruntime": ("onnx", ("onnx", "onnxscript", "onnxruntime")),
     "openvino": ("openvino", ("onnx", "onnxscript", "openvino")),
 }
-"""By runtime, the optional extra that brings it and the modules that it needs."""
+"""By runtime, the optional extra that brings it and the modules that write and run a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Deployment:
         return cls(runtime, precision)
 
     def require(self, device: str) -> None:
-        """Check that the device is there and that this deployment exists on it and is installed.
+        """Check that a network can be written and run so: device, combination and packages.
 
         Args:
             device: "cpu", "cuda" or "cuda:<index>".
@@ -98,6 +106,36 @@ class Deployment:
             InputError: When the combination does not exist, or the device or a package is
                 missing.
         """
+        self._require_possible(device)
+        extra, modules = EXTRAS.get(self.runtime, ("", ()))
+        needed = (*modules, "nncf") if self.slug == "openvino-int8" else modules
+        missing = _missing(needed)
+        if missing:
+            raise InputError(
+                f"The runtime {self.title} needs {', '.join(missing)}, not installed here: "
+                f'pip install "paretobert[{extra}]".'
+            )
+        self._require_device(device)
+
+    def require_to_run(self, device: str) -> None:
+        """Check that a written network can be run so; less is needed than for `require`.
+
+        Args:
+            device: See `require`.
+
+        Raises:
+            InputError: See `require`.
+        """
+        self._require_possible(device)
+        missing = _missing(RUNNING[self.runtime])
+        if missing:
+            raise InputError(
+                f"Running {self.title} needs {', '.join(missing)}, not installed here: "
+                f"pip install {' '.join(missing)}."
+            )
+        self._require_device(device)
+
+    def _require_possible(self, device: str) -> None:
         kind = device.partition(":")[0]
         precisions = SUPPORTED.get((kind, self.runtime), ())
         if self.precision not in precisions:
@@ -107,16 +145,10 @@ class Deployment:
                 if on == kind
             )
             raise InputError(f"{self.title} is not possible on {kind}; possible are {known}.")
-        if kind == "cuda" and not _has_cuda(device):
+
+    def _require_device(self, device: str) -> None:
+        if device.startswith("cuda") and not _has_cuda(device):
             raise InputError(f"This machine has no device {device}; use --device cpu.")
-        extra, modules = EXTRAS.get(self.runtime, ("", ()))
-        needed = (*modules, "nncf") if self.slug == "openvino-int8" else modules
-        missing = [module for module in needed if find_spec(module) is None]
-        if missing:
-            raise InputError(
-                f"The runtime {self.title} needs {', '.join(missing)}, not installed here: "
-                f'pip install "paretobert[{extra}]".'
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -130,6 +162,10 @@ class Deployment:
 
 EAGER_FP32 = Deployment()
 """Torch as it is: what scores and latencies are compared with."""
+
+
+def _missing(modules: tuple[str, ...]) -> list[str]:
+    return [module for module in modules if find_spec(module) is None]
 
 
 def _has_cuda(device: str) -> bool:

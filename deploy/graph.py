@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -25,6 +26,17 @@ def graph_inputs(config: PreTrainedConfig) -> tuple[str, ...]:
     """The batch entries that a network of that config reads."""
     family = FAMILIES[config.model_type.removeprefix(PREFIX)]
     return (*family.embedding_inputs, "attention_mask")
+
+
+def longest_input(config: PreTrainedConfig) -> int:
+    """Tokens that a network of that config has positions for.
+
+    RoBERTa and its kin number positions from behind the padding token's id on.
+    """
+    positions: int = config.max_position_embeddings
+    if config.model_type.removeprefix(PREFIX) in ("roberta", "xlm-roberta", "camembert"):
+        return positions - (config.pad_token_id or 0) - 1
+    return positions
 
 
 def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
@@ -54,6 +66,7 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
         )
     if program is None:
         raise ExportError("torch.onnx.export returned no model.")
+    _forget_origin(program.model)
     program.save(path)
 
 
@@ -70,7 +83,7 @@ def check_batches(config: PreTrainedConfig, input_names: tuple[str, ...]) -> lis
     """
     generator = torch.Generator().manual_seed(0)
     padding = config.pad_token_id or 0
-    longest = min(LONGEST_CHECK, config.max_position_embeddings - padding - 1)
+    longest = min(LONGEST_CHECK, longest_input(config))
     batches: list[Batch] = []
     for lengths in ((1,), (longest,), (2, 1), (longest // 2, longest, 1, 5, 3)):
         shape = (len(lengths), max(lengths))
@@ -85,6 +98,19 @@ def check_batches(config: PreTrainedConfig, input_names: tuple[str, ...]) -> lis
         }
         batches.append({name: entries[name] for name in input_names})
     return batches
+
+
+def _forget_origin(model: Any) -> None:
+    """Drop the exporter's notes: paths of this machine's source files, and sizes of the example.
+
+    What remains depends on the network alone, so that the same network makes the same file.
+    """
+    graph = model.graph
+    for annotated in (model, graph, *graph.inputs, *graph.initializers.values()):
+        annotated.metadata_props.clear()
+    for node in graph.all_nodes():
+        for annotated in (node, *node.outputs):
+            annotated.metadata_props.clear()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def convert(exact: Path, path: Path, *, half_size: bool) -> None:
         half_size: Keep weights as float16, the only 16-bit format that OpenVINO writes.
     """
     openvino = importlib.import_module("openvino")
-    openvino.save_model(openvino.convert_model(exact), path, compress_to_fp16=half_size)
+    _save(openvino.convert_model(exact), path, half_size=half_size)
 
 
 def quantise(exact: Path, path: Path, *, calibration: Sequence[Inputs]) -> None:
@@ -95,4 +96,16 @@ def quantise(exact: Path, path: Path, *, calibration: Sequence[Inputs]) -> None:
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(calibration),
         )
-    openvino.save_model(quantised, path, compress_to_fp16=False)
+    _save(quantised, path, half_size=False)
+
+
+def _save(model: Any, path: Path, *, half_size: bool) -> None:
+    """Write a model; OpenVINO numbers its operations on through a process, the file anew.
+
+    So the same network makes the same file.
+    """
+    for number, operation in enumerate(model.get_ordered_ops()):
+        kind = operation.get_type_name()
+        if kind not in ("Parameter", "Result"):
+            operation.set_friendly_name(f"{kind}_{number}")
+    importlib.import_module("openvino").save_model(model, path, compress_to_fp16=half_size)

@@ -9,7 +9,8 @@ twice.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from ..errors import InputError, shortened
@@ -104,16 +105,18 @@ class Network:
     Attributes:
         label: What people call it.
         recipe: Where it is from.
+        id: Its short name among all networks of a run, safe as a file name.
     """
 
     label: str
     recipe: Recipe
+    id: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the label, which people will see.
+        """Check the label, which people will see, and hash how the network comes to be.
 
         Raises:
-            InputError: When it cannot be written or shown.
+            InputError: When the label cannot be written or shown.
         """
         if not self.label.strip():
             raise ValueError("a network has a label")
@@ -122,13 +125,8 @@ class Network:
                 f"The network's label {shortened(self.label)} cannot be written or shown: choose "
                 "another."
             )
-
-    @property
-    def id(self) -> str:
-        """Its short name among all networks of a run, safe as a file name."""
-        recipe = self.recipe
-        label = {"label": self.label} if isinstance(recipe, Printed) else {}
-        return identifier(recipe.identity | label)
+        label = {"label": self.label} if isinstance(self.recipe, Printed) else {}
+        object.__setattr__(self, "id", identifier(self.recipe.identity | label))
 
     @property
     def config(self) -> SubnetConfig | None:
@@ -170,7 +168,7 @@ class Network:
         recipe = record["recipe"]
         if recipe["kind"] == "printed":
             return cls(record["label"], Printed(recipe["source"]))
-        shape = EncoderShape.from_dict(recipe["shape"])
+        shape = _shape(tuple(recipe["shape"].items()))
         config = SubnetConfig.from_dict(recipe["config"])
         if recipe["kind"] == "cut":
             return cls(record["label"], Cut(shape, config))
@@ -178,6 +176,12 @@ class Network:
             stored = Stored(recipe["method"], dict(recipe["asked"]), shape, config)
             return cls(record["label"], stored)
         raise ValueError(f"{recipe['kind']!r} is no kind of network")
+
+
+@lru_cache(maxsize=64)
+def _shape(items: tuple[tuple[str, Any], ...]) -> EncoderShape:
+    """A shape read back; the networks of a run share few."""
+    return EncoderShape.from_dict(dict(items))
 
 
 def stored_identity(method: str, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class Context:
         """Everything learnt about the run's networks."""
         return Ledger.open(self.request.ledger or self.folder.ledger, run=self.manifest["run"])
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether anything can have been learnt yet; asking makes no ledger."""
+        return self.request.ledger is not None or self.folder.ledger.exists()
+
     @cached_property
     def workshop(self) -> "Workshop":
         """What builds, writes and scores the run's networks.

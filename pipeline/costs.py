@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields, replace
 from ..deploy.deployment import PRECISIONS, RUNTIMES, Deployment
 from ..errors import InputError
 from ..networks.network import Network
-from ..profiling.counts import count_macs, count_parameters
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import Estimate
@@ -97,6 +96,8 @@ class Where:
 def measured(context: Context) -> list[SessionRecord]:
     """The sessions that make tables, the latest of each conditions, latest first."""
     found: dict[str, SessionRecord] = {}
+    if not context.has_ledger:
+        return []
     purposes: tuple[Purpose, ...] = ("profile", "import")
     for purpose in purposes:
         for record in context.ledger.sessions(purpose=purpose):
@@ -175,13 +176,14 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
         for identifier, latency in later.items()
         if identifier not in own
     }
-    networks = context.ledger.networks() | context.networks()
+    networks = context.networks() | context.ledger.networks() | context.networks()
+    latencies = own | joined
     profiles = []
-    for identifier, latency in (own | joined).items():
+    for identifier, latency in ((key, latencies[key]) for key in networks if key in latencies):
         footprint = footprints.get(identifier)
         profiles.append(
             replace(
-                counted(networks[identifier], seq_len=protocol.seq_len),
+                Profile.counted(networks[identifier], seq_len=protocol.seq_len),
                 latency=latency,
                 size_bytes=None if footprint is None else footprint.size_bytes,
                 peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
@@ -190,19 +192,6 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
             )
         )
     return CostTable(protocol, conditions.environment, tuple(profiles), record.noise)
-
-
-def counted(network: Network, *, seq_len: int) -> Profile:
-    """A network's counts in closed form, without latency."""
-    shape, config = network.shape, network.config
-    assert shape is not None
-    assert config is not None
-    return Profile(
-        network=network,
-        num_params=count_parameters(shape, config),
-        num_macs=count_macs(shape, config, seq_len=seq_len),
-        seq_len=seq_len,
-    )
 
 
 def candidates(context: Context, costs: Sequence[CostTable]) -> list[Candidate]:

@@ -21,11 +21,12 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..deploy.deployment import EAGER_FP32, Deployment
@@ -56,6 +57,8 @@ BUSY_S = 60.0
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _DIGEST_DIGITS = 16
+_MAKING_TABLES = 0x706265727470
+"""PostgreSQL's lock for it: two that make the same table at once would fail."""
 _T = TypeVar("_T")
 
 
@@ -153,7 +156,7 @@ class Ledger:
             self._upsert(
                 connection,
                 NETWORKS,
-                {"id": network.id, "added": time.time(), "record": network.to_dict()},
+                {"id": network.id, "added": time.time(), "record": _json(network.to_dict())},
                 keys=("id",),
                 kept=("added",),
             )
@@ -166,7 +169,7 @@ class Ledger:
                 .where(NETWORKS.c.run == self._run)
                 .order_by(NETWORKS.c.added, NETWORKS.c.id)
             ).all()
-        return {row.id: self._parsed(Network.from_dict, row.record) for row in rows}
+        return {row.id: self._parsed(_network, row.record) for row in rows}
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -207,12 +210,11 @@ class Ledger:
             rows = self._observations(
                 connection, "score", deployment=scored_as(deployment), place=split
             )
-            labels = {
-                row.digest: unpacked(row.typecode, row.labels)
-                for row in connection.execute(
-                    select(LABELS).where(LABELS.c.run == self._run)
-                ).all()
-            }
+            columns = connection.execute(select(LABELS).where(LABELS.c.run == self._run)).all()
+        labels = {
+            row.digest: self._parsed(lambda row: unpacked(row.typecode, row.labels), row)
+            for row in columns
+        }
 
         def read(row: Any) -> Evaluation:
             record = json.loads(row.record)
@@ -245,12 +247,12 @@ class Ledger:
             subjects: What every process visits.
             sentinel: What ratios refer to.
             anew: Whether a finished one does not count; an unfinished one goes on in any case.
-            name: The name of a new one; None to invent one.
+            name: The name that it has or gets; None for any, and to invent one.
         """
         keys = sorted(subject.key for subject in subjects)
         for known in self._sessions(purpose=purpose, conditions_id=conditions.id):
             same = sorted(subject.key for subject in known.subjects) == keys
-            if same and not (anew and known.finished):
+            if same and name in (None, known.id) and not (anew and known.finished):
                 return known
         record = SessionRecord(
             id=name or uuid.uuid4().hex,
@@ -272,10 +274,10 @@ class Ledger:
                     "id": record.id,
                     "purpose": purpose,
                     "conditions": conditions.id,
-                    "subjects": [subject.key for subject in subjects],
+                    "subjects": _json([subject.key for subject in subjects]),
                     "sentinel": sentinel.key,
-                    "protocol": conditions.protocol.to_dict(),
-                    "environment": conditions.environment.to_dict(),
+                    "protocol": _json(conditions.protocol.to_dict()),
+                    "environment": _json(conditions.environment.to_dict()),
                     "created": record.created,
                     "finished": False,
                     "noise": None,
@@ -350,9 +352,9 @@ class Ledger:
                 SESSIONS.update()
                 .where(SESSIONS.c.run == self._run, SESSIONS.c.id == record.id)
                 .values(
-                    environment=environment.to_dict(),
+                    environment=_json(environment.to_dict()),
                     finished=True,
-                    noise=noise.to_dict(),
+                    noise=_json(noise.to_dict()),
                     time_budget_s=time_budget_s,
                     spent=spent,
                 )
@@ -469,6 +471,8 @@ class Ledger:
             if self._run in {row.run for row in rows}:
                 return
         with self._writing() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
             METADATA.create_all(connection)
             self._upsert(connection, RUNS, {"schema": SCHEMA}, keys=())
 
@@ -537,7 +541,8 @@ class Ledger:
         latencies: dict[Subject, LatencySummary] = {}
         energies: dict[Subject, float] = {}
         for row in rows:
-            subject = Subject(row.network, Deployment.from_slug(row.deployment))
+            deployment = self._parsed(Deployment.from_slug, row.deployment)
+            subject = Subject(row.network, deployment)
             if row.quantity == "energy_j":
                 energies[subject] = row.value
             else:
@@ -557,7 +562,7 @@ class Ledger:
         kept: Sequence[str] = (),
     ) -> None:
         """Insert a row, or replace the one with the same keys but for the columns to be kept."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")
         statement = dialect.insert(table).values(run=self._run, **values)
         new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
         where = ["run", *keys]
@@ -578,7 +583,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._said(), self._engine.connect() as connection:
+        with self._said(), self._undamaged(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -594,8 +599,14 @@ class Ledger:
             ) from None
 
     def _parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
-        try:
+        with self._undamaged():
             return parse(record)
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Turn what is wrong with a row into one sentence."""
+        try:
+            yield
         except (
             AttributeError,
             InputError,
@@ -629,18 +640,28 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
+@lru_cache(maxsize=65_536)
+def _network(text: str) -> Network:
+    return Network.from_dict(json.loads(text))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def _session(row: Any) -> SessionRecord:
     return SessionRecord(
         id=row.id,
         purpose=row.purpose,
         conditions=Conditions(
-            LatencyProtocol.from_dict(row.protocol), Environment.from_dict(row.environment)
+            LatencyProtocol.from_dict(json.loads(row.protocol)),
+            Environment.from_dict(json.loads(row.environment)),
         ),
-        subjects=tuple(map(Subject.from_key, row.subjects)),
+        subjects=tuple(map(Subject.from_key, json.loads(row.subjects))),
         sentinel=Subject.from_key(row.sentinel),
         created=row.created,
         finished=row.finished,
-        noise=None if row.noise is None else NoiseReport.from_dict(row.noise),
+        noise=None if row.noise is None else NoiseReport.from_dict(json.loads(row.noise)),
         time_budget_s=row.time_budget_s,
         spent=row.spent,
     )
@@ -676,12 +697,18 @@ def _begin(connection: Connection) -> None:
 
 def _make_file(path: Path) -> None:
     """Make an empty database that is there whole or not at all; another process may be first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    made = sqlite3.connect(temporary)
-    made.execute("PRAGMA user_version = 1")
-    made.execute("VACUUM")
-    made.close()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = sqlite3.connect(temporary)
+        made.execute("PRAGMA user_version = 1")
+        made.execute("VACUUM")
+        made.close()
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"The ledger {path} cannot be made ({error}): make its folder writable, or choose "
+            "another."
+        ) from None
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -707,4 +734,5 @@ def _url_engine(url: str) -> Engine:
         return create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"The ledger's database {url} cannot be used: {reason}.") from None
+        shown = url.rpartition("@")[2]
+        raise InputError(f"The ledger's database {shown} cannot be used: {reason}.") from None

@@ -429,7 +429,7 @@ class Run:
             place = place.on(result.answer.deployment)
         return export(self.context, network, where=place, to=Path(to))
 
-    def import_measurements(self, path: Path | str) -> "SessionRecord":
+    def import_measurements(self, path: Path | str) -> "tuple[SessionRecord, ...]":
         """Add what another machine measured: `steps.carry`."""
         from .steps.carry import import_measurements
 

@@ -5,7 +5,6 @@ a column; the rest is JSON. Outcomes of examples are packed (`ledger.packed`).
 """
 
 from sqlalchemy import (
-    JSON,
     Boolean,
     Column,
     Float,
@@ -36,7 +35,7 @@ NETWORKS = Table(
     Column("run", String(32), primary_key=True),
     Column("id", String(12), primary_key=True),
     Column("added", Float, nullable=False),
-    Column("record", JSON, nullable=False),
+    Column("record", Text, nullable=False),
 )
 
 LABELS = Table(
@@ -55,13 +54,13 @@ SESSIONS = Table(
     Column("id", String(32), primary_key=True),
     Column("purpose", String(16), nullable=False),
     Column("conditions", String(12), nullable=False),
-    Column("subjects", JSON, nullable=False),
+    Column("subjects", Text, nullable=False),
     Column("sentinel", String(64), nullable=False),
-    Column("protocol", JSON, nullable=False),
-    Column("environment", JSON, nullable=False),
+    Column("protocol", Text, nullable=False),
+    Column("environment", Text, nullable=False),
     Column("created", Float, nullable=False),
     Column("finished", Boolean, nullable=False),
-    Column("noise", JSON),
+    Column("noise", Text),
     Column("time_budget_s", Float),
     Column("spent", Boolean, nullable=False),
 )

@@ -6,7 +6,10 @@ first needed.
 """
 
 import hashlib
+import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +61,8 @@ class Workshop:
         self.task = task
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[tuple[str, str], EncodedSplit] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="paretobert-"))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
     @cached_property
     def model(self) -> PreTrainedModel:
@@ -106,25 +111,29 @@ class Workshop:
         lengths = self._split("search", network).lengths
         return histogram_lengths(lengths, batch_size=protocol.batch_size)
 
-    def write(self, network: Network, deployment: Deployment, folder: Path) -> PreTrainedModel:
-        """Write a network as it is deployed, after comparing its counts with the closed form.
+    def written(self, network: Network, deployment: Deployment) -> Path:
+        """A network as it is deployed, written once and kept as long as the workshop.
+
+        Its counts are compared with the closed form first.
 
         Args:
             network: The network.
             deployment: Runtime and precision.
-            folder: The destination: a new folder.
-
-        Returns:
-            The network in torch.
 
         Raises:
             RuntimeError: When the dense model has other counts than the closed form.
         """
-        dense = self.build(network)
-        refuse_other_counts(dense, network)
-        calibration = self.calibration(network) if deployment.precision == "int8" else ()
-        write(dense, deployment, folder, calibration=calibration)
-        return dense
+        folder = self._scratch / f"{network.id}-{deployment.slug}"
+        if not folder.exists():
+            dense = self.build(network)
+            refuse_other_counts(dense, network)
+            calibration = self.calibration(network) if deployment.precision == "int8" else ()
+            write(dense, deployment, folder, calibration=calibration)
+        return folder
+
+    def write(self, network: Network, deployment: Deployment, folder: Path) -> None:
+        """Write a network as it is deployed into a new folder; see `written`."""
+        shutil.copytree(self.written(network, deployment), folder, copy_function=_linked)
 
     def score(
         self, network: Network, *, split: str, deployment: Deployment = EAGER_FP32
@@ -132,10 +141,7 @@ class Workshop:
         """Score a network on a split, as deployed where that changes its numbers."""
         if not deployment.changes_numbers:
             return self._score_dense(self.build(network), network, split=split)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / network.id
-            self.write(network, deployment, folder)
-            return self.score_written(folder, network, split=split)
+        return self.score_written(self.written(network, deployment), network, split=split)
 
     def score_written(self, folder: Path, network: Network, *, split: str) -> Evaluation:
         """Score a network by the runtime that it is written for.
@@ -209,6 +215,14 @@ def refuse_other_counts(dense: PreTrainedModel, network: Network) -> None:
             raise RuntimeError(
                 f"{network.name}: the dense model has {counted} {name}, the closed form {expected}"
             )
+
+
+def _linked(source: str, target: str) -> None:
+    """The same file under another name; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ..networks.network import Network
 from .conditions import Conditions
+from .counts import count_macs, count_parameters
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .quietness import disturbances
@@ -139,6 +140,8 @@ class Profile:
             resident on a CPU, allocated on a GPU.
         energy_j: Joules of one batch.
         sequences: Sequences of one batch, the mean where batches differ.
+        values: What is known, by the names of `search.quantities`.
+        judged: What limits are held against: of what has an interval, the end that is worse.
     """
 
     network: Network
@@ -150,13 +153,36 @@ class Profile:
     peak_memory_bytes: int | None = None
     energy_j: float | None = None
     sequences: float = 1.0
+    values: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    judged: Mapping[str, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check that what is known is positive."""
+        """Check that what is known is positive, and gather it: queries look it up often."""
         for name in ("num_params", "num_macs", "seq_len", "size_bytes", "peak_memory_bytes"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a positive integer")
+        values = self._values()
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "judged", values | self._worse_ends())
+
+    @classmethod
+    def counted(cls, network: Network, *, seq_len: int) -> Self:
+        """What a network costs in closed form, nothing measured.
+
+        Args:
+            network: One that is not printed.
+            seq_len: Tokens of the example that operations are counted for.
+        """
+        shape, config = network.shape, network.config
+        assert shape is not None
+        assert config is not None
+        return cls(
+            network=network,
+            num_params=count_parameters(shape, config),
+            num_macs=count_macs(shape, config, seq_len=seq_len),
+            seq_len=seq_len,
+        )
 
     @property
     def num_flops(self) -> int | None:
@@ -166,16 +192,15 @@ class Profile:
     @property
     def throughput_per_s(self) -> float | None:
         """Sequences per second, one batch after the other."""
-        return None if self.latency is None else self._per_s(self.latency.time_ms.value)
+        return self.values.get("throughput_per_s")
 
-    @property
-    def values(self) -> dict[str, float]:
-        """What is known, by the names of `search.quantities`."""
+    def _values(self) -> dict[str, float]:
         latency = self.latency
+        time_ms = None if latency is None else latency.time_ms.value
         return _known(
-            latency_ms=None if latency is None else latency.time_ms.value,
+            latency_ms=time_ms,
             p99_ms=None if latency is None else latency.p99_ms,
-            throughput_per_s=self.throughput_per_s,
+            throughput_per_s=None if time_ms is None else self._per_s(time_ms),
             speedup=None if latency is None else latency.speedup,
             peak_memory_bytes=self.peak_memory_bytes,
             size_bytes=self.size_bytes,
@@ -184,15 +209,14 @@ class Profile:
             energy_j=self.energy_j,
         )
 
-    @property
-    def judged(self) -> dict[str, float]:
-        """What limits are held against: of what has an interval, the end that is worse."""
+    def _worse_ends(self) -> dict[str, float]:
         latency = self.latency
         if latency is None:
-            return self.values
-        return self.values | {
-            "latency_ms": latency.time_ms.high,
-            "throughput_per_s": self._per_s(latency.time_ms.high),
+            return {}
+        longest_ms = latency.time_ms.high
+        return {
+            "latency_ms": longest_ms,
+            "throughput_per_s": self._per_s(longest_ms),
             "speedup": 1 / latency.ratio.high,
         }
 

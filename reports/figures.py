@@ -2,8 +2,11 @@
 
 `front_figure` turns candidates into a `FrontFigure`, plain numbers and words that tests compare;
 `plotly_figure` draws the record for the page and `reports.static` draws the same record as PNG
-and SVG. The front is a staircase: between two of its sub-networks nothing is promised, so nothing
-is interpolated, and no convex hull hides a sub-network that no other one beats.
+and SVG. The front is a staircase: between two of its networks nothing is promised, so nothing is
+interpolated, and no convex hull hides a network that no other one beats.
+
+Networks that methods made beside the supernet take part in the front; each method has a filled
+mark of its own.
 
 Published numbers are marks beside the networks. They never take part in the front, because they
 were not run here, and never carry a latency, because it was another machine's.
@@ -98,7 +101,7 @@ class FrontFigure:
         points: The marks, in the candidates' order.
         series: Names of the series of other models, in the order of `MARKS`; the same in every
             figure of one list of candidates, so that a model has one mark throughout.
-        staircase: Corners of the front, from its cheapest sub-network to the dearest one shown.
+        staircase: Corners of the front, from its cheapest network to the dearest one shown.
         caption: What the intervals are and what is not comparable, in sentences.
     """
 
@@ -121,6 +124,15 @@ class FrontFigure:
     def own(self) -> tuple[FigurePoint, ...]:
         """The marks of what was run here."""
         return tuple(point for point in self.points if point.origin != "published")
+
+    @property
+    def sub_networks(self) -> tuple[FigurePoint, ...]:
+        """The marks of what was cut from the supernet."""
+        return tuple(point for point in self.points if point.origin == "supernet")
+
+    def is_filled(self, series: str) -> bool:
+        """Whether the marks of a series are filled: all of them were run here."""
+        return all(point.origin != "published" for point in self.points if point.series == series)
 
     @property
     def front_labels(self) -> dict[tuple[float, float], str]:
@@ -196,7 +208,7 @@ def front_figure(
             evaluation,
             quantity,
             judged_on=judged[0].evaluation.split,
-            others={point.origin for point in points},
+            origins={point.origin for point in points},
             latency_interval=own[0].latency.ratio.meaning if own[0].latency else "",
         ),
     )
@@ -226,7 +238,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         drawing.add_scatter(
             **_trace(points, figure),
             marker={
-                "symbol": mark.plotly,
+                "symbol": mark.plotly if figure.is_filled(name) else f"{mark.plotly}-open",
                 "color": mark.colour,
                 "size": 8,
                 "line": {"width": 1.5},
@@ -244,7 +256,7 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
         showlegend=False,
     )
     for rank, name, colour, symbol, size, wanted in _OWN_SERIES:
-        points = [p for p in figure.own if p.origin == "supernet" and wanted(p)]
+        points = [p for p in figure.sub_networks if wanted(p)]
         if points:
             drawing.add_scatter(
                 **_trace(points, figure),
@@ -324,7 +336,7 @@ def _caption(
     quantity: str,
     *,
     judged_on: str,
-    others: set[str],
+    origins: set[str],
     latency_interval: str,
 ) -> str:
     sentences = [
@@ -339,7 +351,11 @@ def _caption(
             f"Horizontal bars: {latency_interval} of the ratio to the full model, times its one "
             "reference time."
         )
-    if "published" in others:
+    if "stored" in origins:
+        sentences.append(
+            "Filled marks other than circles and the star: networks made beside the supernet."
+        )
+    if "published" in origins:
         sentences.append(
             "Open marks: published numbers on the same examples (GLUE dev), of other full models "
             "and without intervals; sources on hover and in the tables."
@@ -348,15 +364,16 @@ def _caption(
 
 
 def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
-    """The series of each origin and label: baselines, large ones, then one that others share.
+    """The series of each origin and label: stored ones, large ones, then one that others share.
 
-    A series is an origin with what stands before the first " (" of a label.
+    A series is what stands before the first " (" of a label, with a word for published ones.
     """
-    families = {(c.origin, c.label): f"{c.origin}: {c.label.split(' (')[0]}" for c in others}
-    baselines = {family for (origin, _), family in families.items() if origin == "stored"}
+    words = {"published": "published: ", "stored": ""}
+    families = {(c.origin, c.label): f"{words[c.origin]}{c.label.split(' (')[0]}" for c in others}
+    stored = {family for (origin, _), family in families.items() if origin == "stored"}
     sizes = Counter(families.values()).most_common()
-    own = [family for family, size in sizes if size >= SERIES_FROM or family in baselines]
-    named = sorted(own, key=lambda family: family not in baselines)[: len(MARKS) - 1]
+    own = [family for family, size in sizes if size >= SERIES_FROM or family in stored]
+    named = sorted(own, key=lambda family: family not in stored)[: len(MARKS) - 1]
     series = {
         model: family if family in named else "other models" for model, family in families.items()
     }

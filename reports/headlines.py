@@ -1,4 +1,4 @@
-"""The front in words: what its sub-networks save and cost against the full model (no torch).
+"""The front in words: what its networks save and cost against the full model (no torch).
 
 Scores are compared in pairs, on the same examples, so "not distinguishable" is the verdict of a
 test and not of two overlapping intervals.
@@ -81,7 +81,7 @@ def main_cost(candidates: Sequence[Candidate]) -> str:
 
 
 def sentence(candidate: Candidate, full: Candidate | None) -> str:
-    """What a sub-network saves and costs, in words."""
+    """What a network saves and costs, in words."""
     score = candidate.evaluation
     if full is None:
         costs = ", ".join(

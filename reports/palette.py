@@ -7,7 +7,7 @@ series also has a mark of its own, so that the figures survive a black-and-white
 from dataclasses import dataclass
 
 FRONT = "#0072B2"
-"""Sub-networks of the front, and the front itself."""
+"""Sub-networks on the front, and the front itself."""
 
 DOMINATED = "#8A8A8A"
 """Sub-networks that another one beats on both axes."""
@@ -27,8 +27,8 @@ class Mark:
     """How one series of models beside the sub-networks looks in both back ends.
 
     Attributes:
-        colour: The mark's outline, as a hexadecimal colour.
-        plotly: The mark's name in plotly.
+        colour: The mark's colour, as a hexadecimal colour.
+        plotly: The mark's name in plotly when it is filled.
         matplotlib: The same mark's code in matplotlib.
     """
 
@@ -38,11 +38,11 @@ class Mark:
 
 
 MARKS = (
-    Mark("#009E73", "diamond-open", "D"),
-    Mark("#CC79A7", "square-open", "s"),
-    Mark("#E69F00", "triangle-up-open", "^"),
-    Mark("#56B4E9", "triangle-down-open", "v"),
-    Mark("#000000", "pentagon-open", "p"),
-    Mark("#7A6A4F", "hexagon-open", "h"),
+    Mark("#009E73", "diamond", "D"),
+    Mark("#CC79A7", "square", "s"),
+    Mark("#E69F00", "triangle-up", "^"),
+    Mark("#56B4E9", "triangle-down", "v"),
+    Mark("#000000", "pentagon", "p"),
+    Mark("#7A6A4F", "hexagon", "h"),
 )
 """Series of models beside the sub-networks, in order; there are never more than these."""

@@ -83,10 +83,10 @@ def _draw_front(figure: FrontFigure) -> Canvas:
     axes = _plain(drawing.add_subplot())
     for mark, name in zip(MARKS, figure.series, strict=False):
         points = [p for p in figure.points if p.series == name]
-        _bars(axes, points, mark.matplotlib, mark.colour, name, filled=False)
+        _bars(axes, points, mark.matplotlib, mark.colour, name, filled=figure.is_filled(name))
     xs, ys = zip(*figure.staircase, strict=True)
     axes.plot(xs, ys, color=FRONT, linewidth=1.5, zorder=2.5)
-    own = figure.own
+    own = figure.sub_networks
     _bars(axes, [p for p in own if not p.on_front and not p.is_full], "o", DOMINATED, "dominated")
     _bars(axes, [p for p in own if p.on_front and not p.is_full], "o", FRONT, "front")
     _bars(axes, [p for p in own if p.is_full], "*", FULL, "full model")

@@ -155,7 +155,7 @@ class Candidate:
     @property
     def judged(self) -> dict[str, float]:
         """The values that limits are held against, of the quantities that are known."""
-        return self.profile.judged | {"score": self.evaluation.value}
+        return {**self.profile.judged, "score": self.evaluation.value}
 
     def summary(self) -> dict[str, Any]:
         """The network, its costs and its score as JSON types, without every outcome."""

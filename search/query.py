@@ -22,12 +22,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
-import numpy as np
-
 from ..errors import InputError
 from ..profiling.statistics import Estimate
 from ..profiling.table import LatencySummary
-from ..tasks.metrics import Evaluation, PairedComparison, compare
+from ..tasks.metrics import Evaluation, PairedComparison, compare, discordant
+from ..tasks.proportions import tango_interval
 from .candidate import Candidate, score_record
 from .constraints import Constraint, LossLimit, total_violation
 from .quantities import QUANTITIES
@@ -113,15 +112,35 @@ class Budget:
 
     def violation(self, candidate: Candidate) -> float:
         """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
-        missed = total_violation(self.limits, candidate.judged)
+        (missed,) = self.violations([candidate])
+        return missed
+
+    def violations(self, candidates: Sequence[Candidate]) -> list[float]:
+        """The same for many candidates, which is faster than one by one."""
+        missed = [total_violation(self.limits, entry.judged) for entry in candidates]
         if self.loss is None:
             return missed
-        return missed + max(0.0, self.loss_of(candidate).high / self.loss.limit - 1)
+        limit = self.loss.limit
+        return [
+            share + max(0.0, lost / limit - 1)
+            for share, lost in zip(missed, self._most_lost(candidates), strict=True)
+        ]
 
     def feasible(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates that keep every limit."""
         cheap = [entry for entry in candidates if not total_violation(self.limits, entry.judged)]
-        return [entry for entry in cheap if not self.violation(entry)]
+        missed = self.violations(cheap)
+        return [entry for entry, share in zip(cheap, missed, strict=True) if not share]
+
+    def _most_lost(self, candidates: Sequence[Candidate]) -> list[float]:
+        """The upper ends of what candidates lose against the full model."""
+        full = self.full
+        assert full is not None
+        if full.metric != "accuracy":
+            return [self.loss_of(entry).high for entry in candidates]
+        only_full, only_other = discordant(full, [outcomes(entry) for entry in candidates])
+        _, high = tango_interval(only_full.astype(float), only_other.astype(float), n=full.n)
+        return [float(end) for end in high]
 
     def straddles(self, candidate: Candidate) -> bool:
         """Whether the interval of something that was timed holds a limit."""
@@ -487,10 +506,18 @@ def answer_query(candidates: Sequence[Candidate], budget: Budget | None = None) 
         answer=answer,
         rivals=rivals,
         cheapest_tie=next((entry for entry in rivals if entry.candidate is tie), None),
-        nearest=None if feasible else min(sorted(pool, key=asked.rank), key=asked.violation),
+        nearest=None if feasible else _nearest(pool, asked),
         several=len({candidate.deployment for candidate in pool}) > 1,
         hints=tuple(filter(None, (_hint(entry, pool) for entry in asked.limits))),
     )
+
+
+def _nearest(pool: Sequence[Candidate], budget: Budget) -> Candidate:
+    """The candidate that misses the limits least, the best first among equals."""
+    missed = budget.violations(pool)
+    least = min(missed)
+    near = [entry for entry, share in zip(pool, missed, strict=True) if share == least]
+    return min(near, key=budget.rank)
 
 
 def deliver(
@@ -608,12 +635,8 @@ def _may_tie(answer: Candidate, others: Sequence[Candidate]) -> Sequence[bool]:
     first = outcomes(answer)
     if first.metric != "accuracy":
         return [True] * len(others)
-    right = first.correct
-    theirs = np.array([outcomes(entry).correct for entry in others])
-    only_a = (right & ~theirs).sum(axis=1)
-    only_b = (theirs & ~right).sum(axis=1)
-    far = np.abs(only_a - only_b) > 4 * np.sqrt(only_a + only_b)
-    return [not beyond for beyond in far]
+    only_a, only_b = discordant(first, [outcomes(entry) for entry in others])
+    return [bool(may) for may in (only_a - only_b) ** 2 <= 16 * (only_a + only_b)]
 
 
 def _decided(
@@ -687,7 +710,8 @@ def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
 def _difference(comparison: PairedComparison) -> str:
     """How a network scores against the answer, with the verdict."""
     return (
-        f"{-comparison.difference:+.4f} [{-comparison.high:+.4f}, {-comparison.low:+.4f}] "
+        f"{0 - comparison.difference:+.4f} [{0 - comparison.high:+.4f}, "
+        f"{0 - comparison.low:+.4f}] "
         f"against the answer, {comparison.verdict}"
     )
 

@@ -258,10 +258,6 @@ def _same_examples(evaluations: Sequence[Evaluation]) -> Evaluation:
     first = evaluations[0]
     if first.n < MIN_EXAMPLES:
         raise ValueError(f"{first.n} examples are too few to divide, {MIN_EXAMPLES} are needed")
-    if any(
-        (entry.task, entry.split, entry.metric, entry.labels)
-        != (first.task, first.split, first.metric, first.labels)
-        for entry in evaluations
-    ):
+    if not all(entry.is_of_the_examples_of(first) for entry in evaluations):
         raise ValueError("the candidates are not scored on the same examples")
     return first

@@ -40,12 +40,7 @@ def measuring_here() -> Callable[[], AbstractContextManager[None]]:
         runs = {}
         for name, subject in self.subjects.items():
             assert isinstance(subject, Written)
-            runs[name] = bound_run(
-                subject.folder,
-                self.protocol,
-                vocab_size=self.vocab_size,
-                padding_id=self.padding_id,
-            )
+            runs[name] = bound_run(subject.folder, self.protocol)
         brief = replace(
             self.protocol, warmup_min_s=0.001, visit_min_s=0.002, drift_tolerance=100.0
         )

@@ -112,6 +112,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
             "id": network.id,
             "is_full": network.is_full,
             "run": context.manifest["run"],
+            "protocol": costs.protocol.to_dict(),
         },
         check=check,
     )

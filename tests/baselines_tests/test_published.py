@@ -3,14 +3,17 @@
 import csv
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from paretobert.baselines.published import (
+    DEV_EXAMPLES,
     published_candidates,
     published_latencies,
     published_scores,
 )
+from paretobert.pipeline.steps.report import _published
 
 
 def by_label(task, metric, **options):
@@ -22,7 +25,8 @@ def test_a_row_of_dynaberts_table():
     assert candidate.evaluation.value == 0.927
     assert (candidate.num_params, candidate.num_flops) == (56345474, 8_381_000_000)
     assert candidate.evaluation.split == "dev"
-    assert "Table 1" in candidate.source
+    assert "Table 1" in candidate.network.recipe.source
+    assert candidate.origin == "published"
 
 
 def test_labels_change_the_classifiers_size():
@@ -94,6 +98,25 @@ def test_dynaberts_grid_equals_the_fact_sheet(shared_dir):
         label = f"{row['model']} ({float(row['m_w']):g}, {float(row['m_d']):g})"
         assert ours[label, row["task"]] == pytest.approx(float(row["value"]) / 100)
     assert len(sheet) == 215
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "beside"),
+    [("SST-2", 872, True), ("SST-2", 871, False), ("my-own", 872, False), ("MNLI", 9815, True)],
+)
+def test_published_numbers_stand_beside_the_whole_dev_split_alone(name, examples, beside):
+    request = SimpleNamespace(task=SimpleNamespace(name=name))
+    task = {"metric": "accuracy", "sizes": {"search": 100, "report": examples}}
+    assert bool(_published(request, task, seq_len=128)) == beside
+
+
+def test_every_dev_split_is_of_a_known_size():
+    published = {
+        row.task.removesuffix("-m").removesuffix("-mm")
+        for row in published_scores()
+        if not row.left_out
+    }
+    assert published <= DEV_EXAMPLES.keys()
 
 
 def test_importing_stays_light():

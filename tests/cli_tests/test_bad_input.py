@@ -55,7 +55,7 @@ def test_a_refused_run_writes_nothing(
     empty = tmp_path / "empty"
     empty.mkdir()
     words = changed(asked, option, value.format(tmp=empty))
-    assert sentence in refused("run", "--out", tmp_path / "run", *words)
+    assert sentence in refused("run", tmp_path / "run", *words)
     assert list(tmp_path.iterdir()) == [empty]
 
 
@@ -79,20 +79,20 @@ def test_refused_data(
     data = tmp_path / "data.csv"
     data.write_text(f"text,label\n{rows}")
     words = [*changed(asked, "--data", str(data)), *options]
-    assert sentence in refused("run", "--out", tmp_path / "run", *words)
+    assert sentence in refused("run", tmp_path / "run", *words)
     assert list(tmp_path.iterdir()) == [data]
 
 
 def test_a_folder_of_another_run(run_copy: Path, asked: list[str], refused: Callable) -> None:
     before = snapshot(run_copy)
-    sentence = refused("run", "--out", run_copy, *changed(asked, "--learning-rate", "0.5"))
+    sentence = refused("run", run_copy, *changed(asked, "--learning-rate", "0.5"))
     assert "training.learning_rate is 0.003 there, 0.5 here" in sentence
     assert snapshot(run_copy) == before
 
 
 def test_a_folder_of_other_files(asked: list[str], tmp_path: Path, refused: Callable) -> None:
     (tmp_path / "letters.txt").write_text("dear")
-    assert "is not a run folder" in refused("run", "--out", tmp_path, *asked)
+    assert "is not a run folder" in refused("run", tmp_path, *asked)
     assert [file.name for file in tmp_path.iterdir()] == ["letters.txt"]
 
 
@@ -103,14 +103,17 @@ def test_data_that_changed_since(
     original = data.read_text()
     try:
         data.write_text(original.replace("the bright coat is red", "the shiny coat is red"))
-        assert "task.fingerprint is" in refused("run", "--out", run_copy, *asked)
+        assert "task.fingerprint is" in refused("run", run_copy, *asked)
     finally:
         data.write_text(original)
 
 
-@pytest.mark.parametrize("command", ["train", "profile", "search", "report", "query"])
+@pytest.mark.parametrize(
+    "command", ["train", "profile", "search", "report", "query", "show", "add"]
+)
 def test_no_run_folder(command: str, tmp_path: Path, refused: Callable) -> None:
-    assert "is not a run folder" in refused(command, tmp_path)
+    words = ["--method", "powerbert"] if command == "add" else []
+    assert "is not a run folder" in refused(command, tmp_path, *words)
 
 
 def test_a_step_before_its_turn(finished: Path, tmp_path: Path, refused: Callable) -> None:
@@ -128,18 +131,19 @@ def test_options_of_a_started_run(finished: Path, refused: Callable) -> None:
 
 
 def test_a_power_network_is_asked_for_in_one_way(finished: Path, refused: Callable) -> None:
-    both = refused("power", finished, "--lambda", "1e-3", "--target-speedup", "3x")
+    power = ("add", finished, "--method", "powerbert")
+    both = refused(*power, "--lambda", "1e-3", "--target-speedup", "3x")
     assert "Give one of a target speed-up, a share of tokens to keep and a lambda" in both
-    assert "lambda must be positive, not 0" in refused("power", finished, "--lambda", "0")
+    assert "lambda must be positive, not 0" in refused(*power, "--lambda", "0")
 
 
 @pytest.mark.parametrize(
     ("file", "command"),
     [
         ("run.json", "query"),
-        ("costs/cpu-eager-fp32-1x8-1t.jsonl", "query"),
-        ("evaluations.jsonl", "query"),
-        ("deliveries.jsonl", "query"),
+        ("ledger.db", "query"),
+        ("ledger.db", "show"),
+        ("ledger.db", "report"),
         ("study.journal", "search"),
     ],
 )
@@ -158,10 +162,11 @@ def test_a_device_without_latencies(finished: Path, refused: Callable) -> None:
 
 def test_refused_exports(finished: Path, tmp_path: Path, refused: Callable) -> None:
     target = tmp_path / "small"
-    unknown = refused("export", finished, "--to", target, "--subnet", "L0-H1-F1")
-    assert "has no sub-network L0-H1-F1" in unknown
-    assert "is not the key" in refused("export", finished, "--to", target, "--subnet", "small")
-    assert "either the key" in refused("export", finished, "--to", target)
+    unknown = refused("export", finished, "--to", target, "--network", "L0-H1-F1")
+    assert "There is no network called 'L0-H1-F1'" in unknown
+    assert "either the name of a network or a budget" in refused(
+        "export", finished, "--to", target
+    )
     assert "not an empty folder" in refused("export", finished, "--to", finished, "--params", "1M")
     assert not target.exists()
 
@@ -173,7 +178,7 @@ def test_a_full_disk(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "No space left" in refused("run", "--out", tmp_path / "run", *asked)
+    assert "No space left" in refused("run", tmp_path / "run", *asked)
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -187,5 +192,5 @@ def test_control_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train_supernet", interrupt)
-    assert main(["run", "--out", str(tmp_path / "run"), *asked]) == 2
+    assert main(["run", str(tmp_path / "run"), *asked]) == 2
     assert "To resume, run the same command again." in capsys.readouterr().err

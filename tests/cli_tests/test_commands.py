@@ -1,14 +1,20 @@
 """The commands from a checkpoint to an exported sub-network."""
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForSequenceClassification
 
+from paretobert import Run
 from paretobert.cli.app import main
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -24,8 +30,7 @@ def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dic
 def test_the_steps_fill_the_run_folder(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
-        *("run.json", "teacher", "supernet", "costs", "study.journal", "evaluations.jsonl"),
-        *("deliveries.jsonl", "report"),
+        *("run.json", "teacher", "supernet", "ledger.db", "study.journal", "report"),
     }
     assert (finished / "report" / "index.html").is_file()
 
@@ -34,15 +39,24 @@ def test_run_finds_every_step_done(
     run_copy: Path, asked: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = snapshot(run_copy)
-    assert main(["run", "--out", str(run_copy), *asked]) == 0
+    assert main(["run", str(run_copy), *asked]) == 0
     printed = capsys.readouterr()
     assert "is trained already" in printed.err
     assert "is measured already" in printed.err
     assert str(run_copy / "report" / "index.html") in printed.err
     assert "The front on search" in printed.out
-    kept = ("run.json", "supernet/model.safetensors", "evaluations.jsonl")
+    kept = ("run.json", "supernet/model.safetensors", "ledger.db")
     after = snapshot(run_copy)
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_a_run_goes_on_by_its_folder_alone(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(run_copy)]) == 0
+    assert "The front on search" in capsys.readouterr().out
+    assert main(["run", str(run_copy), "--seq-len", "9"]) == 2
+    assert "give both --model and --task" in capsys.readouterr().err
 
 
 def test_profile_prints_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +80,15 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
         )
     assert main(["search", str(finished), "--json"]) == 0
     front = json.loads(capsys.readouterr().out)["front"]
-    assert set(front[0]) >= {"key", "params", "flops", "latency_ms", "speedup", "search"}
+    assert set(front[0]) >= {
+        "network",
+        "key",
+        "params",
+        "flops",
+        "latency_ms",
+        "speedup",
+        "search",
+    }
 
 
 def test_a_precision_has_scores_of_its_own(
@@ -77,10 +99,9 @@ def test_a_precision_has_scores_of_its_own(
     printed = capsys.readouterr().out
     assert "eager bf16" in printed
     assert "score lost" in printed
-    lines = (run_copy / "evaluations.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    scored = {(entry["key"], entry["deployment"]) for entry in records}
-    assert {slug for _, slug in scored} == {"eager-fp32", "eager-bf16"}
+    context = Run.open(run_copy).context
+    for deployment in (EAGER_FP32, Deployment("eager", "bf16")):
+        assert len(context.ledger.evaluations(split="search", deployment=deployment)) == 4
     status, found = answer(capsys, run_copy, "--params", "1M", "--precision", "bf16")
     assert status == 0
     assert found["answer"]["report"]["n"] > 0
@@ -94,37 +115,119 @@ def test_the_self_test_reports_the_noise_floor(
     assert status == (0 if found["passed"] else 1)
     assert found["noise_floor"] >= 0
     assert [step["layers"] for step in found["steps"]] == [2, 3, 4]
-    assert list(run_copy.glob("costs/*.selftest.json"))
 
 
-def test_power_makes_a_network_for_the_report(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def added(
+    finished: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    measuring_here: Callable[[], AbstractContextManager[None]],
+) -> Path:
+    """A run with a network of each method; not to be changed."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("added") / "run")
+    brief = ["--search-epochs", "1", "--retrain-epochs", "1"]
+    with measuring_here():
+        for words in (
+            ["--method", "powerbert", "--target-speedup", "1.5x", *brief],
+            ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
+            ["--checkpoint", f"mine={folder / 'teacher'}"],
+        ):
+            assert main(["add", str(folder), *words]) == 0
+    return folder
+
+
+LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "mine"]
+
+
+def test_every_method_makes_a_network_like_the_others(
+    added: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["power", str(run_copy), "--target-speedup", "1.5x"]
-    words += ["--search-epochs", "1", "--retrain-epochs", "1", "--json"]
     capsys.readouterr()
-    assert main(words) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["label"] == "PoWER-BERT (1.5x, percent)"
-    assert len(found["retention"]["amounts"]) == 4
-    assert Path(found["picture"]).read_bytes().startswith(b"\x89PNG")
-    model = AutoModelForSequenceClassification.from_pretrained(found["network"])
-    assert model.config.subnet_tokens == found["retention"]["amounts"]
-    before = snapshot(run_copy)
-    assert main(words) == 0
-    assert snapshot(run_copy) == before
-    capsys.readouterr()
-    assert main([*words, "--learning-rate", "0.5"]) == 2
-    assert "learning_rate is 0.003 there, 0.5 here" in capsys.readouterr().err
-    assert snapshot(run_copy) == before
-    _, answered = answer(capsys, run_copy, "--params", "1M")
-    assert [entry["key"] for entry in answered["alternatives"]] == [found["label"]]
-    assert main(["report", str(run_copy)]) == 0
-    page = (run_copy / "report" / "index.html").read_text()
-    assert "PoWER-BERT (1.5x, percent)" in page
+    assert main(["show", str(added), "--json"]) == 0
+    networks = json.loads(capsys.readouterr().out)["networks"]
+    assert [entry["label"] for entry in networks[4:]] == LABELS
+    for label in LABELS:
+        assert main(["show", str(added), label, "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["measured"][0]["scores"].keys() == {"search", "report"}
+        assert main(["compare", str(added), "full", label, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["score"]["metric"] == "accuracy"
+        assert found["latency_ratio"]["value"] > 0
+    assert main(["export", str(added), "--network", "mine", "--to", str(tmp_path / "mine")]) == 0
+    run = shutil.copytree(added, tmp_path / "run")
+    assert main(["report", str(run)]) == 0
+    page = (run / "report" / "index.html").read_text()
+    assert all(label in page for label in LABELS)
     assert "Word-vectors kept" in page
-    figures = {path.name for path in (run_copy / "report" / "figures").glob("*.png")}
+    figures = {path.name for path in (run / "report" / "figures").glob("*.png")}
     assert figures >= {"times.png", "speedups.png", "retention-1.png", "latency.png"}
+
+
+def test_a_method_makes_the_same_network_once(
+    added: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(added)
+    words = ["--method", "first-layers", "--layers", "2", "--epochs", "1", "--json"]
+    capsys.readouterr()
+    assert main(["add", str(added), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == "first 2 layers"
+    assert snapshot(added) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Name a method: --method checkpoint, first-layers, powerbert"),
+        (["--method", "magic"], "no method 'magic': choose from checkpoint"),
+        (["--method", "first-layers", "--lambda", "1"], "first-layers has no option --lambda"),
+        (["--method", "first-layers", "--layers", "4"], "The teacher has 4 layers: keep 1 to 3"),
+        (["--method", "powerbert", "--target-speedup", "fast"], "'fast' is not a number"),
+        (["--checkpoint", "mine"], "'mine' is not NAME=DIR"),
+        (["--checkpoint", "mine=/nowhere/at/all"], "/nowhere/at/all does not exist"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(
+    run_copy: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(run_copy)
+    assert main(["add", str(run_copy), *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert snapshot(run_copy).keys() == before.keys()
+
+
+def test_any_limit_and_any_objective(added: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for limit in (
+        ("--throughput", "1/s"),
+        ("--memory", "1GB"),
+        ("--disk", "1MB"),
+        ("--speedup", "0.001x"),
+        ("--accuracy", "0.1"),
+        ("--max-loss", "60pt"),
+    ):
+        status, found = answer(capsys, added, *limit)
+        assert status == 0
+        assert found["answer"]["network"]
+    status, found = answer(capsys, added, "--cheapest", "params", "--max-loss", "60pt")
+    assert status == 0
+    assert found["answer"]["params"] == min(
+        entry["params"] for entry in (found["answer"], *found["runners_up"])
+    )
+    assert main(["query", str(added), "--p99", "1s"]) == 2
+    assert "takes 459 runs" in capsys.readouterr().err
+
+
+def test_flipped_examples_are_written(
+    added: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    words = ["compare", str(added), "full", "PoWER-BERT (1.5x, percent)", "--json"]
+    assert main([*words, "--flipped", str(tmp_path / "flipped.csv")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    lines = (tmp_path / "flipped.csv").read_text().splitlines()
+    assert lines[0] == "place,text,label,a,b"
+    assert len(lines) == 1 + len(found["flipped"])
+    assert found["flip_rate"] == pytest.approx(len(found["flipped"]) / 90)
 
 
 def test_query_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,25 +262,36 @@ def test_a_repeated_query_leaves_torch_out(finished: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("choice", [("--params", "1M"), ("--subnet", "L1.3-H2-F32")])
+@pytest.mark.parametrize("choice", [("--params", "1M"), ("--network", "L1.3-H2-F32")])
 def test_export(
     finished: Path, tmp_path: Path, choice: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "small"
     assert main(["export", str(finished), *choice, "--to", str(target)]) == 0
-    assert "its logits differ from the supernet's by at most" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the very files that were scored and timed; 90 examples answered again, 0" in said
     card = (target / "README.md").read_text()
     assert "on the report split" in card
+    assert "latency of a batch" in card
     model = AutoModelForSequenceClassification.from_pretrained(target, trust_remote_code=True)
     assert model.config.num_labels == 3
 
 
-def test_export_onnx(finished: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+def test_export_of_another_deployment(
+    run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "small"
-    words = ["export", str(finished), "--params", "1M", "--to", str(target), "--format", "onnx"]
+    words = ["export", str(run_copy), "--params", "1M", "--to", str(target)]
+    words += ["--precision", "int8"]
+    assert main(words) == 2
+    assert "paretobert profile" in capsys.readouterr().err
+    assert main(["profile", str(run_copy), "--precision", "int8"]) == 0
     assert main(words) == 0
-    assert (target / "model.onnx").is_file()
+    assert (target / "int8.py").is_file()
+    assert "eager int8" in (target / "README.md").read_text()
+    status, found = answer(capsys, run_copy, "--precision", "any")
+    assert status == 0
+    assert found["answer"]["precision"] in ("fp32", "int8")
 
 
 def test_export_that_nothing_fits(
@@ -192,15 +306,17 @@ def test_export_that_nothing_fits(
 def test_another_search_shares_the_scores(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scored = (run_copy / "evaluations.jsonl").read_bytes()
+    ledger = Run.open(run_copy).context.ledger
+    scored = ledger.evaluations(split="search", deployment=EAGER_FP32)
     words = ["search", str(run_copy), "--sampler", "tpe", "--num-trials", "6"]
     assert main([*words, "--max-params", "30K"]) == 0
     assert "over a cost limit and not scored" in capsys.readouterr().err
-    assert (run_copy / "evaluations.jsonl").read_bytes() == scored
+    assert ledger.evaluations(split="search", deployment=EAGER_FP32) == scored
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "train", "profile", "search", "report", "query", "export"]
+    "command",
+    ["run", "train", "profile", "search", "add", "report", "query", "compare", "show", "export"],
 )
 def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
@@ -208,17 +324,16 @@ def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixtur
 
 
 def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (path,) = (run_copy / "costs").glob("*.jsonl")
-    header, *lines = path.read_text().splitlines()
-    record = json.loads(header)
-    record["noise"]["foreign_share"] = 0.9
-    path.write_text("\n".join([json.dumps(record), *lines]) + "\n")
+    with sqlite3.connect(run_copy / "ledger.db") as database:
+        ((noise,),) = database.execute("SELECT noise FROM sessions WHERE purpose = 'profile'")
+        busy = json.dumps(json.loads(noise) | {"foreign_share": 0.9})
+        database.execute("UPDATE sessions SET noise = ? WHERE purpose = 'profile'", (busy,))
     warning = "Other programs used 90% of the processors"
     for words in (["profile", str(run_copy)], ["search", str(run_copy)]):
         capsys.readouterr()
         assert main(words) == 0
         said = capsys.readouterr().out
-        assert said.index(warning) < said.index("sub-network")
+        assert said.index(warning) < said.index("network  ")
         assert main([*words, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         told = found["warnings"] if "warnings" in found else found["tables"][0]["warnings"]

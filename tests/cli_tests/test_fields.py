@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from paretobert.cli.fields import FieldsOf, Given, expanded
+from paretobert.cli.fields import FieldsOf, FieldsOfAny, Given, expanded
 from paretobert.errors import InputError
 
 
@@ -49,6 +49,49 @@ def bake(*words: str) -> tuple[dict, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return given, result.output
+
+
+@dataclass(frozen=True)
+class Grill:
+    """A grill.
+
+    Attributes:
+        trays: Which trays.
+        coal: Whether it burns coal.
+    """
+
+    trays: tuple[int, ...] = (2,)
+    coal: bool = False
+
+
+def cook(*words: str) -> tuple[dict, str]:
+    given: dict = {}
+
+    def command(
+        dish: str, with_: Annotated[Given, FieldsOfAny({"oven": Oven, "grill": Grill})]
+    ) -> None:
+        given.update(with_, dish=dish)
+
+    app = typer.Typer(add_completion=False)
+    app.command()(expanded(command))
+    result = CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return given, result.output
+
+
+def test_fields_of_several_records_are_one_option_each() -> None:
+    given, _ = cook("pie", "--trays", "4", "--heat-c", "90", "--coal")
+    assert given == {"dish": "pie", "trays": (4,), "heat_c": 90.0, "coal": True}
+    _, shown = cook("--help")
+    assert shown.count("--trays") == 1
+    assert "oven, grill" in shown
+
+
+def test_a_factor_is_a_number() -> None:
+    assert bake("pie", "--heat", "1.5x")[0]["heat_c"] == 1.5
+    with pytest.raises(InputError, match="'warm' is not a number"):
+        bake("pie", "--heat", "warm")
 
 
 def test_only_what_was_given_is_passed_on() -> None:

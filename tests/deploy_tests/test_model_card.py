@@ -3,72 +3,109 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from paretobert.deploy.model_card import CardLatency, CardScore, ModelCard, render
+from paretobert.deploy.deployment import Deployment
+from paretobert.deploy.model_card import CardNumber, ModelCard, render
+from paretobert.networks.network import Cut, Network, Stored
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 
+SHAPE = EncoderShape(
+    family="bert",
+    num_layers=3,
+    hidden_size=144,
+    num_heads=12,
+    head_size=12,
+    ffn_size=1536,
+    vocab_size=30_000,
+    num_positions=512,
+    num_token_types=2,
+    embedding_size=144,
+    num_labels=2,
+)
+CONFIG = SubnetConfig((0, 2), (9, 6), (1152, 768))
 CARD = ModelCard(
-    name="sst2 | small",
     base_model="org/mini-lm",
     task="sst2",
-    config=SubnetConfig((0, 2), (9, 6), (1152, 768)),
+    network=Network("small | narrow", Cut(SHAPE, CONFIG)),
+    deployment=Deployment("openvino", "int8"),
     num_params=11_171_074,
     num_flops=1_200_000_000,
     seq_len=128,
-    scores=(CardScore("report", "accuracy", 0.9123, 0.8918, 0.9301, 872),),
-    latency=CardLatency(4.212, 4.1, 4.3, "range of 3 processes", "CPU, batch 1, 128 tokens"),
+    size_bytes=12_345_678,
+    peak_memory_bytes=98_700_000,
+    numbers=(
+        CardNumber("accuracy on the report split", "0.9123", "0.8918", "0.9301", "95 % interval"),
+        CardNumber("latency of a batch", "4.21 ms", "4.10", "4.30", "range of 3 processes"),
+    ),
+    conditions="batch 1 x 128 tokens, cpu, 1 thread, openvino int8, on edge-2c",
 )
 
 
-def rendered(card):
-    return render(card, library_name="transformers", usage="Load it so.", check="Compared.")
+def rendered(card: ModelCard) -> str:
+    return render(card, usage="Run it so.", check="Compared.")
 
 
-def test_front_matter_is_yaml_and_leaves_the_licence_to_the_user():
-    front_matter = yaml.safe_load(rendered(CARD).split("---\n")[1])
-    assert front_matter == {
-        "library_name": "transformers",
+@pytest.mark.parametrize(
+    ("runtime", "library"),
+    [("openvino", "openvino"), ("onnxruntime", "onnx"), ("eager", "transformers")],
+)
+def test_front_matter_is_yaml_and_leaves_the_licence_to_the_user(
+    runtime: str, library: str
+) -> None:
+    text = rendered(replace(CARD, deployment=Deployment(runtime, "int8")))
+    assert yaml.safe_load(text.split("---\n")[1]) == {
+        "library_name": library,
         "pipeline_tag": "text-classification",
         "base_model": "org/mini-lm",
-        "tags": ["paretobert", "dynabert", "compression"],
+        "tags": ["paretobert", "compression"],
     }
 
 
-def test_the_numbers_are_in_the_table():
+def test_the_numbers_are_in_the_table() -> None:
     lines = rendered(CARD).split("\n")
-    assert "# sst2 \\| small" in lines
-    assert "| sub-network | `L0.2-H9.6-F1152.768` |" in lines
-    assert "| kept layers, counted from 0 | 0, 2 |" in lines
-    assert "| heads of each | 9, 6 |" in lines
-    assert "| parameters | 11,171,074 |" in lines
-    assert "| FLOPs at 128 tokens | 1,200,000,000 |" in lines
-    assert (
-        "| latency | 4.21 ms (range of 3 processes 4.10 to 4.30); CPU, batch 1, 128 tokens |"
-        in lines
-    )
-    assert "| accuracy on the report split | 0.9123 (0.8918 to 0.9301, n = 872) |" in lines
-    assert "Load it so." in lines
+    assert "# small \\| narrow for sst2, openvino int8" in lines
+    for row in (
+        "layers, counted from 0 | 0, 2",
+        "heads of each | 9, 6",
+        "feed-forward neurons of each | 1152, 768",
+        "parameters | 11,171,074",
+        "FLOPs at 128 tokens | 1,200,000,000",
+        "on disk | 12.3 MB",
+        "peak memory | 98.7 MB",
+        "accuracy on the report split | 0.9123 (95 % interval: 0.8918 to 0.9301)",
+        "latency of a batch | 4.21 ms (range of 3 processes: 4.10 to 4.30)",
+        f"times and memory measured | {CARD.conditions}",
+    ):
+        assert f"| {row} |" in lines
+    assert "Run it so." in lines
     assert "Compared." in lines
 
 
-def test_warnings_come_before_the_numbers():
-    assert CARD.latency is not None
-    disturbed = replace(CARD.latency, warnings=("Not resolved: 1 of 2 |intervals| are wide.",))
-    text = rendered(replace(CARD, latency=disturbed))
-    assert text.index("> **Not resolved: 1 of 2 \\|intervals") < text.index("| quantity |")
+def test_what_is_not_known_has_no_row() -> None:
+    text = rendered(
+        replace(CARD, size_bytes=None, peak_memory_bytes=None, numbers=(), conditions="")
+    )
+    for word in ("on disk", "peak memory", "latency", "measured"):
+        assert word not in text
 
 
-def test_a_latency_that_was_not_measured_is_left_out():
-    assert "latency" not in rendered(replace(CARD, latency=None))
+def test_warnings_come_before_the_numbers() -> None:
+    text = rendered(replace(CARD, warnings=("The machine\nwas busy.", "Not | resolved.")))
+    first, second = (
+        text.index("> **The machine was busy.**"),
+        text.index("> **Not \\| resolved.**"),
+    )
+    assert first < second < text.index("| quantity |")
 
 
-@pytest.mark.parametrize("base_model", ["/home/me/model", "../model", "a: b\nlicense: mit"])
-def test_only_hub_names_become_metadata(base_model):
-    front_matter = yaml.safe_load(rendered(replace(CARD, base_model=base_model)).split("---\n")[1])
-    assert front_matter.keys() == {"library_name", "pipeline_tag", "tags"}
+def test_a_stored_network_says_its_method() -> None:
+    stored = Network("6 layers", Stored("first-layers", {"layers": 6, "a`b": "|"}, SHAPE, CONFIG))
+    text = rendered(replace(CARD, network=stored))
+    assert "made by `first-layers` in a run of paretobert that began with `org/mini-lm`" in text
+    assert 'asked: `{"layers": 6, "ab": "\\|"}`' in text
+    assert "supernet" not in text
 
 
-def test_an_interval_holds_its_value():
-    with pytest.raises(ValueError, match="does not hold the value 0.5"):
-        CardScore("report", "accuracy", 0.5, 0.6, 0.7, 10)
-    with pytest.raises(ValueError, match="does not hold the value 5"):
-        CardLatency(5.0, 4.0, 4.5, "range of 3 processes", "CPU")
+@pytest.mark.parametrize("name", ["../models/bert", "/home/me/bert", "a: b\nlicense: mit", ""])
+def test_only_hub_names_are_linked(name: str) -> None:
+    assert "base_model:" not in rendered(replace(CARD, base_model=name))

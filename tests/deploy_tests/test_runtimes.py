@@ -15,10 +15,10 @@ import torch
 from torch._dynamo.utils import counters
 from transformers import PreTrainedModel
 
-from paretobert.deploy import artefact, deployment, export, runner, torch_runtime
+from paretobert.deploy import artefact, deployment, graph, int8, runner, torch_runtime
 from paretobert.deploy.deployment import SUPPORTED, Deployment
-from paretobert.deploy.export import ExportError, write_onnx
-from paretobert.deploy.runner import Inputs
+from paretobert.deploy.graph import write_onnx
+from paretobert.deploy.runner import ExportError, Inputs
 from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
 from paretobert.networks.shape import EncoderShape
@@ -67,7 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Deployment], 
     root = tmp_path_factory.mktemp("deployed")
     exact = root / "exact.onnx"
 
-    def export_once(model: PreTrainedModel, example: export.Batch, path: Path) -> None:
+    def export_once(model: PreTrainedModel, example: graph.Batch, path: Path) -> None:
         if not exact.exists():
             write_onnx(model, example, exact)
         shutil.copy(exact, path)
@@ -77,7 +77,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Deployment], 
         folder = root / wanted.slug
         if not folder.exists():
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(export, "write_onnx", export_once)
+                patch.setattr(graph, "write_onnx", export_once)
                 artefact.write(narrow(), wanted, folder, calibration=[batch()])
         return folder
 
@@ -123,7 +123,7 @@ def test_int8_products_are_close() -> None:
     torch.manual_seed(0)
     rows, weight, bias = torch.randn(5, 64), torch.randn(7, 64), torch.randn(7)
     scales = weight.abs().amax(dim=1) / 127
-    layer = torch_runtime.Int8Linear(
+    layer = int8.Int8Linear(
         (weight / scales[:, None]).round().to(torch.int8), scales=scales, bias=bias
     )
     torch.testing.assert_close(layer(rows), rows @ weight.T + bias, atol=0.6, rtol=0)
@@ -198,7 +198,7 @@ def test_int8_is_a_quarter_of_fp32(tmp_path: Path) -> None:
 
 def test_openvino_keeps_fewer_bits(written: Written) -> None:
     fp32, bf16, int8 = (
-        (written(Deployment("openvino", precision)) / "model.bin").stat().st_size
+        (written(Deployment("openvino", precision)) / "openvino_model.bin").stat().st_size
         for precision in ("fp32", "bf16", "int8")
     )
     assert bf16 < 0.6 * fp32
@@ -208,7 +208,7 @@ def test_openvino_keeps_fewer_bits(written: Written) -> None:
 def test_a_run_covers_all_batches(tmp_path: Path) -> None:
     artefact.write(narrow(), Deployment(), tmp_path / "net")
     protocol = LatencyProtocol(batch_size=2).with_lengths([3, 4, 9])
-    run = bound_run(tmp_path / "net", protocol, vocab_size=53, padding_id=0)
+    run = bound_run(tmp_path / "net", protocol)
     with torch.inference_mode():
         outputs = run()
     assert [tuple(output.logits.shape) for output in outputs] == [(2, 3), (1, 3)]
@@ -219,7 +219,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     torch.nn.init.constant_(model.classifier.weight, float("nan"))
     artefact.write(model, Deployment(), tmp_path / "net")
     with pytest.raises(InputError, match="network net gives logits that are not finite"):
-        bound_run(tmp_path / "net", LatencyProtocol(seq_len=8), vocab_size=53, padding_id=0)
+        bound_run(tmp_path / "net", LatencyProtocol(seq_len=8))
 
 
 def test_other_logits_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +287,93 @@ def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     Deployment("eager", "int8").require("cpu")
     with pytest.raises(InputError, match=r'openvino int8 needs .*nncf.*"paretobert\[openvino\]"'):
         Deployment("openvino", "int8").require("cpu")
+
+
+def test_running_needs_less_than_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = {"onnx", "onnxscript", "nncf", "torch", "transformers"}
+    monkeypatch.setattr(deployment, "find_spec", lambda name: None if name in absent else name)
+    Deployment("onnxruntime", "int8").require_to_run("cpu")
+    Deployment("openvino", "int8").require_to_run("cpu")
+    with pytest.raises(InputError, match="openvino int8 needs onnx, onnxscript, nncf"):
+        Deployment("openvino", "int8").require("cpu")
+    with pytest.raises(InputError, match="eager int8 needs torch, transformers.*: pip install to"):
+        Deployment("eager", "int8").require_to_run("cpu")
+
+
+@pytest.mark.parametrize("wanted", ON_CPU, ids=lambda entry: entry.slug)
+def test_the_same_network_makes_the_same_files(
+    wanted: Deployment, written: Written, tmp_path: Path
+) -> None:
+    """OpenVINO counts operations through a process, and torch fills in a config as it saves it."""
+    first = written(wanted)
+    model = narrow()
+    if wanted.runtime == "eager":
+        artefact.write(model, Deployment("eager", "bf16"), tmp_path / "before")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            graph, "write_onnx", lambda *_: shutil.copy(first.parent / "exact.onnx", _[2])
+        )
+        artefact.write(model, wanted, tmp_path / "again", calibration=[batch()])
+    assert artefact.fingerprint(tmp_path / "again") == artefact.fingerprint(first)
+
+
+def test_a_graph_says_nothing_of_the_machine(written: Written, tmp_path: Path) -> None:
+    first = (written(Deployment("onnxruntime")) / "model.onnx").read_bytes()
+    artefact.write(narrow(), Deployment("onnxruntime"), tmp_path / "again")
+    assert (tmp_path / "again" / "model.onnx").read_bytes() == first
+    assert b"site-packages" not in first
+    assert b"stack_trace" not in first
+
+
+def test_a_fingerprint_tells_files_apart(tmp_path: Path) -> None:
+    model = narrow()
+    artefact.write(model, Deployment(), tmp_path / "one")
+    known = artefact.fingerprint(tmp_path / "one")
+    (tmp_path / "one" / "README.md").write_text("no part of the network")
+    artefact.describe(tmp_path / "one", {"labels": []})
+    assert artefact.fingerprint(tmp_path / "one") == known
+    assert artefact.size_bytes(tmp_path / "one") == sum(
+        path.stat().st_size
+        for path in (tmp_path / "one").iterdir()
+        if path.name not in ("README.md", "deployment.json")
+    )
+    torch.nn.init.constant_(model.classifier.bias, 0.5)
+    artefact.write(model, Deployment(), tmp_path / "two")
+    assert artefact.fingerprint(tmp_path / "two") != known
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "deployment.json").unlink(), "holds no written network"),
+        (lambda folder: (folder / "deployment.json").write_text("{}"), "is damaged: export"),
+        (lambda folder: (folder / "deployment.json").write_text("{"), "is not valid JSON"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "lacks model.safetensors"),
+        (lambda folder: artefact.describe(folder, {"files": ["../x"]}), "lacks ../x"),
+        (lambda folder: artefact.describe(folder, {"runtime": "mill"}), "'mill' is not supported"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    change: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "net"
+    artefact.write(narrow(), Deployment(), folder)
+    (tmp_path / "x").write_text("outside")
+    change(folder)
+    with pytest.raises(InputError, match=message):
+        artefact.load(folder, threads=1)
+
+
+@pytest.mark.parametrize(("family", "longest"), [("bert", 34), ("roberta", 32)])
+def test_the_longest_text_is_known(family: str, longest: int, tmp_path: Path) -> None:
+    artefact.write(tiny_model(family), Deployment(), tmp_path / "net")
+    assert artefact.read_record(tmp_path / "net")["max_tokens"] == longest
+    loaded = artefact.load(tmp_path / "net", threads=1)
+    ids = np.full((1, longest), 7, dtype=np.int64)
+    assert np.isfinite(loaded.logits({"input_ids": ids, "attention_mask": ids // 7})).all()
+    more = np.full((1, longest + 1), 7, dtype=np.int64)
+    with pytest.raises((IndexError, RuntimeError)):
+        loaded.logits({"input_ids": more, "attention_mask": more // 7})
 
 
 def test_deployments_have_words() -> None:

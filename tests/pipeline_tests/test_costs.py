@@ -1,66 +1,208 @@
+"""Which measurements are meant: by deployment, protocol and machine."""
+
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.dynabert.options import TrainingOptions
 from paretobert.errors import InputError
+from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig
-from paretobert.pipeline.costs import find_table, read_tables
-from paretobert.profiling.environment import Environment
-from paretobert.profiling.profiler import count_grid, table_path
-from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.table import LookupTable
-
-SHAPE = EncoderShape(
-    family="bert",
-    num_layers=2,
-    num_heads=2,
-    head_size=4,
-    hidden_size=8,
-    ffn_size=16,
-    embedding_size=8,
-    vocab_size=50,
-    num_positions=64,
-    num_token_types=2,
-    num_labels=2,
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.pipeline.context import Context
+from paretobert.pipeline.costs import (
+    Where,
+    candidates,
+    elsewhere,
+    find_network,
+    is_here,
+    table,
+    tables,
 )
+from paretobert.pipeline.folder import RunFolder, claim
+from paretobert.pipeline.ledger import Subject
+from paretobert.pipeline.request import RunRequest
+from paretobert.pipeline.sessions import conditions_here
+from paretobert.profiling.conditions import Conditions
+from paretobert.profiling.environment import Environment
+from paretobert.profiling.footprint import Footprint
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import Estimate, NoiseReport
+from paretobert.profiling.table import LatencySummary
+from paretobert.search.options import SearchOptions
+from paretobert.tasks.loading import TaskRequest
+from paretobert.tasks.metrics import score_predictions
+
+SHAPE = EncoderShape("bert", 2, 2, 4, 8, 16, 8, 50, 64, 2, 2)
 OWN = LatencyProtocol(seq_len=16)
+ORT = replace(OWN, runtime="onnxruntime", precision="int8")
+PI = replace(Environment.capture(), processor="ARM", num_cores=4, name="pi")
+NOISE = NoiseReport(5, 15, 45, 0, 0, 0, 0, 0.01)
 
 
 @pytest.fixture
-def costs(tmp_path: Path) -> Path:
-    folder = tmp_path / "run" / "costs"
-    for protocol in (
-        OWN,
-        replace(OWN, runtime="onnxruntime", precision="int8", threads=2, seq_len=32),
-        replace(OWN, runtime="onnxruntime", precision="int8", threads=2),
-        replace(OWN, precision="bf16"),
-    ):
-        profiles = count_grid(SHAPE, [SubnetConfig.full(SHAPE)], seq_len=protocol.seq_len)
-        table = LookupTable(SHAPE, protocol, Environment.capture(), profiles)
-        table.save(table_path(folder, protocol))
-    return folder
+def context(tmp_path: Path) -> Iterator[Context]:
+    """A run with a space of four networks, measured four ways here and once elsewhere."""
+    request = RunRequest(
+        model="minilm",
+        fingerprint="0",
+        task=TaskRequest("stdlib-docs"),
+        training=TrainingOptions(widths=(1.0, 0.5), depths=(1.0, 0.5)),
+        protocol=OWN,
+        search=SearchOptions(),
+    )
+    folder = RunFolder(tmp_path / "run")
+    claim(folder, request.to_dict(), task={"name": "x", "sizes": {"search": 4, "report": 4}})
+    context = Context(folder, request)
+    for config in ElasticSpace((1.0, 0.5), (1.0, 0.5)).configs(SHAPE):
+        context.ledger.add_network(Network(config.key, Cut(SHAPE, config)))
+    for protocol in (OWN, replace(ORT, threads=2, seq_len=32), replace(ORT, threads=2)):
+        measured(context, protocol)
+    measured(context, replace(OWN, precision="bf16"), full_ms=5.0)
+    measured(context, OWN, environment=PI, full_ms=80.0, purpose="import")
+    yield context
+    context.ledger.close()
 
 
-def test_nothing_asked_gives_the_runs_own(costs: Path) -> None:
-    assert find_table(costs, OWN).protocol == OWN
-    assert find_table(costs, OWN, device="cpu", runtime="eager").protocol == OWN
+def measured(
+    context: Context,
+    protocol: LatencyProtocol,
+    *,
+    environment: Environment | None = None,
+    full_ms: float = 10.0,
+    purpose: str = "profile",
+    networks: list[Network] | None = None,
+) -> None:
+    conditions = conditions_here(protocol)
+    if environment is not None:
+        conditions = Conditions(protocol, environment)
+    wanted = networks or list(context.subnets().values())
+    subjects = {Subject(network.id, protocol.deployment): network for network in wanted}
+    full = Subject(context.full.id, protocol.deployment)
+    record = context.ledger.session(
+        purpose=purpose, conditions=conditions, subjects=tuple(subjects), sentinel=full, anew=True
+    )
+    context.ledger.finish_session(
+        record,
+        environment=conditions.environment,
+        noise=NOISE,
+        time_budget_s=protocol.time_budget_s,
+        spent=False,
+        latencies={
+            subject: latency(1 if network.is_full else 0.5, full_ms, session=record.id)
+            for subject, network in subjects.items()
+        },
+        energies_j={},
+    )
+    for subject in subjects:
+        context.ledger.add_footprint(subject, conditions, Footprint(subject.key, 7, 11))
 
 
-def test_of_several_the_one_most_like_the_runs_own(costs: Path) -> None:
-    found = find_table(costs, OWN, runtime="onnxruntime", precision="int8").protocol
+def latency(ratio: float, full_ms: float, *, session: str) -> LatencySummary:
+    return LatencySummary(
+        ratio=Estimate(ratio, ratio * 0.99, ratio * 1.01, 5),
+        full_ms=Estimate(full_ms, full_ms, full_ms, 5),
+        resolved=True,
+        process_ratios=(ratio,) * 5,
+        session=session,
+        num_runs=75,
+    )
+
+
+def scored(context: Context, network: Network, deployment: Deployment = EAGER_FP32) -> None:
+    evaluation = score_predictions(
+        task="x", split="search", metrics=("accuracy",), labels=(0, 1), predictions=(0, 1)
+    )
+    context.ledger.add_network(network)
+    context.ledger.add_evaluation(network.id, evaluation, deployment=deployment)
+
+
+def test_nothing_asked_gives_the_runs_own(context: Context) -> None:
+    found = table(context)
+    assert found.protocol == OWN
+    assert len(found) == 4
+    assert found.full.network.id == context.full.id
+    assert found.full.size_bytes == 7
+    assert found.full.peak_memory_bytes == 11
+    assert table(context, Where(device="cpu", runtime="eager")) == found
+
+
+def test_of_several_the_one_most_like_the_runs_own(context: Context) -> None:
+    found = table(context, Where(runtime="onnxruntime", precision="int8")).protocol
     assert (found.runtime, found.precision, found.seq_len) == ("onnxruntime", "int8", 16)
-    assert len(read_tables(costs)) == 4
 
 
-def test_what_was_not_measured_is_refused_with_the_command(costs: Path) -> None:
+def test_threads_lengths_and_batch_size_can_be_asked_for(context: Context) -> None:
+    asked = Where(runtime="onnxruntime", precision="int8", seq_len=32)
+    assert table(context, asked).protocol.seq_len == 32
+    with pytest.raises(InputError, match="no latencies of eager fp32 on cpu, threads 3: .* --thr"):
+        table(context, Where(threads=3))
+
+
+def test_any_deployment_is_one_table_each_the_runs_own_first(context: Context) -> None:
+    found = tables(context, Where(runtime="any", precision="any"))
+    slugs = [entry.protocol.deployment.slug for entry in found]
+    assert slugs[0] == "eager-fp32"
+    assert set(slugs) == {"eager-fp32", "eager-bf16", "onnxruntime-int8"}
+    for network in context.subnets().values():
+        scored(context, network)
+        scored(context, network, Deployment("eager", "bf16"))
+    pool = {entry.key: entry for entry in candidates(context, found)}
+    assert len(pool) == 8
+    quick = pool[f"{context.full.id}/eager-bf16"]
+    assert quick.known_value("latency_ms") == pytest.approx(5.0)
+    assert quick.speedup == pytest.approx(2.0)
+
+
+def test_what_was_not_measured_is_refused_with_the_command(context: Context) -> None:
     with pytest.raises(
         InputError,
         match="no latencies of openvino fp32 on cpu: paretobert profile .*run --runtime openvino",
     ):
-        find_table(costs, OWN, runtime="openvino")
+        table(context, Where(runtime="openvino"))
+    with pytest.raises(InputError, match="runtime 'fast' is not supported"):
+        Where(runtime="fast")
 
 
-def test_a_run_without_costs_has_no_tables(tmp_path: Path) -> None:
-    assert read_tables(tmp_path / "costs") == []
+def test_a_latency_belongs_to_its_machine(context: Context) -> None:
+    own, other = table(context), table(context, Where(machine="pi"))
+    assert own.full.latency is not None
+    assert other.full.latency is not None
+    assert own.full.latency.full_ms.value == 10.0
+    assert other.full.latency.full_ms.value == 80.0
+    assert is_here(own)
+    assert elsewhere(own) is None
+    assert not is_here(other)
+    assert "measured on pi" in (elsewhere(other) or "")
+    assert table(context, Where(machine=PI.machine_id[:6])) == other
+    assert table(context, Where(machine="here")) == own
+    with pytest.raises(InputError, match="'mars' names no machine of .* it has measurements of"):
+        table(context, Where(machine="mars"))
+
+
+def test_a_network_that_was_added_joins_by_its_ratio(context: Context) -> None:
+    config = SubnetConfig.full(SHAPE)
+    mine = Network("mine", Stored("checkpoint", {"fingerprint": "1"}, SHAPE, config))
+    context.ledger.add_network(mine)
+    measured(context, OWN, full_ms=20.0, purpose="addition", networks=[context.full, mine])
+    found = table(context)
+    assert len(found) == 5
+    assert found[mine.id].values["latency_ms"] == pytest.approx(5.0)
+    assert mine.id not in table(context, Where(machine="pi"))
+
+
+def test_a_run_that_was_not_profiled_or_searched_says_so(context: Context) -> None:
+    with pytest.raises(InputError, match="is not searched yet: paretobert search"):
+        candidates(context, [table(context)])
+
+
+def test_networks_are_found_by_what_people_call_them(context: Context) -> None:
+    networks = context.networks()
+    full = context.full
+    for name in (full.id, full.id[:5], full.name, "full", "width 1, 2 of 2 layers"):
+        assert find_network(networks, name).id == full.id
+    with pytest.raises(InputError, match="There is no network called 'mine': the run has"):
+        find_network(networks, "mine")

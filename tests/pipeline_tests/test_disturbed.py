@@ -1,26 +1,29 @@
 """A machine that is disturbed: warned of first, networks in order, no budget broken."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from paretobert.errors import InputError
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace
-from paretobert.pipeline.delivery import Retiming, read_retimings, time_again
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.pipeline import sessions
+from paretobert.pipeline.delivery import time_again
+from paretobert.pipeline.ledger import Ledger
+from paretobert.profiling import profiler
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.measuring import measure
-from paretobert.profiling.profiler import count_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Process, Round, Session, Visit
-from paretobert.profiling.table import LatencySummary, LookupTable
+from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint
 from paretobert.search.front import ParetoFront
-from paretobert.search.query import Timing, deliver
-from paretobert.storage import append_record
+from paretobert.search.query import Budget, Timing, deliver
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
@@ -66,19 +69,16 @@ def session(machine: Machine) -> Session:
     )
 
 
-def table(machine: Machine) -> LookupTable:
+def table(machine: Machine) -> CostTable:
     found = session(machine)
     profiles = tuple(
-        type(profile)(
-            profile.config,
-            profile.num_params,
-            profile.num_macs,
-            16,
-            LatencySummary.from_measurement(found[profile.config.key]),
+        replace(
+            Profile.counted(Network(config.key, Cut(SHAPE, config)), seq_len=16),
+            latency=LatencySummary.from_measurement(found[config.key]),
         )
-        for profile in count_grid(SHAPE, CONFIGS, seq_len=16)
+        for config in CONFIGS
     )
-    return LookupTable(SHAPE, PROTOCOL, Environment.capture(), profiles, found.noise)
+    return CostTable(PROTOCOL, Environment.capture(), profiles, found.noise)
 
 
 def evaluation(num_correct: int) -> Evaluation:
@@ -91,9 +91,9 @@ def evaluation(num_correct: int) -> Evaluation:
     )
 
 
-def candidates(costs: LookupTable) -> list[Candidate]:
+def candidates(costs: CostTable) -> list[Candidate]:
     return [
-        Candidate.from_profile(profile, evaluation(100 + place * -3), label=profile.config.key)
+        Candidate(profile, EAGER_FP32, evaluation(100 + place * -3))
         for place, profile in enumerate(costs)
     ]
 
@@ -105,9 +105,9 @@ def test_a_disturbed_machine_warns_orders_and_keeps_budgets(seed: int) -> None:
     assert any("Other programs used 60% of the processors" in line for line in costs.disturbances)
     pool = candidates(costs)
     timed = sorted(pool, key=lambda entry: entry.known_value("latency_ms"))
-    times_ms = [TRUE_MS[entry.key] for entry in timed]
+    times_ms = [TRUE_MS[entry.name] for entry in timed]
     assert times_ms == sorted(times_ms)
-    front = ParetoFront.of(pool, ("accuracy", "latency_ms"))
+    front = ParetoFront.of(pool, ("score", "latency_ms"))
     truly = [entry for entry in pool if not any(beats(other, entry) for other in pool)]
     assert {entry.key for entry in front.members} == {entry.key for entry in truly}
 
@@ -117,13 +117,15 @@ def test_a_disturbed_machine_warns_orders_and_keeps_budgets(seed: int) -> None:
         decided: Callable[[Mapping[str, LatencySummary]], bool],
     ) -> Timing:
         found = session(Machine(seed + 100, foreign_share=0.6, disturbed=0.5))
-        latencies = {key: LatencySummary.from_measurement(found[key]) for key in found.networks}
+        latencies = {
+            entry.key: LatencySummary.from_measurement(found[entry.name]) for entry in networks
+        }
         return Timing(latencies, ("The machine was busy.",))
 
     for limit_ms in (3.0, 6.0, 9.0, 14.0):
         result = deliver(
             pool,
-            [Constraint("latency_ms", limit_ms)],
+            Budget((Constraint("latency_ms", limit_ms),)),
             time_again=again,
             report=lambda entry: evaluation(100),
         )
@@ -131,12 +133,12 @@ def test_a_disturbed_machine_warns_orders_and_keeps_budgets(seed: int) -> None:
             assert result.sentences()[0] == "The machine was busy."
             assert result.answer.latency is not None
             assert result.answer.latency.time_ms.high <= limit_ms
-            assert TRUE_MS[result.answer.key] * 0.9 <= limit_ms
+            assert TRUE_MS[result.answer.name] * 0.9 <= limit_ms
 
 
 def beats(one: Candidate, other: Candidate) -> bool:
     ours, theirs = one.evaluation.value, other.evaluation.value
-    mine, yours = TRUE_MS[one.key], TRUE_MS[other.key]
+    mine, yours = TRUE_MS[one.name], TRUE_MS[other.name]
     return ours >= theirs and mine <= yours and (ours > theirs or mine < yours)
 
 
@@ -146,32 +148,66 @@ def test_a_quiet_machine_warns_of_nothing() -> None:
     assert all(entry.latency and entry.latency.resolved for entry in costs)
 
 
+class Here:
+    """A context with a ledger and no model: what is written is an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger.open(folder / "ledger.db", run="a" * 32)
+        self.workshop = self
+        self.full = Network(FULL, Cut(SHAPE, SubnetConfig.full(SHAPE)))
+
+    def write(self, network: Network, deployment: Deployment, folder: Path) -> None:
+        folder.mkdir()
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    monkeypatch.setattr(sessions, "fingerprint", lambda folder: "same")
+    here = Here(tmp_path)
+    yield here
+    here.ledger.close()
+
+
 @pytest.fixture
 def retimed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Starts of a quiet machine in place of fresh processes."""
     started: list[int] = []
     machine = Machine(3, foreign_share=0.0, disturbed=0.0)
+    by_key = {f"{entry.network.id}/eager-fp32": entry.name for entry in pool()}
 
-    def start(index: int, *, on_visit: Callable[[int, int], None] | None = None) -> Process:
-        started.append(index)
-        return machine(index)
+    def made(subjects: object, protocol: object, *, sentinel: str) -> object:
+        def start(index: int, *, on_visit: Callable[[int, int], None] | None = None) -> Process:
+            started.append(index)
+            process = machine(index)
+            names = {name: key for key, name in by_key.items()}
+            rounds = tuple(
+                replace(
+                    entry,
+                    visits=tuple(
+                        replace(visit, network=names[visit.network])
+                        for visit in entry.visits
+                        if names[visit.network] in subjects
+                    ),
+                )
+                for entry in process.rounds
+            )
+            return replace(process, rounds=rounds)
 
-    from paretobert.profiling import fresh
+        return start
 
-    monkeypatch.setattr(fresh, "FreshProcesses", lambda *args, **names: start)
+    monkeypatch.setattr(profiler, "FreshProcesses", made)
     return started
 
 
-def write(key: str, to: Path) -> None:
-    to.mkdir()
+def pool() -> list[Candidate]:
+    return candidates(table(Machine(0, foreign_share=0.0, disturbed=0.0)))
 
 
-def test_a_second_timing_that_does_not_decide_goes_on_to_its_end(retimed: list[int]) -> None:
-    costs = table(Machine(0, foreign_share=0.0, disturbed=0.0))
-    keys = [key for key in TRUE_MS if key != FULL]
-    found = time_again(keys, table=costs, padding_id=0, write=write)
+def test_a_second_timing_that_does_not_decide_goes_on_to_its_end(
+    context: Here, retimed: list[int]
+) -> None:
+    found = time_again(context, pool(), PROTOCOL)
     assert retimed == [0, 1, 2, 3, 4]
-    assert not found.spent
     retimed.clear()
     looks: list[int] = []
 
@@ -179,29 +215,31 @@ def test_a_second_timing_that_does_not_decide_goes_on_to_its_end(retimed: list[i
         looks.append(len(next(iter(latencies.values())).process_ratios))
         return False
 
-    longer = time_again(keys, table=costs, padding_id=0, write=write, decided=undecided)
+    longer = time_again(context, pool(), PROTOCOL, decided=undecided)
     assert retimed == list(range(12))
-    assert looks == [5]
-    assert longer.spent
-    assert {entry.session for entry in longer.latencies.values()} != {
-        entry.session for entry in found.latencies.values()
-    }
+    assert looks == [5, 5]
+    latest, first = context.ledger.sessions(purpose="delivery")
+    assert (latest.spent, first.spent) == (True, False)
+    assert {entry.session for entry in longer.latencies.values()} == {latest.id}
+    assert {entry.session for entry in found.latencies.values()} == {first.id}
 
 
-def test_sessions_are_kept_and_serve_what_they_hold(retimed: list[int], tmp_path: Path) -> None:
-    costs = table(Machine(0, foreign_share=0.0, disturbed=0.0))
-    found = time_again(list(TRUE_MS), table=costs, padding_id=0, write=write)
-    path = tmp_path / "deliveries.jsonl"
-    append_record(path, found.to_dict())
-    assert read_retimings(path, slug=PROTOCOL.slug) == [found]
-    assert read_retimings(path, slug="another") == []
-    assert found.serves(costs, [FULL])
-    assert not found.serves(costs, ["L0-H1-F1"])
-    assert Retiming.from_dict(found.to_dict()) == found
+def test_sessions_are_kept_and_serve_what_they_hold(context: Here, retimed: list[int]) -> None:
+    networks = pool()
+    found = time_again(context, networks, PROTOCOL)
+    retimed.clear()
+    again = time_again(context, networks[2:4], PROTOCOL)
+    assert retimed == []
+    assert again.latencies == {e.key: found.latencies[e.key] for e in networks[2:4]}
 
 
-def test_damaged_sessions_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "deliveries.jsonl"
-    path.write_text('{"slug": "cpu", "latencies": 3}\n')
-    with pytest.raises(InputError, match="deliveries.jsonl is damaged"):
-        read_retimings(path, slug="cpu")
+def test_a_session_of_another_machine_serves_nothing_here(
+    context: Here, retimed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = pool()
+    time_again(context, networks, PROTOCOL)
+    retimed.clear()
+    elsewhere = replace(Environment.capture(), processor="another")
+    monkeypatch.setattr(Environment, "capture", classmethod(lambda cls, **names: elsewhere))
+    time_again(context, networks, PROTOCOL)
+    assert retimed == [0, 1, 2, 3, 4]

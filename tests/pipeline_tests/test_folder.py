@@ -68,7 +68,11 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [([], "does not describe a run"), ({"schema": 99, "request": {}}, "has schema 99")],
+    [
+        ([], "does not describe a run"),
+        ({"schema": 99, "request": {}}, "has schema 99"),
+        ({"schema": 1, "request": {}}, r"written by paretobert 0\.1, whose run folders this"),
+    ],
 )
 def test_a_foreign_manifest(folder: RunFolder, content: object, sentence: str) -> None:
     write_json(folder.manifest, content)

@@ -57,7 +57,9 @@ def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
     run.train()
     run.profile()
     run.search()
-    power = run.power(PowerOptions(learning_rate=1e-3, search_epochs=2, retrain_epochs=2))
+    power = run.add(
+        "powerbert", PowerOptions(learning_rate=1e-3, search_epochs=2, retrain_epochs=2)
+    )
     assert power.candidate.evaluation.metric == power.report.metric == "pearson"
     assert power.candidate.evaluation.value > 0.3
     page = run.report().read_text()
@@ -68,6 +70,10 @@ def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
     assert answer["search"]["value"] > 0.3
     assert "Pearson correlation" in page
     assert power.candidate.label in page
-    assert [entry["key"] for entry in found["alternatives"]] == [power.candidate.label]
-    exported = run.export(to=tmp_path / "small", subnet=answer["key"])
-    assert exported.max_difference <= exported.tolerance
+    assert power.candidate.key in [entry.key for entry in run.candidates()]
+    compared = run.compare("full", power.candidate.label)
+    assert compared.flip_rate is None
+    assert compared.classes == ()
+    exported = run.export(to=tmp_path / "small", network=power.candidate.label)
+    assert exported.same_artefact
+    assert (exported.num_checked, exported.num_changed) == (len(run.task.report), 0)

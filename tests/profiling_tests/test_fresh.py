@@ -14,9 +14,7 @@ PROTOCOL = LatencyProtocol(seq_len=8, warmup_min_s=0.001, visit_min_s=0.005, dri
 
 
 def processes(**subjects: Written | Made) -> FreshProcesses:
-    return FreshProcesses(
-        subjects, PROTOCOL, sentinel=next(iter(subjects)), vocab_size=53, padding_id=0
-    )
+    return FreshProcesses(subjects, PROTOCOL, sentinel=next(iter(subjects)))
 
 
 def test_a_fresh_process_loads_visits_and_reports(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from transformers import BertConfig
 
 from paretobert.errors import InputError
+from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.design import NEURON_STEP, design, held_out
 from paretobert.profiling.environment import Environment
-from paretobert.profiling.predictor import MODELS, Predictor
-from paretobert.profiling.profiler import count_grid
+from paretobert.profiling.predictor import MODELS, Predictor, Setting
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, estimate
-from paretobert.profiling.table import LatencySummary, LookupTable
+from paretobert.profiling.table import CostTable, LatencySummary, Profile
 
 SHAPE = EncoderShape.from_config(BertConfig())
 FITTED = design(SHAPE)
@@ -46,12 +46,12 @@ def table(
     configs: tuple[SubnetConfig, ...] = (*FITTED, *HELD_OUT),
     noise: float = 0.0,
     seed: int = 0,
-) -> LookupTable:
+) -> CostTable:
     generator = np.random.default_rng(seed)
     full_ms = world(SubnetConfig.full(SHAPE))
     profiles = []
-    for profile in count_grid(SHAPE, configs, seq_len=128):
-        ratios = world(profile.config) / full_ms * (1 + noise * generator.standard_normal(7))
+    for config in configs:
+        ratios = world(config) / full_ms * (1 + noise * generator.standard_normal(7))
         latency = LatencySummary(
             ratio=estimate(ratios),
             full_ms=Estimate(full_ms, full_ms, full_ms, 7),
@@ -60,9 +60,9 @@ def table(
             session="table",
             num_runs=105,
         )
-        profiles.append(replace(profile, latency=latency))
+        profiles.append(Profile(Network(config.key, Cut(SHAPE, config)), 1, 1, 128, latency))
     environment = Environment.capture()
-    return LookupTable(SHAPE, LatencyProtocol(), environment, tuple(profiles))
+    return CostTable(LatencyProtocol(), environment, tuple(profiles))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,8 @@ def test_larger_networks_are_never_predicted_faster(data: st.DataObject) -> None
     found = Predictor.of_table(table(additive_ms, noise=0.03), held_out=HELD_OUT)
     fit = MODELS["blocks"]
     ratios = np.array([p.latency.ratio.value for p in found.fitted if p.latency])
-    model = fit([p.config for p in found.fitted], ratios, found.conditions)
+    configs = [p.network.config for p in found.fitted if p.network.config is not None]
+    model = fit(configs, ratios, Setting(SHAPE, 128))
     small = data.draw(st.sampled_from(HELD_OUT))
     layer = data.draw(st.integers(0, small.num_layers - 1))
     heads, neurons = list(small.heads), list(small.neurons)
@@ -201,9 +202,3 @@ def test_damaged_and_foreign_files_are_refused(predictor: Predictor, tmp_path: P
         path.write_text(json.dumps(record | change))
         with pytest.raises(InputError, match=message):
             Predictor.load(path)
-
-
-def test_a_foreign_predictor_is_refused(predictor: Predictor) -> None:
-    predictor.refuse_elsewhere(LatencyProtocol(seed=7))
-    with pytest.raises(InputError, match="built elsewhere, protocol.threads: 1 and 2: build it"):
-        predictor.refuse_elsewhere(LatencyProtocol(threads=2))

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -47,13 +46,10 @@ def test_the_remedy_is_one_that_helps() -> None:
             resolved,
             command="paretobert profile runs/docs",
             time_budget_s=180.0,
-            files=[Path("runs/docs/costs/a.jsonl"), Path("runs/docs/deliveries.jsonl")],
         )
 
     longer = "with other programs closed: paretobert profile runs/docs --measure-s 720"
-    anew = (
-        "delete runs/docs/costs/a.jsonl, runs/docs/deliveries.jsonl: paretobert profile runs/docs"
-    )
+    anew = "Measure anew, with other programs closed: paretobert profile runs/docs --anew"
     assert advice(5, True, False).endswith(longer)
     assert advice(3, False).endswith(longer)
     assert advice(5, True, True).endswith(anew)

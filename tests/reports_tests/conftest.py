@@ -1,4 +1,4 @@
-"""A report's content as a run on SST-2 would make it: twelve sub-networks, published baselines."""
+"""A report's content as a run on SST-2 would make it: twelve sub-networks, published numbers."""
 
 from dataclasses import replace
 
@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from paretobert.baselines.published import published_candidates
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig, grid
+from paretobert.networks.subnet import SubnetConfig, grid, subnet_label
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate
-from paretobert.profiling.table import LatencySummary
+from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.reports.page import ReportContent
 from paretobert.search.candidate import Candidate
-from paretobert.search.evaluations import subnet_label
 from paretobert.search.front import ParetoFront, reference_beyond
 from paretobert.tasks.metrics import score_predictions
 
@@ -68,32 +69,32 @@ def content() -> ReportContent:
     reported = {}
     for i, (config, (width, _, _)) in enumerate(grid(MINILM).items()):
         macs = count_macs(MINILM, config, seq_len=128)
-        candidate = Candidate(
-            label=subnet_label(config, MINILM, width=width),
-            origin="supernet",
-            config=config,
+        profile = Profile(
+            Network(subnet_label(config, MINILM, width=width), Cut(MINILM, config)),
             num_params=count_parameters(MINILM, config),
-            num_flops=2 * macs,
+            num_macs=macs,
+            seq_len=128,
             latency=latency(30 * (0.06 + 0.94 * macs / 1_434_600_192), resolved=i != 7),
-            evaluation=evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i),
         )
+        found = evaluation(ACCURACIES[i] + 0.02, split="search", n=3000, seed=i)
+        candidate = Candidate(profile, EAGER_FP32, found)
         candidates.append(candidate)
         reported[candidate.key] = evaluation(ACCURACIES[i], seed=i)
-    objectives = ("accuracy", "latency_ms")
+    objectives = ("score", "latency_ms")
     front = ParetoFront.of(candidates, objectives)
     return ReportContent(
         title="MiniLM-L6-H384 on SST-2",
         model="MiniLM-L6-H384",
-        full_key=SubnetConfig.full(MINILM).key,
         candidates=tuple(candidates),
         reported=reported,
+        further={},
         published=tuple(published_candidates("SST-2", "accuracy")),
         num_examples={"train": 64349, "search": 3000, "report": 872},
         seq_len=128,
         protocol=LatencyProtocol(),
         environment=Environment.capture(),
         hypervolumes={
-            "accuracy and latency": front.hypervolume(reference_beyond(candidates, objectives))
+            "score and latency": front.hypervolume(reference_beyond(candidates, objectives))
         },
         provenance={
             "command": "paretobert run --model minilm --task SST-2 --out runs/sst2",
@@ -112,10 +113,12 @@ NASTY = (
 @pytest.fixture(scope="session")
 def nasty_content(content: ReportContent) -> ReportContent:
     def renamed(candidate, score):
+        network = candidate.network
+        recipe = Printed(NASTY) if isinstance(network.recipe, Printed) else network.recipe
+        renamed = Network(f"{NASTY} {candidate.label}", recipe)
         return replace(
             candidate,
-            label=f"{NASTY} {candidate.label}",
-            source=candidate.source and NASTY,
+            profile=replace(candidate.profile, network=renamed),
             evaluation=replace(score, task=NASTY),
         )
 
@@ -129,7 +132,38 @@ def nasty_content(content: ReportContent) -> ReportContent:
         environment=replace(content.environment, processor=NASTY),
         provenance={f"{NASTY} {name}": NASTY for name in content.provenance},
         num_examples={f"{NASTY} {name}": n for name, n in content.num_examples.items()},
-        hypervolumes={NASTY: content.hypervolumes["accuracy and latency"]},
+        hypervolumes={NASTY: content.hypervolumes["score and latency"]},
+    )
+
+
+def beside(label, accuracy, *, latency_ms, num_params=15_000_000, seed=99):
+    """A network that a method made, with its outcomes on both splits."""
+    config = SubnetConfig.full(MINILM)
+    profile = Profile(
+        Network(label, Stored("powerbert", {"label": label}, MINILM, config)),
+        num_params=num_params,
+        num_macs=700_000_000,
+        seq_len=128,
+        latency=latency(latency_ms),
+    )
+    found = evaluation(accuracy + 0.02, split="search", n=3000, seed=seed)
+    return Candidate(profile, EAGER_FP32, found), evaluation(accuracy, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def with_stored(content: ReportContent) -> ReportContent:
+    """The same with a network beside the supernet that scores best, and a further split."""
+    candidate, report = beside("PoWER-BERT (2x)", 0.93, latency_ms=15.0)
+    reported = {**content.reported, candidate.key: report}
+    further = {
+        key: evaluation(score.value - 0.01, split="report-mismatched", n=800, seed=7)
+        for key, score in reported.items()
+    }
+    return replace(
+        content,
+        candidates=(*content.candidates, candidate),
+        reported=reported,
+        further={"report-mismatched": further},
     )
 
 

@@ -8,13 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Cut, Network, Printed, Stored
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.profiling.table import Profile
 from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation
 
+SHAPE = EncoderShape("bert", 1, 4, 8, 32, 8, 32, 100, 64, 2, 2)
 
-def sub_network(heads, value, *, num_params, latency=None):
+
+def sub_network(heads, value, *, num_params, latency=None, recipe=None, label=""):
+    """A network of so many heads; the full model has four."""
     evaluation = Evaluation(
         task="RTE",
         split="report",
@@ -28,28 +35,21 @@ def sub_network(heads, value, *, num_params, latency=None):
         predictions=(0, 1),
         others={},
     )
-    return Candidate(
-        label=f"{heads} heads",
-        origin="supernet",
-        config=SubnetConfig((0,), (heads,), (8,)),
-        num_params=num_params,
-        num_flops=1_000_000_000 * heads,
-        latency=latency,
-        evaluation=evaluation,
-    )
+    made = recipe or Cut(SHAPE, SubnetConfig((0,), (heads,), (8,)))
+    network = Network(label or f"{heads} heads", made)
+    profile = Profile(network, num_params, 500_000_000 * heads, 128, latency)
+    return Candidate(profile, EAGER_FP32, evaluation)
 
 
 def published(label, value, *, num_params=50_000_000):
-    return Candidate(
-        label=label,
-        origin="published",
-        config=None,
-        num_params=num_params,
-        num_flops=None,
-        latency=None,
-        evaluation=StatedScore("RTE", "dev", "accuracy", value),
-        source="a paper",
-    )
+    profile = Profile(Network(label, Printed("a paper")), num_params, None, 128)
+    return Candidate(profile, EAGER_FP32, StatedScore("RTE", "dev", "accuracy", value))
+
+
+def beside():
+    """A network of the large one's score that a method made, with fewer parameters."""
+    recipe = Stored("powerbert", {"speed": 2}, SHAPE, SubnetConfig.full(SHAPE))
+    return sub_network(3, 0.70, num_params=25_000_000, recipe=recipe, label="PoWER-BERT (2x)")
 
 
 SMALL = sub_network(1, 0.60, num_params=10_000_000)
@@ -60,8 +60,8 @@ ALL = (FULL, LARGE, MIDDLE, SMALL)
 
 
 def figure_of(candidates, quantity="num_params", conditions=""):
-    own = [c for c in candidates if c.origin == "supernet"]
-    return front_figure(candidates, quantity, judged=own, full_key=FULL.key, conditions=conditions)
+    own = [c for c in candidates if c.origin != "published"]
+    return front_figure(candidates, quantity, judged=own, conditions=conditions)
 
 
 def test_points_front_and_staircase():
@@ -84,7 +84,7 @@ def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another()
         replace(entry, evaluation=replace(entry.evaluation, split="search", value=value))
         for entry, value in ((FULL, 0.9), (LARGE, 0.7), (MIDDLE, 0.8), (SMALL, 0.6))
     ]
-    figure = front_figure(ALL, "num_params", judged=judged, full_key=FULL.key, conditions="")
+    figure = front_figure(ALL, "num_params", judged=judged, conditions="")
     assert [(p.number, p.on_front) for p in figure.points] == [
         (1, True),
         (2, False),
@@ -108,7 +108,9 @@ def test_scores_carry_their_interval_and_counts_are_exact():
 
 
 def test_equal_points_are_both_on_the_front_and_share_a_label():
-    twin = replace(SMALL, config=SubnetConfig((1,), (1,), (8,)))
+    twin = sub_network(
+        1, 0.60, num_params=10_000_000, recipe=Cut(SHAPE, SubnetConfig((0,), (1,), (7,)))
+    )
     figure = figure_of((FULL, SMALL, twin))
     assert [p.on_front for p in figure.own] == [True, True, True]
     assert [(x, label) for (x, _), label in figure.front_labels.items()] == [
@@ -128,9 +130,11 @@ def test_equal_points_are_both_on_the_front_and_share_a_label():
 def test_no_sub_network_lies_above_the_staircase(costs_and_scores):
     figure = figure_of(
         [
-            replace(
-                sub_network(1, score, num_params=cost * 1_000_000),
-                config=SubnetConfig((i,), (1,), (1,)),
+            sub_network(
+                1,
+                score,
+                num_params=cost * 1_000_000,
+                recipe=Cut(SHAPE, SubnetConfig((i,), (1,), (1,))),
             )
             for i, (cost, score) in enumerate(costs_and_scores)
         ]
@@ -149,7 +153,7 @@ def is_cheapest(point, figure):
 
 
 def test_latency_carries_its_interval(latency):
-    figure = figure_of([replace(FULL, latency=latency(30.0))], "latency_ms", "conditions")
+    figure = figure_of([FULL.timed(latency(30.0))], "latency_ms", "conditions")
     (point,) = figure.points
     assert (point.x_low, point.x, point.x_high) == pytest.approx((30 / 1.015, 30.0, 30.45))
     assert figure.x_title == "median latency, ms per run\nconditions"
@@ -182,17 +186,31 @@ def test_large_families_form_series_that_are_the_same_in_every_figure():
 
 
 def test_a_network_trained_beside_the_supernet_is_a_series_with_error_bars():
-    baseline = replace(
-        LARGE, label="PoWER-BERT (2x)", origin="baseline", config=None, source="beside"
-    )
+    made = beside()
     others = [published(f"Dyna ({i})", 0.8) for i in range(3)]
-    figure = figure_of((*ALL, *others, baseline))
-    assert figure.series == ("baseline: PoWER-BERT", "published: Dyna")
+    figure = figure_of((*ALL, *others, made))
+    assert figure.series == ("PoWER-BERT", "published: Dyna")
     by_name = {trace.name: trace for trace in plotly_figure(figure).data}
-    bars = by_name["baseline: PoWER-BERT"].error_y
+    bars = by_name["PoWER-BERT"].error_y
     assert bars.array[0] == pytest.approx(LARGE.evaluation.high - LARGE.evaluation.value)
     assert bars.visible
     assert not by_name["published: Dyna"].error_y.visible
+    assert by_name["PoWER-BERT"].marker.symbol == "diamond"
+    assert by_name["published: Dyna"].marker.symbol == "square-open"
+    assert "made beside the supernet" in figure.caption
+    assert "made beside the supernet" not in figure_of((*ALL, *others)).caption
+
+
+def test_a_stored_network_takes_part_in_the_front_and_its_mark_is_drawn_once():
+    figure = figure_of((*ALL, beside()))
+    point = figure.points[-1]
+    assert (point.number, point.origin, point.on_front) == (5, "stored", True)
+    assert [p.number for p in figure.points if p.on_front] == [4, 5]
+    assert figure.staircase == ((10.0, 0.60), (25.0, 0.60), (25.0, 0.70), (40.0, 0.70))
+    assert list(figure.front_labels.values()) == ["4", "5"]
+    drawing = plotly_figure(figure)
+    marks = [x for trace in drawing.data if trace.mode == "markers" for x in trace.x]
+    assert sorted(marks) == [10.0, 20.0, 25.0, 30.0, 40.0]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +246,9 @@ def test_the_front_and_the_dominated_differ_by_colour_and_the_full_model_by_shap
 
 def test_plotly_texts_are_escaped():
     nasty = '<b>x</b> $y$ & "q"'
-    figure = figure_of([replace(FULL, label=nasty)], conditions=nasty)
+    figure = figure_of(
+        [sub_network(4, 0.69, num_params=40_000_000, label=nasty)], conditions=nasty
+    )
     drawing = plotly_figure(figure)
     hover = next(trace.hovertext for trace in drawing.data if trace.hovertext)[0]
     title = drawing.layout.xaxis.title.text

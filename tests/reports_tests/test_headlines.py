@@ -22,8 +22,8 @@ def test_a_tie_says_so(content):
 
 
 def test_only_the_front_without_the_full_model_cheapest_first(content):
-    shown = content.sub_networks
-    texts = headlines(shown, judged=shown, full_key=content.full_key)
+    shown = content.networks
+    texts = headlines(shown, judged=shown)
     assert list(texts)[0] == 12
     assert 1 not in texts
     assert 6 not in texts
@@ -34,8 +34,8 @@ def test_latency_that_was_not_resolved_says_so(content):
 
 
 def test_without_latency_and_without_the_full_model(content):
-    candidates = [replace(c, latency=None) for c in content.sub_networks[1:]]
-    texts = headlines(candidates, judged=candidates, full_key=content.full_key)
+    candidates = [c.timed(None) for c in content.networks[1:]]
+    texts = headlines(candidates, judged=candidates)
     assert texts[11] == "width 0.25, 3 of 6 layers: accuracy 0.8784, params 13.4M, flops 358.9M."
 
 
@@ -44,12 +44,12 @@ def test_the_selection_is_told_with_what_it_flatters_most(content):
     lucky = {key: replace(score, corrected=score.plain - 0.0123) for key, score in scores.items()}
     selection = replace(content.selection, scores=lucky)
     text = selection_sentences(selection, content.candidates, reported={})
-    assert text.startswith("The front was chosen from 12 sub-networks by 3000 search examples")
+    assert text.startswith("The front was chosen from 12 networks by 3000 search examples")
     assert text.endswith(
         "flatters the accuracy of its members on these examples by up to 1.2 points."
     )
 
 
-def test_what_all_sub_networks_lose_on_report_is_told_apart(content):
+def test_what_all_networks_lose_on_report_is_told_apart(content):
     text = selection_sentences(content.selection, content.candidates, reported=content.reported)
     assert text.endswith("chosen or not, report lies −2.0 points from search.")

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from paretobert.networks.network import Cut, Network
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import Check, Validation
-from paretobert.profiling.profiler import count_grid
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Round, Visit
-from paretobert.profiling.table import LookupTable
+from paretobert.profiling.table import CostTable, Profile
 from paretobert.reports.measurements import (
     SHOWN_RUNS,
     deployment_figure,
@@ -32,17 +32,18 @@ CONFIGS = grid(MINILM, widths=(1.0, 0.5), depths=(1.0, 0.5))
 
 def table(protocol=PROTOCOL, *, full_ms=30.0, resolved=True):
     profiles = [
-        replace(
-            profile,
-            latency=latency(full_ms * pair[0] * pair[1], full_ms=full_ms, resolved=resolved),
+        Profile(
+            Network(config.key, Cut(MINILM, config)),
+            num_params=1000,
+            num_macs=1000,
+            seq_len=128,
+            latency=latency(full_ms * width * depth, full_ms=full_ms, resolved=resolved),
             size_bytes=90_000_000,
             peak_memory_bytes=500_000_000,
         )
-        for profile, pair in zip(
-            count_grid(MINILM, CONFIGS, seq_len=128), CONFIGS.values(), strict=True
-        )
+        for config, (width, depth, _) in CONFIGS.items()
     ]
-    return LookupTable(MINILM, protocol, Environment.capture(), tuple(profiles))
+    return CostTable(protocol, Environment.capture(), tuple(profiles))
 
 
 def rounds():
@@ -112,7 +113,7 @@ def test_every_run_is_in_the_distribution() -> None:
 
 
 def test_the_heat_map_marks_what_is_not_resolved() -> None:
-    figure = heat_map_figure(table(), CONFIGS)
+    figure = heat_map_figure(table(), CONFIGS, num_layers=6)
     assert (figure.widths, figure.layers) == ((1.0, 0.5), ("6 of 6", "3 of 6"))
     assert [list(row) for row in figure.speedups] == [
         pytest.approx([1.0, 2.0]),
@@ -120,13 +121,15 @@ def test_the_heat_map_marks_what_is_not_resolved() -> None:
     ]
     assert figure.texts[1][1].startswith("4\n[3.9")
     assert "not resolved" not in figure.texts[0][0]
-    assert "not resolved" in heat_map_figure(table(resolved=False), CONFIGS).texts[0][1]
+    assert (
+        "not resolved" in heat_map_figure(table(resolved=False), CONFIGS, num_layers=6).texts[0][1]
+    )
 
 
 def test_a_cell_that_was_not_measured_is_empty() -> None:
     measured = table()
-    some = LookupTable(MINILM, PROTOCOL, measured.environment, measured.profiles[:3])
-    figure = heat_map_figure(some, CONFIGS)
+    some = CostTable(PROTOCOL, measured.environment, measured.profiles[:3])
+    figure = heat_map_figure(some, CONFIGS, num_layers=6)
     assert figure.speedups[1][1] is None
     assert figure.texts[1][1] == ""
     drawn(figure)
@@ -156,7 +159,7 @@ def test_deployments_show_latency_and_what_it_costs() -> None:
 
 @pytest.mark.parametrize(
     "figure",
-    [times(), heat_map_figure(table(), CONFIGS), predictions(), deployments()],
+    [times(), heat_map_figure(table(), CONFIGS, num_layers=6), predictions(), deployments()],
     ids=lambda figure: figure.name,
 )
 def test_every_record_can_be_drawn(figure) -> None:

@@ -57,6 +57,11 @@ def nasty_report(nasty_content, tmp_path_factory):
     return write_report(tmp_path_factory.mktemp("nasty") / "report", nasty_content)
 
 
+@pytest.fixture(scope="module")
+def stored_report(with_stored, tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("stored") / "report", with_stored)
+
+
 def test_every_file_is_there(report):
     names = {str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")}
     figures = {
@@ -107,7 +112,7 @@ def test_an_older_report_is_replaced_as_a_whole(content, tmp_path):
 
 def test_the_front_is_shown_with_corrected_scores(report, content):
     words = " ".join(outline(report.read_text(encoding="utf-8")).words)
-    assert "The front was chosen from 12 sub-networks by 3000 search examples" in words
+    assert "The front was chosen from 12 networks by 3000 search examples" in words
     table = (report.parent / "tables" / "selection.md").read_text(encoding="utf-8").splitlines()
     assert len(table) == 2 + len(content.selection.scores)
 
@@ -133,7 +138,7 @@ def test_without_report_scores_the_search_split_is_shown(content):
 
 
 def test_without_latency_there_is_no_latency_figure(content):
-    candidates = tuple(replace(c, latency=None) for c in content.candidates)
+    candidates = tuple(c.timed(None) for c in content.candidates)
     plain = replace(content, candidates=candidates, protocol=None, environment=None)
     assert [figure.name for figure in report_figures(plain)] == ["params", "flops"]
     assert len(outline(html_of(plain)).data) == 2
@@ -153,8 +158,8 @@ def test_content_of_two_metrics_is_refused(content):
         replace(content, candidates=(first, other))
 
 
-def test_content_without_sub_networks_is_refused(content):
-    with pytest.raises(ValueError, match="at least one sub-network"):
+def test_content_without_networks_is_refused(content):
+    with pytest.raises(ValueError, match="at least one network"):
         replace(content, candidates=content.published)
 
 
@@ -163,7 +168,25 @@ def test_content_with_a_repeated_key_is_refused(content):
         replace(content, candidates=(*content.candidates, content.candidates[0]))
 
 
-@pytest.mark.parametrize("which", ["report", "nasty_report"])
+def test_a_stored_network_is_on_the_page_like_any_other(with_stored):
+    candidate = with_stored.candidates[-1]
+    page = outline(html_of(with_stored))
+    words = " ".join(page.words)
+    assert "13 networks, accuracy on the report split (872 examples)" in words
+    assert "The front was chosen from 13 networks" in words
+    assert "All networks" in words
+    assert "PoWER-BERT (2x): ×0.50 latency" in words
+    assert candidate.key in with_stored.selection.scores
+    assert [figure.points[12].on_front for figure in report_figures(with_stored)] == [True] * 3
+
+
+def test_a_further_report_split_is_a_column_that_sorts(with_stored):
+    html = html_of(with_stored)
+    assert "<button>report-mismatched</button>" in html
+    assert '<th class="number"><button>report-mismatched</button>' in html
+
+
+@pytest.mark.parametrize("which", ["report", "nasty_report", "stored_report"])
 def test_a_browser_draws_it_without_complaint(which, request, tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

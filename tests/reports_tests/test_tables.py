@@ -7,6 +7,7 @@ import pytest
 
 from paretobert.reports.tables import (
     csv_text,
+    further_splits,
     markdown_text,
     published_frame,
     readable,
@@ -19,14 +20,15 @@ from paretobert.reports.tables import (
 
 @pytest.fixture
 def frame(content):
-    return results_frame(content.candidates, content.reported)
+    return results_frame(content.candidates, content.reported, {})
 
 
 def test_frame_holds_both_scores_and_the_fronts(content, frame):
     assert list(frame["number"]) == list(range(1, 13))
     first = frame.iloc[0]
-    evaluation = content.reported[content.full_key]
-    assert first["key"] == content.full_key
+    full = content.candidates[0]
+    evaluation = content.reported[full.key]
+    assert (first["key"], first["id"]) == (full.name, full.network.id)
     assert (first["report"], first["report_n"]) == (evaluation.value, 872)
     assert first["search"] == content.candidates[0].evaluation.value
     assert first["fronts"] == ""
@@ -34,12 +36,32 @@ def test_frame_holds_both_scores_and_the_fronts(content, frame):
 
 
 def test_unknown_values_are_missing(content):
-    frame = results_frame([*content.candidates, content.published[0]], {})
+    frame = results_frame([*content.candidates, content.published[0]], {}, {})
     assert frame["report"].isna().all()
     last = readable(frame).iloc[-1]
     assert (last["#"], last["report"], last["latency, ms"]) == ("", "", "")
     assert last["search"] == "0.9290"
     assert frame["num_params"].dtype == "Int64"
+
+
+def test_a_further_report_split_has_columns_of_its_own(with_stored):
+    further = with_stored.further
+    frame = results_frame(with_stored.candidates, with_stored.reported, further)
+    assert further_splits(frame) == ["report-mismatched"]
+    assert frame["report-mismatched_n"].tolist() == [800] * 13
+    table = readable(frame)
+    assert list(table.columns)[-2:] == ["fronts", "report-mismatched"]
+    assert table["report-mismatched"].str.contains(r"\[").all()
+    assert "report-mismatched" in csv_text(frame).splitlines()[0]
+    assert further_splits(results_frame(with_stored.candidates, {}, {})) == []
+
+
+def test_a_stored_network_is_a_row_with_its_number_and_fronts(with_stored):
+    frame = results_frame(with_stored.candidates, with_stored.reported, with_stored.further)
+    last = frame.iloc[-1]
+    assert (last["number"], last["origin"], last["key"]) == (13, "stored", "PoWER-BERT (2x)")
+    assert last["fronts"] == "latency, params, flops"
+    assert last["id"] == with_stored.candidates[-1].network.id
 
 
 def test_readable_shows_intervals_and_what_was_not_resolved(frame):
@@ -56,7 +78,7 @@ def test_selection_shows_what_is_left_of_the_search_score(content):
     assert (frame["search_gap"] == frame["search"] - frame["report"]).all()
     assert (frame["corrected_gap"] == frame["corrected"] - frame["report"]).all()
     first, score = readable_selection(frame).iloc[0], next(iter(content.selection.scores.values()))
-    assert (first["#"], first["sub-network"]) == ("12", "width 0.25, 3 of 6 layers")
+    assert (first["#"], first["network"]) == ("12", "width 0.25, 3 of 6 layers")
     assert first["chosen from"] == "1"
     assert first["corrected"] == f"{score.plain:.4f} ± {score.standard_error:.4f}"
     assert first["search − report"] == "+0.0196"
@@ -78,7 +100,7 @@ def test_csv_reads_back(frame):
 def test_markdown_has_one_line_per_row(frame):
     lines = markdown_text(readable(frame)).splitlines()
     assert len(lines) == 14
-    assert lines[0].startswith("| # | sub-network | params | FLOPs |")
+    assert lines[0].startswith("| # | network | params | FLOPs |")
     assert set(lines[1]) <= set("| -")
 
 

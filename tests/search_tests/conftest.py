@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig, subnet_label
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate
-from paretobert.profiling.table import LatencySummary, LookupTable, Profile
-from paretobert.search.candidate import Candidate
+from paretobert.profiling.table import CostTable, LatencySummary, Profile
+from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
@@ -52,21 +54,53 @@ def latency(
     )
 
 
-def profile(config: SubnetConfig, *, timed: bool = True) -> Profile:
+def network(config: SubnetConfig, *, space: ElasticSpace = SPACE) -> Network:
+    """A sub-network, labelled by how the space asks for it."""
+    width, _, tokens = space.configs(SHAPE).get(config, (1.0, 1.0, 1.0))
+    return Network(subnet_label(config, SHAPE, width=width, tokens=tokens), Cut(SHAPE, config))
+
+
+def networks(space: ElasticSpace = SPACE) -> dict[SubnetConfig, Network]:
+    return {config: network(config, space=space) for config in space.configs(SHAPE)}
+
+
+def profile(config: SubnetConfig, *, timed: bool = True, space: ElasticSpace = SPACE) -> Profile:
     """Costs in proportion to the kept heads: the full model takes 16 of them and 10 ms."""
     share = sum(config.heads) / (SHAPE.num_layers * SHAPE.num_heads)
     return Profile(
-        config=config,
+        network=network(config, space=space),
         num_params=round(1_000_000 * share) + 200_000,
         num_macs=round(50_000_000 * share),
         seq_len=128,
         latency=latency(10.0 * share) if timed else None,
+        size_bytes=round(4_000_000 * share),
+        peak_memory_bytes=round(100_000_000 * share),
     )
 
 
-def cost_table(*, space: ElasticSpace = SPACE, timed: bool = True) -> LookupTable:
-    profiles = tuple(profile(config, timed=timed) for config in space.configs(SHAPE))
-    return LookupTable(SHAPE, LatencyProtocol(), ENVIRONMENT, profiles)
+def cost_table(*, space: ElasticSpace = SPACE, timed: bool = True) -> CostTable:
+    profiles = tuple(profile(config, timed=timed, space=space) for config in space.configs(SHAPE))
+    return CostTable(LatencyProtocol(), ENVIRONMENT, profiles)
+
+
+def stored(
+    label: str,
+    evaluation: Evaluation,
+    *,
+    num_params: int = 1000,
+    num_macs: int = 500,
+    latency: LatencySummary | None = None,
+) -> Candidate:
+    """A network beside the supernet, of any costs."""
+    recipe = Stored("powerbert", {"label": label}, SHAPE, SubnetConfig.full(SHAPE))
+    profile = Profile(Network(label, recipe), num_params, num_macs, 128, latency)
+    return Candidate(profile, EAGER_FP32, evaluation)
+
+
+def printed(label: str, score: StatedScore, *, num_params: int | None = None) -> Candidate:
+    """A published number."""
+    profile = Profile(Network(label, Printed("table 1")), num_params, None, 128)
+    return Candidate(profile, EAGER_FP32, score)
 
 
 def evaluation(num_correct: int, *, split: str = "search", seed: int = 0) -> Evaluation:
@@ -81,14 +115,24 @@ def evaluation(num_correct: int, *, split: str = "search", seed: int = 0) -> Eva
     )
 
 
-def scored(config: SubnetConfig) -> Evaluation:
+def by_config(config: SubnetConfig) -> Evaluation:
     """More heads score better, with little gain at the top."""
     share = sum(config.heads) / (SHAPE.num_layers * SHAPE.num_heads)
     return evaluation(round(NUM_EXAMPLES * (0.9 - 0.3 * (1 - share) ** 2)))
 
 
-def candidate(config: SubnetConfig, outcome: Evaluation | None = None) -> Candidate:
-    return Candidate.from_profile(profile(config), outcome or scored(config), label=config.key)
+def scored(network: Network) -> Evaluation:
+    assert network.config is not None
+    return by_config(network.config)
+
+
+def candidate(
+    config: SubnetConfig,
+    outcome: Evaluation | None = None,
+    *,
+    deployment: Deployment = EAGER_FP32,
+) -> Candidate:
+    return Candidate(profile(config), deployment, outcome or by_config(config))
 
 
 @pytest.fixture
@@ -97,17 +141,20 @@ def candidates() -> list[Candidate]:
 
 
 @pytest.fixture
-def counted() -> tuple[list[str], Callable[[SubnetConfig], Evaluation]]:
-    """An evaluation function and the keys that it was called with."""
+def counted() -> tuple[list[str], Callable[[Network], Evaluation]]:
+    """An evaluation function that keeps what it computed, and the keys that it computed."""
     calls: list[str] = []
+    known: dict[str, Evaluation] = {}
 
-    def evaluate(config: SubnetConfig) -> Evaluation:
-        calls.append(config.key)
-        return scored(config)
+    def evaluate(network: Network) -> Evaluation:
+        if network.id not in known:
+            calls.append(network.name)
+            known[network.id] = scored(network)
+        return known[network.id]
 
     return calls, evaluate
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    return {"storage": tmp_path / "study.journal", "evaluations": tmp_path / "evaluations.jsonl"}
+    return {"storage": tmp_path / "study.journal"}

@@ -1,39 +1,71 @@
-from dataclasses import replace
-
 import pytest
 
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.search.candidate import Candidate, StatedScore
 
-PUBLISHED = Candidate(
-    label="TinyBERT (4 layers)",
-    origin="published",
-    config=None,
+from .conftest import SHAPE, SPACE, candidate, evaluation, latency, printed, stored
+
+PUBLISHED = printed(
+    "TinyBERT (4 layers)",
+    StatedScore("sst2", "dev", "accuracy", 0.926),
     num_params=14_500_000,
-    num_flops=None,
-    latency=None,
-    evaluation=StatedScore("sst2", "dev", "accuracy", 0.926),
-    source="table 1",
 )
 
 
 def test_survives_records(candidates: list[Candidate]) -> None:
-    for candidate in (*candidates, PUBLISHED):
-        assert Candidate.from_dict(candidate.to_dict()) == candidate
+    for entry in (*candidates, PUBLISHED, stored("mine", evaluation(100))):
+        assert Candidate.from_dict(entry.to_dict()) == entry
 
 
 def test_values_and_judged_values(candidates: list[Candidate]) -> None:
     full = candidates[0]
     assert full.value("latency_ms") == 10.0
     assert full.judged["latency_ms"] == pytest.approx(10.2)
+    assert full.value("throughput_per_s") == pytest.approx(100)
+    assert full.judged["throughput_per_s"] == pytest.approx(1000 / 10.2)
     assert full.speedup == 1.0
-    assert PUBLISHED.judged == {"accuracy": 0.926, "num_params": 14_500_000}
+    assert full.judged["speedup"] == pytest.approx(1 / 1.02)
+    assert full.judged["size_bytes"] == full.value("size_bytes") == 4_000_000
+    assert PUBLISHED.judged == {"score": 0.926, "num_params": 14_500_000}
     assert PUBLISHED.value("num_flops") is None
     assert PUBLISHED.speedup is None
 
 
-def test_the_key_is_the_subnetworks(candidates: list[Candidate]) -> None:
-    assert candidates[0].key == "L0.1.2.3-H4-F128"
-    assert PUBLISHED.key == "TinyBERT (4 layers)"
+def test_the_same_network_on_two_runtimes_is_two_candidates() -> None:
+    config = next(iter(SPACE.configs(SHAPE)))
+    first = candidate(config)
+    second = candidate(config, deployment=Deployment("openvino", "int8"))
+    assert first.network == second.network
+    assert first.key == f"{first.network.id}/eager-fp32"
+    assert second.key == f"{first.network.id}/openvino-int8"
+    assert first.name == second.name == "L0.1.2.3-H4-F128"
+    assert first.label == "width 1, 4 of 4 layers"
+
+
+def test_where_a_network_is_from(candidates: list[Candidate]) -> None:
+    assert [
+        entry.origin for entry in (candidates[0], stored("mine", evaluation(9)), PUBLISHED)
+    ] == [
+        "supernet",
+        "stored",
+        "published",
+    ]
+    assert candidates[0].is_full
+    assert not candidates[1].is_full
+    assert not stored("mine", evaluation(9)).is_full
+
+
+def test_another_latency(candidates: list[Candidate]) -> None:
+    found = candidates[0].timed(latency(5.0))
+    assert found.value("latency_ms") == 5.0
+    assert found.key == candidates[0].key
+    assert candidates[0].timed(None).judged.keys() & {"latency_ms", "speedup"} == set()
+
+
+def test_a_candidate_is_one_line(candidates: list[Candidate]) -> None:
+    assert repr(candidates[0]).startswith("<Candidate width 1, 4 of 4 layers (")
+    assert "accuracy 0.9000" in repr(candidates[0])
+    assert "\n" not in repr(candidates[0])
 
 
 def test_a_needed_value_is_named() -> None:
@@ -41,14 +73,6 @@ def test_a_needed_value_is_named() -> None:
         PUBLISHED.known_value("num_flops")
 
 
-def test_incomplete_candidates_are_refused(candidates: list[Candidate]) -> None:
-    with pytest.raises(ValueError, match="only a supernet's sub-network has a configuration"):
-        replace(candidates[0], config=None)
-    with pytest.raises(ValueError, match="only a supernet's sub-network has a configuration"):
-        replace(PUBLISHED, config=candidates[0].config)
+def test_what_was_run_has_outcomes(candidates: list[Candidate]) -> None:
     with pytest.raises(ValueError, match="per-example outcomes"):
-        replace(candidates[0], evaluation=PUBLISHED.evaluation)
-    with pytest.raises(ValueError, match="names its source"):
-        replace(PUBLISHED, source="")
-    with pytest.raises(ValueError, match="origin must be one of"):
-        replace(PUBLISHED, origin="rumour")
+        Candidate(candidates[0].profile, EAGER_FP32, PUBLISHED.evaluation)

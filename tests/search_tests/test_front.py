@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.network import Network, Printed
+from paretobert.profiling.table import Profile
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.search.front import Hypervolume, ParetoFront, reference_beyond
 
-OBJECTIVES = ("accuracy", "num_params", "num_flops")
+OBJECTIVES = ("score", "num_params", "size_bytes")
 
 Values = tuple[int, int, int]
 
@@ -21,22 +24,24 @@ some_objectives = st.sampled_from(
 def of_values(values: Sequence[Values]) -> list[Candidate]:
     return [
         Candidate(
-            label=str(number),
-            origin="baseline",
-            config=None,
-            num_params=params,
-            num_flops=flops,
-            latency=None,
-            evaluation=StatedScore("test", "search", "accuracy", score),
+            Profile(
+                Network(str(number), Printed("test")),
+                num_params=params,
+                num_macs=None,
+                seq_len=1,
+                size_bytes=size,
+            ),
+            EAGER_FP32,
+            StatedScore("test", "search", "accuracy", score),
         )
-        for number, (score, params, flops) in enumerate(values)
+        for number, (score, params, size) in enumerate(values)
     ]
 
 
 def smaller_is_better(candidate: Candidate, objectives: Sequence[str]) -> tuple[float, ...]:
-    values = (candidate.evaluation.value, candidate.num_params, candidate.num_flops)
+    values = (candidate.evaluation.value, candidate.num_params, candidate.profile.size_bytes)
     by_name = dict(zip(OBJECTIVES, values, strict=True))
-    by_name["accuracy"] *= -1
+    by_name["score"] *= -1
     return tuple(by_name[name] for name in objectives)
 
 
@@ -68,7 +73,7 @@ def test_the_hypervolume_is_the_number_of_dominated_unit_cells(
 ) -> None:
     front = ParetoFront.of(of_values(values), objectives)
     reference = {name: dict(zip(OBJECTIVES, corner, strict=True))[name] for name in objectives}
-    signed = [-reference[n] if n == "accuracy" else reference[n] for n in objectives]
+    signed = [-reference[n] if n == "score" else reference[n] for n in objectives]
     cells = itertools.product(*(range(-8, limit) for limit in signed))
     places = [smaller_is_better(member, objectives) for member in front.members]
     covered = sum(
@@ -82,7 +87,7 @@ def test_the_hypervolume_is_the_number_of_dominated_unit_cells(
 
 def test_members_go_from_the_cheapest_to_the_best() -> None:
     front = ParetoFront.of(
-        of_values([(3, 3, 1), (1, 1, 1), (2, 2, 1), (1, 3, 1)]), ("accuracy", "num_params")
+        of_values([(3, 3, 1), (1, 1, 1), (2, 2, 1), (1, 3, 1)]), ("score", "num_params")
     )
     assert [member.label for member in front.members] == ["1", "2", "0"]
     assert [entry.label for entry in front.dominated] == ["3"]
@@ -95,9 +100,9 @@ def test_equal_candidates_are_all_members() -> None:
 
 def test_a_single_candidate_and_none_at_all() -> None:
     assert len(ParetoFront.of(of_values([(1, 1, 1)]), OBJECTIVES).members) == 1
-    empty = ParetoFront.of([], ("accuracy", "num_params"))
+    empty = ParetoFront.of([], ("score", "num_params"))
     assert empty.members == ()
-    assert empty.hypervolume({"accuracy": 0.0, "num_params": 9.0}).value == 0
+    assert empty.hypervolume({"score": 0.0, "num_params": 9.0}).value == 0
 
 
 @given(points.filter(bool), some_objectives)
@@ -107,14 +112,14 @@ def test_the_proposed_reference_is_behind_every_candidate(
     candidates = of_values(values)
     reference = reference_beyond(candidates, objectives)
     for name in objectives:
-        sign = -1 if name == "accuracy" else 1
+        sign = -1 if name == "score" else 1
         worst = max(smaller_is_better(c, (name,))[0] for c in candidates)
         assert sign * reference[name] >= worst
 
 
 def test_a_missing_value_is_refused() -> None:
     with pytest.raises(ValueError, match="0 has no latency_ms"):
-        ParetoFront.of(of_values([(1, 1, 1)]), ("accuracy", "latency_ms"))
+        ParetoFront.of(of_values([(1, 1, 1)]), ("score", "latency_ms"))
 
 
 def test_no_objective_is_refused() -> None:
@@ -123,9 +128,9 @@ def test_no_objective_is_refused() -> None:
 
 
 def test_a_reference_of_other_objectives_is_refused() -> None:
-    front = ParetoFront.of(of_values([(1, 1, 1)]), ("accuracy", "num_params"))
-    with pytest.raises(ValueError, match=r"reference point is of \['accuracy'\]"):
-        front.hypervolume({"accuracy": 0.5})
+    front = ParetoFront.of(of_values([(1, 1, 1)]), ("score", "num_params"))
+    with pytest.raises(ValueError, match=r"reference point is of \['score'\]"):
+        front.hypervolume({"score": 0.5})
 
 
 def test_no_reference_without_candidates() -> None:
@@ -134,8 +139,8 @@ def test_no_reference_without_candidates() -> None:
 
 
 def test_fronts_and_volumes_survive_records(candidates: list[Candidate]) -> None:
-    front = ParetoFront.of(candidates, ("accuracy", "latency_ms"))
+    front = ParetoFront.of(candidates, ("score", "latency_ms"))
     assert ParetoFront.from_dict(front.to_dict()) == front
-    volume = front.hypervolume({"accuracy": 0.5, "latency_ms": 12.0})
+    volume = front.hypervolume({"score": 0.5, "latency_ms": 12.0})
     assert Hypervolume.from_dict(volume.to_dict()) == volume
-    assert str(volume).endswith("(reference point: accuracy 0.5, latency 12 ms)")
+    assert str(volume).endswith("(reference point: score 0.5, latency 12 ms)")

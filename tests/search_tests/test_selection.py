@@ -1,7 +1,6 @@
 """Corrected scores: against a plain loop, their invariants, and where the truth is known."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +19,8 @@ from paretobert.search.selection import (
 )
 from paretobert.tasks.metrics import METRICS, score_predictions
 
+from .conftest import printed, stored
+
 NUM_EXAMPLES = 40
 
 
@@ -33,15 +34,7 @@ def network(
         labels=tuple(labels),
         predictions=tuple(predictions),
     )
-    return Candidate(
-        label=f"costs {cost}",
-        origin="baseline",
-        config=None,
-        num_params=100 - cost,
-        num_flops=cost,
-        latency=None,
-        evaluation=evaluation,
-    )
+    return stored(f"costs {cost}", evaluation, num_params=100 - cost, num_macs=cost)
 
 
 def coins(
@@ -89,7 +82,7 @@ def test_a_plain_loop_finds_the_same(metric):
 @given(seed=seeds, metric=metric_names, copies=st.integers(1, 3))
 def test_one_network_keeps_its_score_whatever_it_costs(seed, metric, copies):
     (single,) = coins(1, NUM_EXAMPLES, seed=seed, metric=metric)
-    same = [replace(single, label=str(i), num_flops=i + 1) for i in range(copies)]
+    same = [stored(str(i), single.evaluation, num_macs=i + 1) for i in range(copies)]
     found = corrected_choice(same, repeats=2, seed=seed)
     assert found.corrected == found.plain == single.evaluation.value
 
@@ -100,7 +93,7 @@ def test_the_order_of_candidates_does_not_matter_and_the_seed_decides(seed, data
     networks = coins(6, NUM_EXAMPLES, seed=seed)
     shuffled = data.draw(st.permutations(networks))
     assert corrected_choice(shuffled, repeats=2) == corrected_choice(networks, repeats=2)
-    fronts = [ParetoFront.of(each, ("accuracy", "num_flops")) for each in (networks, shuffled)]
+    fronts = [ParetoFront.of(each, ("score", "num_flops")) for each in (networks, shuffled)]
     first, second = (corrected_front(front, repeats=2) for front in fronts)
     assert first == second
 
@@ -132,17 +125,17 @@ def test_what_wins_everywhere_is_not_flattered():
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=seeds, objectives=st.permutations(("accuracy", "num_flops", "num_params")))
+@given(seed=seeds, objectives=st.permutations(("score", "num_flops", "num_params")))
 def test_a_member_is_corrected_among_what_costs_no_more(seed, objectives):
     names = tuple(objectives[: 2 + seed % 2])
-    if "accuracy" not in names:
-        names = ("accuracy", names[0])
+    if "score" not in names:
+        names = ("score", names[0])
     networks = coins(8, NUM_EXAMPLES, seed=seed)
     front = ParetoFront.of(networks, names)
     report = corrected_front(front, repeats=2)
     assert list(report.scores) == [member.key for member in front.members]
     assert (report.objectives, report.num_tried) == (names, 8)
-    costs = [name for name in names if name != "accuracy"]
+    costs = [name for name in names if name != "score"]
     for member in front.members:
         rivals = [
             entry
@@ -170,7 +163,7 @@ def test_parts_divide_the_examples_and_each_label_evenly(labels, repeats, folds)
 
 def test_records_read_back():
     report = corrected_front(
-        ParetoFront.of(coins(4, NUM_EXAMPLES, seed=0), ("accuracy", "num_flops")), repeats=1
+        ParetoFront.of(coins(4, NUM_EXAMPLES, seed=0), ("score", "num_flops")), repeats=1
     )
     assert SelectionReport.from_dict(report.to_dict()) == report
     score = next(iter(report.scores.values()))
@@ -187,6 +180,6 @@ def test_what_cannot_be_corrected_is_refused():
         corrected_choice([*networks, *coins(3, NUM_EXAMPLES, seed=1)])
     with pytest.raises(ValueError, match="too few to divide"):
         corrected_choice(coins(3, MIN_EXAMPLES - 1, seed=0))
-    stated = replace(networks[0], evaluation=StatedScore("test", "search", "accuracy", 0.5))
+    stated = printed("stated", StatedScore("test", "search", "accuracy", 0.5))
     with pytest.raises(ValueError, match="without outcomes"):
         corrected_choice([stated])

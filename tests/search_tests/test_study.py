@@ -10,20 +10,16 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from paretobert.errors import InputError
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.search.evaluations import (
-    append_evaluation,
-    read_candidates,
-    read_evaluations,
-    subnet_label,
-)
+from paretobert.networks.network import Network
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig, subnet_label
+from paretobert.profiling.table import CostTable
 from paretobert.search.options import SearchOptions
-from paretobert.search.study import run_study
+from paretobert.search.study import StudyResult, run_study
 from paretobert.tasks.metrics import Evaluation
 
-from .conftest import SHAPE, SPACE, cost_table, evaluation, scored
+from .conftest import SHAPE, SPACE, cost_table, evaluation, networks, scored
 
-Counted = tuple[list[str], Callable[[SubnetConfig], Evaluation]]
+Counted = tuple[list[str], Callable[[Network], Evaluation]]
 Files = dict[str, Path]
 
 KEYS = [config.key for config in SPACE.configs(SHAPE)]
@@ -34,18 +30,38 @@ SAMPLERS = [
 ]
 
 
+def study(
+    space: ElasticSpace,
+    table: CostTable | None = None,
+    *,
+    storage: Path | str,
+    options: SearchOptions | None = None,
+    evaluate: Callable[[Network], Evaluation] = scored,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> StudyResult:
+    return run_study(
+        space,
+        networks(space),
+        table or cost_table(space=space),
+        options=options or SearchOptions(),
+        evaluate=evaluate,
+        storage=storage,
+        on_progress=on_progress,
+    )
+
+
 def trials(storage: Path) -> list[optuna.trial.FrozenTrial]:
     place = JournalStorage(JournalFileBackend(str(storage)))
     return optuna.load_study(study_name="paretobert", storage=place).trials
 
 
-def interrupted_at(call: int) -> Callable[[SubnetConfig], Evaluation]:
+def interrupted_at(call: int) -> Callable[[Network], Evaluation]:
     calls = iter(range(call))
 
-    def evaluate(config: SubnetConfig) -> Evaluation:
+    def evaluate(network: Network) -> Evaluation:
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return scored(config)
+        return scored(network)
 
     return evaluate
 
@@ -53,20 +69,19 @@ def interrupted_at(call: int) -> Callable[[SubnetConfig], Evaluation]:
 def test_the_grid_is_scored_once_and_its_front_returned(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
     seen: list[tuple[int, int]] = []
-    result = run_study(
+    result = study(
         SPACE,
-        cost_table(),
         options=SearchOptions(),
         evaluate=evaluate,
         on_progress=lambda *now: seen.append(now),
         **files,
     )
     assert calls == KEYS
-    assert [candidate.key for candidate in result.candidates] == KEYS
+    assert [candidate.name for candidate in result.candidates] == KEYS
     assert result.candidates[1].label == "width 0.5, 4 of 4 layers"
     assert seen == [(done, len(KEYS)) for done in range(len(KEYS) + 1)]
     assert result.skipped == ()
-    assert {member.key for member in result.front.members} <= set(KEYS)
+    assert {member.name for member in result.front.members} <= set(KEYS)
     first, *_ = trials(files["storage"])
     assert first.values == [0.9, 10.0]
     assert first.user_attrs == {"key": KEYS[0]}
@@ -78,9 +93,9 @@ def test_running_again_scores_nothing(
 ) -> None:
     calls, evaluate = counted
     arguments = {"options": options, "evaluate": evaluate, **files}
-    first = run_study(SPACE, cost_table(), **arguments)
+    first = study(SPACE, **arguments)
     num_calls, num_trials = len(calls), len(trials(files["storage"]))
-    assert run_study(SPACE, cost_table(), **arguments) == first
+    assert study(SPACE, **arguments) == first
     assert len(calls) == num_calls == len(set(calls))
     assert len(trials(files["storage"])) == num_trials
 
@@ -89,17 +104,13 @@ def test_running_again_scores_nothing(
 def test_an_interrupted_search_ends_like_an_unbroken_one(
     options: SearchOptions, tmp_path: Path
 ) -> None:
-    def search(
-        name: str, evaluate: Callable[[SubnetConfig], Evaluation]
-    ) -> list[dict[str, float]]:
+    def search(name: str, evaluate: Callable[[Network], Evaluation]) -> list[dict[str, float]]:
         storage = tmp_path / f"{name}.journal"
-        run_study(
+        study(
             SPACE,
-            cost_table(),
             options=options,
             evaluate=evaluate,
             storage=storage,
-            evaluations=tmp_path / f"{name}.jsonl",
         )
         return [t.params for t in trials(storage) if t.state != TrialState.FAIL]
 
@@ -110,10 +121,13 @@ def test_an_interrupted_search_ends_like_an_unbroken_one(
 
 
 def test_a_killed_search_resumes(counted: Counted, files: Files) -> None:
-    """A kill leaves a running trial, a torn line in the journal and one in the evaluations."""
+    """A kill leaves a running trial and a torn line in the journal."""
     with pytest.raises(KeyboardInterrupt):
-        run_study(
-            SPACE, cost_table(), options=SearchOptions(), evaluate=interrupted_at(2), **files
+        study(
+            SPACE,
+            options=SearchOptions(),
+            evaluate=interrupted_at(2),
+            **files,
         )
     storage = JournalStorage(JournalFileBackend(str(files["storage"])))
     optuna.load_study(study_name="paretobert", storage=storage).ask(
@@ -123,9 +137,9 @@ def test_a_killed_search_resumes(counted: Counted, files: Files) -> None:
         with path.open("ab") as file:
             file.write(b'{"op_code": 5, "wor')
     calls, evaluate = counted
-    result = run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=evaluate, **files)
-    assert calls == KEYS[2:]
-    assert [candidate.key for candidate in result.candidates] == KEYS
+    result = study(SPACE, evaluate=evaluate, **files)
+    assert sorted(calls) == sorted(KEYS)
+    assert [candidate.name for candidate in result.candidates] == KEYS
     assert len(trials(files["storage"])) == len(KEYS) + 2
 
 
@@ -133,20 +147,20 @@ def test_what_is_over_a_cost_limit_is_pruned_and_not_scored(
     counted: Counted, files: Files
 ) -> None:
     calls, evaluate = counted
-    options = SearchOptions(max_latency="6ms", max_params="10M", min_accuracy="75%")
-    result = run_study(SPACE, cost_table(), options=options, evaluate=evaluate, **files)
+    options = SearchOptions(max_latency="6ms", max_params="10M", min_score="75%")
+    result = study(SPACE, options=options, evaluate=evaluate, **files)
     assert calls == KEYS[1:]
-    assert [entry.config.key for entry in result.skipped] == KEYS[:1]
+    assert [entry.network.name for entry in result.skipped] == KEYS[:1]
     by_key = {trial.user_attrs["key"]: trial for trial in trials(files["storage"])}
     full = by_key[KEYS[0]]
     assert full.state == TrialState.PRUNED
     assert full.constraints["latency_ms"] == pytest.approx(10.2 / 6 - 1)
     assert full.constraints["num_params"] < 0
-    assert "accuracy" not in full.constraints
+    assert "score" not in full.constraints
     smallest = by_key[KEYS[-1]]
     assert smallest.state == TrialState.COMPLETE
-    assert smallest.constraints["accuracy"] > 0
-    assert KEYS[-1] in {candidate.key for candidate in result.candidates}
+    assert smallest.constraints["score"] > 0
+    assert KEYS[-1] in {candidate.name for candidate in result.candidates}
     assert {member.evaluation.value >= 0.75 for member in result.front.members} == {True}
 
 
@@ -156,7 +170,7 @@ def test_a_budget_that_nothing_meets_scores_nothing(
 ) -> None:
     calls, evaluate = counted
     options = SearchOptions(sampler=sampler, num_trials=15, max_latency="1us")
-    result = run_study(SPACE, cost_table(), options=options, evaluate=evaluate, **files)
+    result = study(SPACE, options=options, evaluate=evaluate, **files)
     assert calls == []
     assert result.candidates == result.front.members == ()
 
@@ -164,7 +178,13 @@ def test_a_budget_that_nothing_meets_scores_nothing(
 def test_pairs_that_round_to_one_network_are_one(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
     space = ElasticSpace(widths=(1.0, 0.5, 0.45), depths=(1.0,))
-    run_study(space, cost_table(space=space), options=SearchOptions(), evaluate=evaluate, **files)
+    study(
+        space,
+        cost_table(space=space),
+        options=SearchOptions(),
+        evaluate=evaluate,
+        **files,
+    )
     assert len(calls) == len(trials(files["storage"])) == 2
 
 
@@ -174,7 +194,7 @@ def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Fil
     space = ElasticSpace(widths=(1.0, 0.5), depths=(1.0,), tokens=(1.0, 0.5, 0.25))
     options = SearchOptions(sampler=sampler, num_trials=24)
     table = cost_table(space=space)
-    result = run_study(space, table, options=options, evaluate=evaluate, **files)
+    result = study(space, table, options=options, evaluate=evaluate, **files)
     keys = [config.key for config in space.configs(SHAPE)]
     assert len(keys) == 6
     assert set(calls) <= set(keys)
@@ -186,46 +206,35 @@ def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Fil
         ]
     for trial in trials(files["storage"]):
         assert trial.params.keys() == {"width", "depth", "tokens"}
-    again = run_study(space, table, options=options, evaluate=evaluate, **files)
+    again = study(space, table, options=options, evaluate=evaluate, **files)
     assert again == result
     assert len(calls) == len(set(calls))
 
 
 def test_without_tokens_a_study_is_what_it_was(counted: Counted, files: Files) -> None:
     _, evaluate = counted
-    run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=evaluate, **files)
+    study(SPACE, evaluate=evaluate, **files)
     for trial in trials(files["storage"]):
         assert trial.params.keys() == {"width", "depth"}
 
 
-def test_lost_evaluations_are_made_again(counted: Counted, files: Files) -> None:
+def test_a_lost_journal_is_made_again_without_scoring(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
     arguments = {"options": SearchOptions(), "evaluate": evaluate, **files}
-    first = run_study(SPACE, cost_table(), **arguments)
-    files["evaluations"].unlink()
-    assert run_study(SPACE, cost_table(), **arguments) == first
-    assert calls == KEYS * 2
-
-
-def test_a_lost_journal_is_made_from_the_evaluations(counted: Counted, files: Files) -> None:
-    calls, evaluate = counted
-    arguments = {"options": SearchOptions(), "evaluate": evaluate, **files}
-    first = run_study(SPACE, cost_table(), **arguments)
+    first = study(SPACE, **arguments)
     files["storage"].unlink()
-    assert run_study(SPACE, cost_table(), **arguments) == first
+    assert study(SPACE, **arguments) == first
     assert calls == KEYS
 
 
 def test_a_database_serves_as_well(counted: Counted, tmp_path: Path) -> None:
     calls, evaluate = counted
     for _ in range(2):
-        run_study(
+        study(
             SPACE,
-            cost_table(),
             options=SearchOptions(),
             evaluate=evaluate,
             storage=f"sqlite:///{tmp_path}/study.db",
-            evaluations=tmp_path / "evaluations.jsonl",
         )
     assert calls == KEYS
 
@@ -233,13 +242,11 @@ def test_a_database_serves_as_well(counted: Counted, tmp_path: Path) -> None:
 def test_an_unusable_database_is_refused(files: Files) -> None:
     for url in ("nonsense://here", "not a url", "sqlite:////nowhere/at/all.db"):
         with pytest.raises(InputError, match="database .* cannot be used"):
-            run_study(
+            study(
                 SPACE,
-                cost_table(),
                 options=SearchOptions(),
                 evaluate=scored,
                 storage=url,
-                evaluations=files["evaluations"],
             )
 
 
@@ -249,15 +256,7 @@ def test_an_unusable_database_is_refused(files: Files) -> None:
 def test_a_damaged_journal_is_refused(content: bytes, files: Files) -> None:
     files["storage"].write_bytes(content)
     with pytest.raises(InputError, match="study.journal is not a study's journal, or it is damag"):
-        run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=scored, **files)
-    assert not files["evaluations"].exists()
-
-
-@pytest.mark.parametrize("record", [{}, {"key": "x", "evaluation": {}}, {"evaluation": None}])
-def test_damaged_evaluations_are_refused(record: dict[str, object], files: Files) -> None:
-    files["evaluations"].write_text(json.dumps(record) + "\n")
-    with pytest.raises(InputError, match="evaluations.jsonl, line 1, is no evaluation"):
-        run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=scored, **files)
+        study(SPACE, evaluate=scored, **files)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +269,8 @@ def test_damaged_evaluations_are_refused(record: dict[str, object], files: Files
         ),
         (
             SPACE,
-            SearchOptions(objectives=("accuracy", "num_params")),
-            r"objectives is \['accuracy', 'latency_ms'\] there",
+            SearchOptions(objectives=("score", "num_params")),
+            r"objectives is \['score', 'latency_ms'\] there",
         ),
         (SPACE, SearchOptions(max_params="1M"), "max_params is None there, '1M' here"),
     ],
@@ -279,52 +278,61 @@ def test_damaged_evaluations_are_refused(record: dict[str, object], files: Files
 def test_another_search_in_the_same_place_is_refused(
     space: ElasticSpace, options: SearchOptions, difference: str, files: Files
 ) -> None:
-    run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=scored, **files)
+    study(SPACE, evaluate=scored, **files)
     before = {name: path.read_bytes() for name, path in files.items()}
     with pytest.raises(InputError, match=f"holds another search .*{difference}"):
-        run_study(space, cost_table(space=space), options=options, evaluate=scored, **files)
+        study(
+            space,
+            cost_table(space=space),
+            options=options,
+            evaluate=scored,
+            **files,
+        )
     assert {name: path.read_bytes() for name, path in files.items()} == before
 
 
 def test_a_study_of_another_program_is_refused(files: Files) -> None:
     storage = JournalStorage(JournalFileBackend(str(files["storage"])))
-    study = optuna.create_study(study_name="paretobert", storage=storage)
-    study.add_trial(optuna.trial.create_trial(value=1.0))
+    other = optuna.create_study(study_name="paretobert", storage=storage)
+    other.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(InputError, match="not of this program"):
-        run_study(SPACE, cost_table(), options=SearchOptions(), evaluate=scored, **files)
+        study(SPACE, evaluate=scored, **files)
 
 
 def test_more_trials_may_be_asked_for(files: Files) -> None:
     options = SearchOptions(sampler="tpe", num_trials=3)
     for wanted in (3, 5):
         asked = replace(options, num_trials=wanted)
-        run_study(SPACE, cost_table(), options=asked, evaluate=scored, **files)
+        study(SPACE, options=asked, evaluate=scored, **files)
     assert len(trials(files["storage"])) == 5
 
 
 def test_a_table_without_what_is_needed_is_refused(files: Files) -> None:
     with pytest.raises(InputError, match="has no latency of L0.1.2.3-H4-F128"):
-        run_study(
-            SPACE, cost_table(timed=False), options=SearchOptions(), evaluate=scored, **files
+        study(
+            SPACE,
+            cost_table(timed=False),
+            options=SearchOptions(),
+            evaluate=scored,
+            **files,
         )
     small = cost_table(space=ElasticSpace((1.0,), (1.0,)))
     with pytest.raises(InputError, match="lacks the sub-network L0.1.2.3-H2-F64"):
-        run_study(SPACE, small, options=SearchOptions(), evaluate=scored, **files)
+        study(SPACE, small, options=SearchOptions(), evaluate=scored, **files)
 
 
 def test_latency_is_not_needed_for_counts(files: Files) -> None:
-    options = SearchOptions(objectives=("accuracy", "num_params", "num_flops"))
-    result = run_study(SPACE, cost_table(timed=False), options=options, evaluate=scored, **files)
+    options = SearchOptions(objectives=("score", "num_params", "num_flops"))
+    result = study(SPACE, cost_table(timed=False), options=options, evaluate=scored, **files)
     assert len(result.candidates) == len(KEYS)
 
 
 def test_scores_of_another_split_are_refused(files: Files) -> None:
     with pytest.raises(ValueError, match="scored on 'report', not 'search'"):
-        run_study(
+        study(
             SPACE,
-            cost_table(),
             options=SearchOptions(),
-            evaluate=lambda config: evaluation(150, split="report"),
+            evaluate=lambda network: evaluation(150, split="report"),
             **files,
         )
 
@@ -340,27 +348,13 @@ def test_a_label_counts_the_layers_that_a_depth_was_rounded_to() -> None:
     }
 
 
-def test_candidates_are_read_without_the_study(tmp_path: Path) -> None:
-    path = tmp_path / "evaluations.jsonl"
-    config = list(SPACE.configs(SHAPE))[2]
-    assert read_candidates(path, cost_table(), SPACE) == []
-    append_evaluation(path, config, scored(config))
-    append_evaluation(path, config, evaluation(3, split="report"))
-    assert read_evaluations(path) == {config.key: scored(config)}
-    (candidate,) = read_candidates(path, cost_table(), SPACE)
-    assert (candidate.key, candidate.label) == (config.key, "width 0.25, 4 of 4 layers")
-    assert candidate.evaluation == scored(config)
-    with pytest.raises(InputError, match="lacks the sub-network"):
-        read_candidates(path, cost_table(space=ElasticSpace((1.0,), (1.0,))), SPACE)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"objectives": ("accuracy", "weight_kg")}, "no quantity 'weight_kg'"),
+        ({"objectives": ("score", "weight_kg")}, "no quantity 'weight_kg'"),
         ({"objectives": ("latency_ms", "num_params")}, "are no trade"),
-        ({"objectives": ("accuracy", "num_params", "num_params")}, "are no trade"),
-        ({"objectives": ("accuracy",)}, "needs a cost"),
+        ({"objectives": ("score", "num_params", "num_params")}, "are no trade"),
+        ({"objectives": ("score",)}, "needs a cost"),
         ({"sampler": "dice"}, "choose from grid, nsga2, tpe"),
         ({"num_trials": 0}, "at least one trial"),
         ({"max_latency": "5 parsecs"}, "not a budget for latency"),

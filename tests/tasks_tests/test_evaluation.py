@@ -52,7 +52,7 @@ def test_outcomes_are_in_the_original_order_and_the_mode_is_restored():
     one_by_one = [int(logits.argmax()) for logits in alone]
     assert list(found.predictions) == one_by_one
     assert len(set(one_by_one)) > 1
-    assert found.labels == encoded.labels
+    assert list(found.labels) == list(encoded.labels)
     assert (found.n, found.split, found.metric) == (45, "search", "accuracy")
     assert found.value == pytest.approx(sum(found.correct) / 45)
     assert set(found.others) == {"macro_f1"}

@@ -18,7 +18,9 @@ from paretobert.tasks.metrics import (
     Evaluation,
     PairedComparison,
     _resampled_from_counts,
+    compact,
     compare,
+    discordant,
     score,
     score_predictions,
     weighted_scores,
@@ -118,7 +120,7 @@ def test_perfect_and_tiny_correlations_have_finite_intervals():
 def test_evaluation_keeps_outcomes_and_survives_json():
     found = evaluation((0, 1, 1, 2), (0, 1, 2, 2), "accuracy", "macro_f1")
     assert found.value == 0.75
-    assert found.correct == (True, True, False, True)
+    assert found.correct.tolist() == [True, True, False, True]
     assert found.others["macro_f1"].low <= found.others["macro_f1"].value
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
@@ -245,3 +247,40 @@ def test_weighted_scores_are_those_of_the_examples_repeated(name, data):
             repeated = [tuple(np.repeat(x, weighting).tolist()) for x in (labels, guesses)]
             if min(map(len, map(set, repeated))) > 1 or name in ("accuracy", "f1"):
                 assert value == pytest.approx(METRICS[name](*repeated), abs=1e-9)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=12, max_size=12), min_size=1, max_size=6),
+)
+def test_discordant_examples_of_many_are_those_of_each_pair(rows):
+    labels = (0, 1, 2) * 4
+    first, *others = [evaluation(labels, tuple(row), "accuracy") for row in (labels, *rows)]
+    only_first, only_other = discordant(first, others)
+    pairs = zip(only_first.tolist(), only_other.tolist(), strict=True)
+    assert list(pairs) == [compare(first, other).discordant for other in others]
+
+
+def test_outcomes_of_other_examples_are_not_counted_together():
+    first = evaluation((0, 1), (0, 1), "accuracy")
+    other = evaluation((1, 1), (0, 1), "accuracy")
+    with pytest.raises(ValueError, match="only evaluations of the same examples compare"):
+        discordant(first, [first, other])
+
+
+@pytest.mark.parametrize(
+    ("column", "typecode"), [((0, 1), "B"), ((0, 300), "H"), ((0, 70_000), "l"), ((0.5, 1), "d")]
+)
+def test_outcomes_are_kept_in_as_few_bytes_as_hold_them(column, typecode):
+    assert compact(column).typecode == typecode
+    assert list(compact(column)) == list(column)
+    assert compact(compact(column)) == compact(column)
+
+
+@given(weights=st.lists(st.integers(0, 3), min_size=6, max_size=6).filter(any))
+def test_whole_weights_and_others_give_the_same_accuracy(weights):
+    labels, guesses = (0, 1, 1, 0, 1, 0), [(0, 1, 0, 0, 1, 1), (1, 1, 1, 0, 0, 0)]
+    rows = np.array([weights], dtype=float)
+    whole, halved = (
+        weighted_scores("accuracy", labels, guesses, each) for each in (rows, rows / 3)
+    )
+    assert whole == pytest.approx(halved)
