@@ -25,6 +25,7 @@ import stat
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,7 @@ MAX_PATH_BYTES = 3500
 _YOUNG_S = 60.0
 """A temporary may be about to be locked until it is this old."""
 
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _ASIDE = ".replaced"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -59,7 +61,7 @@ def refuse_destination(path: Path | str) -> Path:
     """
     text = str(path)
     shown = shortened(text)
-    if not text.isprintable():
+    if not is_name(text):
         raise InputError(
             f"The destination {shown} holds characters that cannot be written or shown: "
             "choose another name."
@@ -95,6 +97,21 @@ def is_text(text: str) -> bool:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:
         return False
+
+
+def is_name(text: str) -> bool:
+    """Whether a string can name something on pages, in terminals and in files.
+
+    Spaces and every script are welcome; control characters, line ends, lone surrogates and marks
+    that turn the direction of what follows are not.
+    """
+    if text.isascii():
+        return text.isprintable()
+    return not any(
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in _TURNING
+        for letter in text
+    )
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..encoders.elastic import activate, make_elastic
 from ..encoders.elimination import Kept, chooser, right_padded, run_layers, significance_in
@@ -26,6 +26,7 @@ from ..encoders.plan import LayerSizes
 from ..errors import InputError
 from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..storage import read_json, write_json
+from ..training.classifier import load_stored
 from ..training.dropout import PackedDropout
 
 SPACE_FILE = "supernet.json"
@@ -77,14 +78,13 @@ class Supernet:
         Raises:
             InputError: When the folder holds no supernet.
         """
-        space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{folder} holds no loadable supernet: {reason}") from None
+            space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise InputError(
+                f"{folder / SPACE_FILE} names no space: the file is damaged."
+            ) from None
+        model = load_stored(folder)
         return cls(model, space)
 
     def save_pretrained(self, folder: Path) -> None:

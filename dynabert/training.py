@@ -29,7 +29,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -45,7 +44,7 @@ from ..tasks.batches import (
     padded,
 )
 from ..tasks.task import Task
-from ..training.classifier import load_classifier
+from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
     WIDTH_STAGE,
@@ -284,9 +283,7 @@ class _Training:
 
     def rewired(self, teacher: Path) -> Result:
         """Sort a copy of the teacher's heads and neurons by importance on the search split."""
-        model = AutoModelForSequenceClassification.from_pretrained(
-            teacher, use_safetensors=True, local_files_only=True
-        )
+        model = load_stored(teacher)
         nn.Module.to(model, self.device)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
         encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
@@ -381,11 +378,7 @@ class _Training:
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
-        return self._supernet(
-            AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
-            )
-        )
+        return self._supernet(load_stored(folder))
 
     def _supernet(self, model: PreTrainedModel) -> Supernet:
         nn.Module.to(model.eval(), self.device)

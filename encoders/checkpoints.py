@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, shortened
+from ..storage import is_name
 from .configs import check_values, read_config, stock_model
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _locate(name: str) -> tuple[str, Path]:
     """The name that finds the checkpoint from anywhere, and its folder."""
     if name == MINILM:
         return name, _packaged_minilm()
-    if not name.strip() or not name.isprintable():
+    if not name.strip() or not is_name(name):
         raise InputError(
             f"{shortened(name)} names no model: give `{MINILM}`, a folder, or a hub name."
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, shortened
-from ..storage import is_text, read_json
+from ..storage import is_name, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -184,7 +184,7 @@ def _are_names(value: object) -> bool:
         isinstance(value, Mapping)
         and set(value) == set(map(str, range(len(value))))
         and all(
-            isinstance(name, str) and len(name) <= 1000 and is_text(name)
+            isinstance(name, str) and len(name) <= 1000 and is_name(name)
             for name in value.values()
         )
     )

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
+from ..errors import InputError, shortened
+from ..storage import is_name
 from .shape import EncoderShape
 from .subnet import SubnetConfig
 
@@ -111,9 +113,18 @@ class Network:
     id: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the label and hash how the network comes to be."""
+        """Check the label, which people will see, and hash how the network comes to be.
+
+        Raises:
+            InputError: When the label cannot be written or shown.
+        """
         if not self.label.strip():
             raise ValueError("a network has a label")
+        if not is_name(self.label):
+            raise InputError(
+                f"The network's label {shortened(self.label)} cannot be written or shown: choose "
+                "another."
+            )
         label = {"label": self.label} if isinstance(self.recipe, Printed) else {}
         object.__setattr__(self, "id", identifier(self.recipe.identity | label))
 

@@ -44,7 +44,7 @@ class EncoderShape:
         for field in fields(self):
             value = getattr(self, field.name)
             smallest = 0 if field.name == "num_token_types" else 1
-            if field.name != "family" and (not isinstance(value, int) or value < smallest):
+            if field.name != "family" and (type(value) is not int or value < smallest):
                 raise ValueError(f"{field.name} must be an integer >= {smallest}, not {value!r}")
 
     def to_dict(self) -> dict[str, Any]:

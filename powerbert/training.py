@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from .. import storage
 from ..encoders.elimination import significance_in
@@ -27,6 +27,7 @@ from ..networks.retention import Retention
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
+from ..training.classifier import load_stored
 from ..training.distillation import prediction_loss
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
 from ..training.precision import autocast, matmul_dtype
@@ -187,9 +188,7 @@ class _Training:
         return network.eval(), tokenizer
 
     def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True
-        )
+        model = load_stored(folder)
         nn.Module.to(model, self.device)
         return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,7 +9,7 @@ from itertools import compress
 from typing import Any
 
 from ..errors import InputError, listed, shortened
-from ..storage import is_text
+from ..storage import is_name, is_text
 from .tables import Table
 
 MAX_LABEL_LENGTH = 200
@@ -69,7 +68,7 @@ def class_names(table: Table, column: str) -> tuple[str, ...]:
                 f"{where} has {len(label):,} characters, but at most {MAX_LABEL_LENGTH} are read: "
                 "name the label column."
             )
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in label):
+        if not is_name(label):
             raise InputError(
                 f"{where} is {shortened(label)}, which cannot be written or shown: rename the "
                 "class."

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import InputError, shortened
+from ..storage import is_name
 from . import files, stdlib_docs
 from .glue import GLUE_TASKS, load_glue_folder, load_glue_hub
+from .splits import MAX_SEED
 from .task import Kind, Task
 
 TASK_NAMES = (*GLUE_TASKS, stdlib_docs.NAME, files.NAME)
@@ -23,8 +25,6 @@ LONGEST = 1_000_000
 """Tokens of the longest text that any model could read."""
 
 MAX_EXAMPLES = 1_000_000_000
-MAX_SEED = 2**32 - 1
-"""The largest seed that every random generator takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def canonical_name(name: str) -> str:
 
 def _can_exist(path: Path) -> bool:
     """Whether a file system could hold a file of that name, and a message show it."""
-    if not str(path).isprintable():
+    if not is_name(str(path)):
         return False
     return len(os.fsencode(path)) < 4096 and all(len(os.fsencode(p)) < 256 for p in path.parts)
 

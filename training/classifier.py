@@ -1,6 +1,7 @@
-"""A checkpoint as a classifier for a task."""
+"""A checkpoint as a classifier: to be trained for a task, or as a run has left it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def load_classifier(
     names = dict(enumerate(task.label_names)) or {0: "score"}
     if fine_tuned:
         _check_head(checkpoint, task)
-    try:
+    with _one_sentence(checkpoint):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             checkpoint,
             num_labels=task.num_labels,
@@ -45,9 +46,6 @@ def load_classifier(
             ignore_mismatched_sizes=not fine_tuned,
             output_loading_info=True,
         )
-    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
-        reason = shortened(" ".join(str(error).split()), length=200)
-        raise InputError(f"{checkpoint} holds no loadable model: {reason}.") from None
     _refuse_initialised(checkpoint, model, info)
     if fine_tuned and info["missing_keys"]:
         raise InputError(
@@ -58,17 +56,58 @@ def load_classifier(
     return classifier
 
 
+def load_stored(folder: Path) -> PreTrainedModel:
+    """Load a classifier that a run has written, whole, from safetensors alone.
+
+    Args:
+        folder: The classifier's.
+
+    Raises:
+        InputError: When it cannot be loaded, or lacks a tensor.
+    """
+    with _one_sentence(folder):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    random = _initialised(info)
+    if random:
+        raise InputError(
+            f"{folder} lacks {len(random)} of its tensors, {random[0]} among them: delete the "
+            "folder to have it made again."
+        )
+    classifier: PreTrainedModel = model
+    return classifier
+
+
+@contextmanager
+def _one_sentence(checkpoint: str | Path) -> Iterator[None]:
+    """Say in one sentence what transformers could not load."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = shortened(" ".join(str(error).split()), length=200)
+        raise InputError(f"{checkpoint} holds no loadable model: {reason}.") from None
+
+
+def _initialised(info: Mapping[str, Any]) -> list[str]:
+    """The tensors that were filled with random numbers."""
+    return sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+
+
 def _refuse_initialised(
     checkpoint: str | Path, model: PreTrainedModel, info: Mapping[str, Any]
 ) -> None:
     """Raise if more than the head was filled with random numbers."""
     backbone = family_of(model).backbone
-    random = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
-    inside = sorted(
+    inside = [
         name
-        for name in random
+        for name in _initialised(info)
         if name.startswith(f"{backbone}.") and not name.startswith(f"{backbone}.pooler.")
-    )
+    ]
     if inside:
         raise InputError(
             f"{checkpoint} lacks {len(inside)} of the tensors of its encoder, {inside[0]} among "

@@ -121,5 +121,5 @@ def test_a_folder_without_a_supernet_is_refused(tmp_path):
     with pytest.raises(InputError, match="supernet.json does not exist"):
         Supernet.from_pretrained(tmp_path)
     (tmp_path / "supernet.json").write_text('{"widths": [1.0], "depths": [1.0]}')
-    with pytest.raises(InputError, match="holds no loadable supernet"):
+    with pytest.raises(InputError, match="holds no loadable model"):
         Supernet.from_pretrained(tmp_path)
