@@ -104,5 +104,5 @@ def check_steps(training: TrainingOptions, *, num_examples: int) -> None:
     if steps > MAX_STEPS:
         raise InputError(
             f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
-            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger --batch-size."
+            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger --training-batch-size."
         )
