@@ -176,19 +176,22 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
         for identifier, latency in later.items()
         if identifier not in own
     }
-    networks = context.networks() | context.ledger.networks() | context.networks()
+    mine = context.networks()
+    networks = mine | context.ledger.networks() | mine
     latencies = own | joined
+    sequences = sum(map(len, protocol.batch_lengths)) / len(protocol.batch_lengths)
     profiles = []
-    for identifier, latency in ((key, latencies[key]) for key in networks if key in latencies):
+    for identifier in (key for key in networks if key in latencies):
         footprint = footprints.get(identifier)
         profiles.append(
-            replace(
-                Profile.counted(networks[identifier], seq_len=protocol.seq_len),
-                latency=latency,
+            Profile.counted(
+                networks[identifier],
+                seq_len=protocol.seq_len,
+                latency=latencies[identifier],
                 size_bytes=None if footprint is None else footprint.size_bytes,
                 peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
                 energy_j=energies.get(Subject(identifier, deployment)),
-                sequences=sum(map(len, protocol.batch_lengths)) / len(protocol.batch_lengths),
+                sequences=sequences,
             )
         )
     return CostTable(protocol, conditions.environment, tuple(profiles), record.noise)

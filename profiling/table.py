@@ -167,12 +167,27 @@ class Profile:
         object.__setattr__(self, "judged", values | self._worse_ends())
 
     @classmethod
-    def counted(cls, network: Network, *, seq_len: int) -> Self:
-        """What a network costs in closed form, nothing measured.
+    def counted(
+        cls,
+        network: Network,
+        *,
+        seq_len: int,
+        latency: LatencySummary | None = None,
+        size_bytes: int | None = None,
+        peak_memory_bytes: int | None = None,
+        energy_j: float | None = None,
+        sequences: float = 1.0,
+    ) -> Self:
+        """What a network costs, its counts in closed form.
 
         Args:
             network: One that is not printed.
             seq_len: Tokens of the example that operations are counted for.
+            latency: What was measured, as in the fields of that name; so the others.
+            size_bytes: See `latency`.
+            peak_memory_bytes: See `latency`.
+            energy_j: See `latency`.
+            sequences: Sequences of one batch.
         """
         shape, config = network.shape, network.config
         assert shape is not None
@@ -182,6 +197,11 @@ class Profile:
             num_params=count_parameters(shape, config),
             num_macs=count_macs(shape, config, seq_len=seq_len),
             seq_len=seq_len,
+            latency=latency,
+            size_bytes=size_bytes,
+            peak_memory_bytes=peak_memory_bytes,
+            energy_j=energy_j,
+            sequences=sequences,
         )
 
     @property

@@ -39,6 +39,7 @@ def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
             text_columns=("a", "b"),
             label_column="brightness",
             kind="regression",
+            max_length=32,
         ),
         training=TrainingOptions(
             widths=(1.0, 0.5),
