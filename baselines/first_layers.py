@@ -59,7 +59,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from ..encoders.extraction import extract
-    from ..networks.shape import EncoderShape
+    from ..encoders.families import shape_of
     from ..networks.subnet import SubnetConfig
     from ..tasks.batches import Batch, encode
     from ..training.distillation import logit_loss
@@ -74,7 +74,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
             making.teacher, use_safetensors=True, local_files_only=True
         )
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
-        shape = EncoderShape.from_config(teacher.config)
+        shape = shape_of(teacher.config)
         if options.layers >= shape.num_layers:
             raise InputError(
                 f"The teacher has {shape.num_layers} layers: keep 1 to {shape.num_layers - 1} of "

@@ -12,12 +12,9 @@ from plain_module import PlainBert
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
+from paretobert.encoders.bert import SubnetBertConfig, SubnetBertForSequenceClassification
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.modeling_subnet import (
-    SubnetBertConfig,
-    SubnetBertForSequenceClassification,
-)
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import DEPTHS, WIDTHS, SubnetConfig
 from paretobert.profiling.inputs import random_batches
 from paretobert.profiling.protocol import LatencyProtocol
@@ -25,7 +22,7 @@ from paretobert.profiling.protocol import LatencyProtocol
 Run = Callable[[], object]
 
 BASE = BertConfig()
-SHAPE = EncoderShape.from_config(BASE)
+SHAPE = shape_of(BASE)
 LARGE = BertConfig(
     hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
 )

@@ -21,8 +21,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from paretobert.deploy.artefact import write
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.networks.network import Cut, Network
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.profiler import Writer, measure_deployed
 from paretobert.profiling.protocol import LatencyProtocol
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig()).eval()
-    configs = grid(EncoderShape.from_config(model.config))
+    configs = grid(shape_of(model.config))
     protocol = LatencyProtocol(
         device=arguments.device,
         batch_size=arguments.batch_size,
@@ -81,7 +81,7 @@ def measured(
     protocol: LatencyProtocol,
 ) -> CostTable:
     """Measure sub-networks together, the full model first."""
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     networks = [Network(config.key, Cut(shape, config)) for config in configs]
 
     def writer(config: SubnetConfig) -> Writer:

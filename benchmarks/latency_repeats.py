@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 from paretobert.deploy.artefact import write
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
@@ -73,7 +73,7 @@ def session_of(
 
 def compared_with_themselves(model: PreTrainedModel, seed: int) -> dict[str, Any]:
     """One session of `NUM_PAIRS` comparisons."""
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     full = SubnetConfig.full(shape)
     others = islice(ElasticSpace(WIDTHS, DEPTHS).configs(shape), 1, 1 + NUM_PAIRS)
     pairs = {config.key: (f"{config.key} a", f"{config.key} b") for config in others}
@@ -90,7 +90,7 @@ def compared_with_themselves(model: PreTrainedModel, seed: int) -> dict[str, Any
 
 def profiled(model: PreTrainedModel) -> dict[str, Any]:
     """One whole profile of the grid."""
-    configs = ElasticSpace(WIDTHS, DEPTHS).configs(EncoderShape.from_config(model.config))
+    configs = ElasticSpace(WIDTHS, DEPTHS).configs(shape_of(model.config))
     session, wall_s = session_of(
         model, {config.key: config for config in configs}, LatencyProtocol()
     )

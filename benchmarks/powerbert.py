@@ -47,10 +47,9 @@ from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.elimination import run_layers, significance_in
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import family_of
+from paretobert.encoders.families import family_of, shape_of
 from paretobert.networks.network import Cut, Network, identifier, stored_identity
 from paretobert.networks.retention import Retention
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
@@ -97,7 +96,7 @@ class Bench:
         self.teacher = run.folder.root / "teacher"
         self.tokenizer = AutoTokenizer.from_pretrained(self.teacher)
         self.full = AutoModelForSequenceClassification.from_pretrained(self.teacher).eval()
-        self.shape = EncoderShape.from_config(self.full.config)
+        self.shape = shape_of(self.full.config)
         self.threads = threads
         self.networks: dict[str, PreTrainedModel] = {FULL: self.full}
         self._encoded: dict[str, EncodedSplit] = {}

@@ -39,7 +39,7 @@ from cost_subjects import (
 from progress import say
 from transformers import BertConfig
 
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.fresh import FreshProcesses, Made, Subject
@@ -71,7 +71,7 @@ def measured(names: Sequence[str], protocol: LatencyProtocol) -> Session:
 
 def macs(config: BertConfig, *, seq_len: int) -> int:
     """Multiply-adds of a stock model."""
-    shape = EncoderShape.from_config(config)
+    shape = shape_of(config)
     return count_macs(shape, SubnetConfig.full(shape), seq_len=seq_len)
 
 

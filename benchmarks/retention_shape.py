@@ -48,9 +48,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.powerbert.configuration import Target
 from paretobert.powerbert.options import PowerOptions
@@ -127,7 +127,7 @@ class Workplace:
         self.teacher = made(self.root / "teacher", lambda: self._fine_tuned(checkpoint, options))
         self.tokenizer = AutoTokenizer.from_pretrained(self.teacher)
         lengths = encode(self.task.train, self.tokenizer, max_length=self.task.max_length).lengths
-        self.shape = EncoderShape.from_config(self._model(self.teacher).config)
+        self.shape = shape_of(self._model(self.teacher).config)
         self.target = Target.of(options, self.shape, lengths)
 
     def about(self) -> dict[str, Any]:

@@ -7,53 +7,51 @@ Results go to standard output, everything else to standard error.
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
 from ..errors import InputError
-from . import (
-    add,
-    compare,
-    export,
-    measure,
-    predict,
-    profile,
-    query,
-    report,
-    run,
-    search,
-    show,
-    train,
-)
 from .display import say
 from .fields import expanded
 
 CLICK_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="paretobert",
-    help="From a BERT checkpoint to its best sub-network under a budget.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+COMMANDS = (
+    "run",
+    "train",
+    "profile",
+    "search",
+    "add",
+    "report",
+    "query",
+    "compare",
+    "show",
+    "export",
+    "predict",
+    "measure",
 )
+"""Every command, each in the file of its name, in the order of the list."""
 
-for module in (
-    run,
-    train,
-    profile,
-    search,
-    add,
-    report,
-    query,
-    compare,
-    show,
-    export,
-    predict,
-    measure,
-):
-    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(expanded(module.command))
+
+def app_of(names: Sequence[str]) -> typer.Typer:
+    """The command line with some of its commands, so that one starts without the others."""
+    app = typer.Typer(
+        name="paretobert",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+
+    @app.callback()
+    def group() -> None:
+        """From a BERT checkpoint to its best sub-network under a budget."""
+
+    for name in names:
+        module = import_module(f".{name}", __package__)
+        app.command(name, epilog=module.EPILOG)(expanded(module.command))
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     words = sys.argv[1:] if arguments is None else list(arguments)
+    asked = words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS
     try:
-        app(words, prog_name="paretobert")
+        app_of(asked)(words, prog_name="paretobert")
     except InputError as error:
         say(f"[red]error:[/] {_plain(error)}")
         return 2

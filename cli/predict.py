@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .display import log_to_stderr, show, show_json
+from .display import log_to_stderr, show_json
 from .options import Json
 
 EPILOG = """Example:
@@ -43,8 +43,5 @@ def command(
         show_json({"answers": [answer.to_dict() for answer in answers]})
         return
     for answer in answers:
-        show(
-            f"{answer.value:.4f}"
-            if answer.label is None
-            else f"{answer.label}\t{answer.value:.4f}"
-        )
+        value = f"{answer.value:.4f}"
+        print(value if answer.label is None else f"{answer.label}\t{value}")

@@ -19,6 +19,7 @@ from ..encoders.families import FAMILIES
 from ..encoders.modeling_subnet import PREFIX
 from ..errors import InputError
 from ..storage import folder as atomic_folder
+from ..storage import refuse_destination
 from . import artefact, int8
 from .deployment import Deployment
 from .model_card import ModelCard, render
@@ -123,6 +124,7 @@ def refuse_occupied(folder: Path) -> None:
     Raises:
         InputError: Naming it.
     """
+    refuse_destination(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(
             f"{folder} exists already and is not an empty folder: name another destination, "

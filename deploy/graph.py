@@ -29,14 +29,8 @@ def graph_inputs(config: PreTrainedConfig) -> tuple[str, ...]:
 
 
 def longest_input(config: PreTrainedConfig) -> int:
-    """Tokens that a network of that config has positions for.
-
-    RoBERTa and its kin number positions from behind the padding token's id on.
-    """
-    positions: int = config.max_position_embeddings
-    if config.model_type.removeprefix(PREFIX) in ("roberta", "xlm-roberta", "camembert"):
-        return positions - (config.pad_token_id or 0) - 1
-    return positions
+    """Tokens that a network of that config has positions for."""
+    return FAMILIES[config.model_type.removeprefix(PREFIX)].longest_input(config)
 
 
 def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
-from ..encoders.modeling_subnet import register
+from ..encoders.families import register
 from .int8 import INT8, SCALES, WEIGHTS, linears, load_int8
 from .runner import Inputs, allowed_difference
 

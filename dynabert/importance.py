@@ -4,9 +4,9 @@ The importance of a unit is the first-order change of the loss when it is remove
 |dL/dh . h| for a head with output h, and |sum_i dL/dw_i w_i| over the weights w of a neuron.
 Gradients are accumulated over the whole split and the scores taken once, at the end.
 
-A head's term needs no mask in the network: its output h reaches the loss only through its
-columns W_h of the attention output projection, y = ... + W_h h, hence
-dL/dh . h = dL/dy . W_h h = sum(dL/dW_h * W_h).
+A head's term needs no mask in the network: its output h reaches the loss only through the
+columns W_h that read it, y = ... + W_h h, hence dL/dh . h = dL/dy . W_h h = sum(dL/dW_h * W_h).
+A neuron's weights are the rows that write it and the columns that read it.
 
 Left out: the published code's sum over batches of gradients that were never cleared.
 """
@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..encoders.families import family_of
-from ..networks.shape import EncoderShape
+from ..encoders.families import family_of, shape_of
+from ..encoders.plan import SlicingPlan
+from ..encoders.slicing import linears
 from ..training.distillation import prediction_loss
 
 
@@ -58,19 +59,41 @@ def importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) 
     return scores
 
 
-@torch.no_grad()
 def _scores(model: PreTrainedModel) -> Importance:
     family = family_of(model)
-    shape = EncoderShape.from_config(model.config)
+    head_size = shape_of(model.config).head_size
+    layers = [
+        layer_scores(layer, family.plan, head_size=head_size) for layer in family.layer_list(model)
+    ]
+    heads, neurons = zip(*layers, strict=True)
+    return Importance(heads, neurons)
+
+
+@torch.no_grad()
+def layer_scores(layer: nn.Module, plan: SlicingPlan, *, head_size: int) -> tuple[Tensor, Tensor]:
+    """Score the units of one transformer layer whose weights have gradients.
+
+    Args:
+        layer: The layer.
+        plan: Its plan.
+        head_size: Width of one head.
+
+    Returns:
+        A score per head, [A], and per neuron, [F].
+
+    Raises:
+        ValueError: When a weight has no gradient.
+    """
     heads, neurons = [], []
-    for layer in family.layer_list(model):
-        projections = family.projections(layer)
-        by_column = _taylor(projections.attention_output.weight).sum(dim=0)
-        heads.append(by_column.view(shape.num_heads, shape.head_size).sum(dim=1).abs())
-        incoming = _taylor(projections.ffn_in.weight).sum(dim=1)
-        outgoing = _taylor(projections.ffn_out.weight).sum(dim=0)
-        neurons.append((incoming + outgoing).abs())
-    return Importance(tuple(heads), tuple(neurons))
+    for linear, axes in linears(layer, plan):
+        terms = _taylor(linear.weight)
+        if axes.columns == "heads":
+            heads.append(terms.sum(dim=0).unflatten(0, (-1, head_size)).sum(dim=1))
+        if axes.columns == "neurons":
+            neurons.append(terms.sum(dim=0))
+        if axes.rows == "neurons":
+            neurons.append(terms.sum(dim=1).unflatten(0, (axes.blocks, -1)).sum(dim=0))
+    return torch.stack(heads).sum(dim=0).abs(), torch.stack(neurons).sum(dim=0).abs()
 
 
 def _taylor(weight: Tensor) -> Tensor:

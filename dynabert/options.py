@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from ..errors import InputError
-from ..networks.subnet import DEPTHS, TOKENS, WIDTHS
+from ..networks.subnet import DEPTHS, TOKENS, WIDTHS, check_multipliers
 from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Recipe = Literal["paper", "sandwich"]
@@ -58,11 +58,7 @@ class TrainingOptions(Pace):
         if self.recipe not in RECIPES:
             raise InputError(f"The recipe {self.recipe!r} is not one of {', '.join(RECIPES)}.")
         for name in ("widths", "depths", "tokens"):
-            multipliers = getattr(self, name)
-            if not multipliers or not all(0 < multiplier <= 1 for multiplier in multipliers):
-                raise InputError(f"The {name} {multipliers} must be multipliers in (0, 1].")
-            if 1.0 not in multipliers:
-                raise InputError(f"The {name} {multipliers} lack 1, the full model.")
+            check_multipliers(name, getattr(self, name))
         if (self.token_epochs > 0) != (min(self.tokens) < 1):
             raise InputError(
                 f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "

@@ -11,21 +11,22 @@ Legend: B batch, T tokens, E hidden size, C labels.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
-from ..encoders.elastic import ElasticLinear
+from ..encoders.elastic import activate, make_elastic
 from ..encoders.elimination import Kept, chooser, right_padded, run_layers, significance_in
-from ..encoders.families import Projections, family_of
+from ..encoders.families import family_of, shape_of
+from ..encoders.plan import LayerSizes
 from ..errors import InputError
-from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..storage import read_json, write_json
+from ..training.classifier import load_stored
 from ..training.dropout import PackedDropout
 
 SPACE_FILE = "supernet.json"
@@ -61,14 +62,11 @@ class Supernet:
         """Make `model` elastic in place; its function does not change."""
         self.model = model
         self.space = space
-        self.shape = EncoderShape.from_config(model.config)
+        self.shape = shape_of(model.config)
         self.active_config = SubnetConfig.full(self.shape)
         self._family = family_of(model)
         for layer in self._family.layer_list(model):
-            for field in fields(Projections):
-                path = getattr(self._family, field.name)
-                linear = cast(nn.Linear, layer.get_submodule(path))
-                layer.set_submodule(path, ElasticLinear.from_linear(linear))
+            make_elastic(layer, self._family.plan)
         for path, module in list(model.named_modules()):
             if type(module) is nn.Dropout:
                 model.set_submodule(path, PackedDropout.from_dropout(module))
@@ -80,14 +78,13 @@ class Supernet:
         Raises:
             InputError: When the folder holds no supernet.
         """
-        space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
         try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{folder} holds no loadable supernet: {reason}") from None
+            space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise InputError(
+                f"{folder / SPACE_FILE} names no space: the file is damaged."
+            ) from None
+        model = load_stored(folder)
         return cls(model, space)
 
     def save_pretrained(self, folder: Path) -> None:
@@ -153,17 +150,7 @@ class Supernet:
 
     def _activate(self, config: SubnetConfig) -> None:
         layers = self._family.layer_list(self.model)
-        hidden_size = self.shape.hidden_size
         for index, heads, neurons in zip(config.layers, config.heads, config.neurons, strict=True):
-            attention_size = heads * self.shape.head_size
-            projections = self._family.projections(layers[index])
-            for linear, active_in, active_out in (
-                (projections.query, hidden_size, attention_size),
-                (projections.key, hidden_size, attention_size),
-                (projections.value, hidden_size, attention_size),
-                (projections.attention_output, attention_size, hidden_size),
-                (projections.ffn_in, hidden_size, neurons),
-                (projections.ffn_out, neurons, hidden_size),
-            ):
-                cast(ElasticLinear, linear).activate(active_in, active_out)
+            sizes = LayerSizes(self.shape.hidden_size, self.shape.head_size, heads, neurons)
+            activate(layers[index], self._family.plan, sizes)
         self.active_config = config

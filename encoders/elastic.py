@@ -8,6 +8,8 @@ embed every slice's gradient in a zero matrix of the full size and add that; her
 pass adds the slice in place (gradient-accumulation fusion), which leaves only the work that the
 narrow network needs.
 
+Where rows stack several blocks (`plan`), the leading rows of each block are active.
+
 Legend: N rows of the input (all leading dimensions), O active outputs, I active inputs.
 """
 
@@ -17,34 +19,58 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .plan import LayerSizes, SlicingPlan
+from .slicing import leading, leading_blocks, linears
+
 
 class ElasticLinear(nn.Linear):
-    """`nn.Linear` that uses the first `active_out` rows and `active_in` columns of its weight."""
+    """`nn.Linear` that uses the leading rows and columns of its weight.
 
+    Attributes:
+        blocks: Equal blocks that its rows stack.
+        active_in: Active columns.
+        active_out: Active rows, all blocks together.
+    """
+
+    blocks: int
     active_in: int
     active_out: int
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear) -> Self:
+    def from_linear(cls, linear: nn.Linear, *, blocks: int = 1) -> Self:
         """Return an elastic layer that shares the parameters of `linear`, all of them active."""
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
         layer.in_features, layer.out_features = linear.in_features, linear.out_features
         layer.weight, layer.bias = linear.weight, linear.bias
+        layer.blocks = blocks
         layer.activate(linear.in_features, linear.out_features)
         layer.train(linear.training)
         return layer
 
     def activate(self, active_in: int, active_out: int) -> None:
-        """Use the first `active_out` rows and `active_in` columns from now on."""
+        """Use the leading `active_out` rows and `active_in` columns from now on."""
         self.active_in, self.active_out = active_in, active_out
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [..., I] to [..., O]."""
         output: Tensor = _SlicedLinear.apply(  # type: ignore[no-untyped-call]
-            input, self.weight, self.bias, self.active_in, self.active_out
+            input, self.weight, self.bias, self.active_in, self.active_out, self.blocks
         )
         return output
+
+
+def make_elastic(layer: nn.Module, plan: SlicingPlan) -> None:
+    """Make a transformer layer's linear layers elastic, in place; its function does not change."""
+    for linear, axes in linears(layer, plan):
+        layer.set_submodule(axes.path, ElasticLinear.from_linear(linear, blocks=axes.blocks))
+
+
+def activate(layer: nn.Module, plan: SlicingPlan, sizes: LayerSizes) -> None:
+    """Run an elastic transformer layer at other sizes from now on."""
+    for linear, axes in linears(layer, plan):
+        assert isinstance(linear, ElasticLinear)
+        linear.activate(axes.num_columns(sizes), axes.num_rows(sizes))
 
 
 class _SlicedLinear(torch.autograd.Function):
@@ -55,20 +81,22 @@ class _SlicedLinear(torch.autograd.Function):
         ctx: Any,
         input: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         active_in: int,
         active_out: int,
+        blocks: int,
     ) -> Tensor:
         device = input.device.type
         dtype = input.dtype
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
         input = input.to(dtype)
-        sliced = weight[:active_out, :active_in].to(dtype)
+        sliced = leading(weight, (active_out, active_in), blocks=blocks).to(dtype)
+        added = None if bias is None else leading(bias, (active_out,), blocks=blocks).to(dtype)
         ctx.save_for_backward(input, sliced)
-        ctx.parameters = weight, bias
+        ctx.parameters, ctx.blocks = (weight, bias), blocks
         with torch.autocast(device, enabled=False):
-            return functional.linear(input, sliced, bias[:active_out].to(dtype))
+            return functional.linear(input, sliced, added)
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
@@ -77,14 +105,15 @@ class _SlicedLinear(torch.autograd.Function):
         weight, bias = ctx.parameters
         rows = grad_output.reshape(-1, active_out)
         if weight.requires_grad:
-            gradient = rows.t() @ input.reshape(-1, active_in)
-            _accumulated(weight)[:active_out, :active_in].add_(gradient)
-        if bias.requires_grad:
-            _accumulated(bias)[:active_out].add_(rows.sum(0))
-        return grad_output @ sliced, None, None, None, None
+            _accumulate(weight, rows.t() @ input.reshape(-1, active_in), blocks=ctx.blocks)
+        if bias is not None and bias.requires_grad:
+            _accumulate(bias, rows.sum(0), blocks=ctx.blocks)
+        return grad_output @ sliced, None, None, None, None, None
 
 
-def _accumulated(parameter: Tensor) -> Tensor:
+def _accumulate(parameter: Tensor, gradient: Tensor, *, blocks: int) -> None:
+    """Add the gradient of a leading part to the parameter's own."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
+    part = leading_blocks(parameter.grad, gradient.shape, blocks=blocks)
+    part.add_(gradient.unflatten(0, (blocks, -1)))

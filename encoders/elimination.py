@@ -26,7 +26,7 @@ A stock BERT given left-padded texts numbers the positions from the padding on, 
 padding. `right_padded` moves the padding behind the text first; the networks of `eliminate` do so.
 
 Shape letters: B batch, T tokens given, K tokens kept, H heads, D head size, E hidden size. The
-file imports only torch, transformers and `families`, because it is copied into exported folders.
+file imports only torch, transformers and `family`, because it is copied into exported folders.
 """
 
 from collections import deque
@@ -44,7 +44,7 @@ from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.utils.import_utils import is_tracing
 
-from .families import Family
+from .family import Family
 
 ATTENTION = "paretobert_significance"
 ATTENTION_WITH_DIAGONAL = "paretobert_significance_with_diagonal"

@@ -3,12 +3,11 @@
 DynaBERT section 2.1: after rewiring, a narrower layer is the leading rows and columns of the full
 one, and a shallower network some of its layers. The dense copy is what is scored, timed, counted
 and exported; with a retention configuration it eliminates word-vectors by itself. Where only
-layers are dropped it is a stock transformers model, else one of the classes of `modeling_subnet`,
-which importing this module registers with transformers.
+layers are dropped it is a stock transformers model, else of its family's class for narrow
+networks, which importing this module registers with transformers.
 """
 
 import copy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,8 +16,10 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
-from .families import Family, family_of
-from .modeling_subnet import PREFIX, SUBNET_CLASSES, register
+from .families import family_of, register, shape_of
+from .family import Family
+from .modeling_subnet import PREFIX
+from .slicing import leading
 
 register()
 
@@ -42,13 +43,13 @@ def extract(
         ValueError: When the model's family is not supported.
     """
     family = family_of(model)
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     config.validate_for(shape)
     full_width = set(config.heads) == {shape.num_heads} and set(config.neurons) == {shape.ffn_size}
     if full_width and config.tokens is None:
         model_class, dense_config = type(model), copy.deepcopy(model.config)
     else:
-        config_class, model_class = SUBNET_CLASSES[family.model_type]
+        config_class, model_class = family.subnet_config, family.subnet_model
         dense_config = _narrow_config(config_class, model.config, config, diagonal=diagonal)
     dense_config.num_hidden_layers = config.num_layers
     dense_config.architectures = [model_class.__name__]
@@ -58,7 +59,7 @@ def extract(
     full_state = model.state_dict()
     dense.load_state_dict(
         {
-            name: _leading(full_state[_full_name(name, family, config)], target)
+            name: _cut(full_state[_full_name(name, family, config)], name, target, family)
             for name, target in dense.state_dict().items()
         },
         assign=True,
@@ -80,12 +81,9 @@ def architecture_of(config: PreTrainedConfig) -> tuple[EncoderShape, SubnetConfi
     Raises:
         ValueError: When the family is not supported.
     """
-    model_type = config.model_type.removeprefix(PREFIX)
-    if model_type == config.model_type:
-        family_of(config)
-    shape = replace(EncoderShape.from_config(config), family=model_type)
+    shape = shape_of(config)
     full = SubnetConfig.full(shape)
-    if model_type == config.model_type:
+    if not config.model_type.startswith(PREFIX):
         return shape, full
     tokens = config.subnet_tokens
     return shape, SubnetConfig(
@@ -129,10 +127,13 @@ def _full_name(name: str, family: Family, config: SubnetConfig) -> str:
     return f"{prefix}{config.layers[int(index)]}.{rest}"
 
 
-def _leading(full: Tensor, target: Tensor) -> Tensor:
-    """Copy the leading slice of `full` that has the shape of `target`."""
-    slices = tuple(slice(size) for size in target.shape)
-    return full[slices].clone(memory_format=torch.contiguous_format)
+def _cut(full: Tensor, name: str, target: Tensor, family: Family) -> Tensor:
+    """Copy the leading part of a parameter of the full model that has the shape of `target`."""
+    prefix = f"{family.layers}."
+    within = name.removeprefix(prefix).partition(".")[2]
+    blocks = family.plan.blocks(within) if name.startswith(prefix) else 1
+    part = leading(full, target.shape, blocks=blocks)
+    return part.clone(memory_format=torch.contiguous_format)
 
 
 def _copy_unsaved_buffers(model: PreTrainedModel, dense: PreTrainedModel) -> None:

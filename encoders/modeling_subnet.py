@@ -1,49 +1,35 @@
-"""Sub-networks that are no stock models, as transformers configs and models.
+"""Sub-networks that are no stock models, as transformers configs and models: what all share.
 
 DynaBERT section 2.1 keeps the leading heads and neurons of each layer. A stock config has one
-number of heads, which must fill the hidden size, and one feed-forward size, so each family gets a
-config with the kept numbers per layer, and a classification model that builds the stock layers
-and narrows their linear ones; with a retention configuration it also eliminates word-vectors
-(`elimination`). Networks that only drop layers need nothing from here: they are stock models.
+number of heads, which must fill the hidden size, and one feed-forward size, so each family's file
+has a config with the kept numbers per layer, and a classification model that builds the stock
+layers and narrows their linear ones; with a retention configuration it also eliminates
+word-vectors (`elimination`). Networks that only drop layers need nothing from here: they are stock
+models.
 
-`register` makes the classes known to `AutoConfig` and `AutoModelForSequenceClassification`.
-Importing `paretobert.encoders.extraction` does so. It also marks them so that `save_pretrained`
-puts this file, `elimination.py` and `families.py` beside the weights; for that they import only
-torch and transformers. Such a folder loads with `trust_remote_code=True` where paretobert is not
-installed.
+`save_pretrained` puts the family's file and those that it imports, this one among them, beside
+the weights; for that they import only torch, transformers and each other. Such a folder loads with
+`trust_remote_code=True` where paretobert is not installed.
 """
 
-from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    BertForSequenceClassification,
-    CamembertConfig,
-    CamembertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    ElectraConfig,
-    ElectraForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-    XLMRobertaConfig,
-    XLMRobertaForSequenceClassification,
-)
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
 
 from .elimination import eliminate
-from .families import FAMILIES
+from .family import Family
+from .plan import LayerSizes
+from .slicing import narrow_layer
 
 PREFIX = "paretobert-"
 
 
-class SubnetBertConfig(BertConfig):
-    """A BERT whose layers have their own numbers of heads and neurons.
+@dataclass(kw_only=True, repr=False)
+class SubnetFields:
+    """What the config of a sub-network says beyond the stock one.
 
-    `num_attention_heads` and the feed-forward size stay those of the full model: with the hidden
-    size they fix the head size. `num_hidden_layers` counts the kept layers.
+    The number of heads and the feed-forward size of the stock config stay those of the full
+    model: with the hidden size they fix the head size. `num_hidden_layers` counts the kept layers.
 
     Attributes:
         subnet_heads: Heads of each kept layer; None stands for all of them in every layer.
@@ -53,7 +39,6 @@ class SubnetBertConfig(BertConfig):
         subnet_diagonal: Whether attention to itself counts for a word-vector's score.
     """
 
-    model_type = f"{PREFIX}bert"
     subnet_heads: list[int] | None = None
     subnet_neurons: list[int] | None = None
     subnet_tokens: list[int] | None = None
@@ -61,190 +46,33 @@ class SubnetBertConfig(BertConfig):
     subnet_diagonal: bool = False
 
 
-class SubnetRobertaConfig(RobertaConfig):
-    """A RoBERTa whose layers have their own sizes; fields as in `SubnetBertConfig`."""
-
-    model_type = f"{PREFIX}roberta"
-    subnet_heads: list[int] | None = None
-    subnet_neurons: list[int] | None = None
-    subnet_tokens: list[int] | None = None
-    subnet_tokens_unit: str = "percent"
-    subnet_diagonal: bool = False
-
-
-class SubnetXLMRobertaConfig(XLMRobertaConfig):
-    """An XLM-RoBERTa whose layers have their own sizes; fields as in `SubnetBertConfig`."""
-
-    model_type = f"{PREFIX}xlm-roberta"
-    subnet_heads: list[int] | None = None
-    subnet_neurons: list[int] | None = None
-    subnet_tokens: list[int] | None = None
-    subnet_tokens_unit: str = "percent"
-    subnet_diagonal: bool = False
-
-
-class SubnetCamembertConfig(CamembertConfig):
-    """A CamemBERT whose layers have their own sizes; fields as in `SubnetBertConfig`."""
-
-    model_type = f"{PREFIX}camembert"
-    subnet_heads: list[int] | None = None
-    subnet_neurons: list[int] | None = None
-    subnet_tokens: list[int] | None = None
-    subnet_tokens_unit: str = "percent"
-    subnet_diagonal: bool = False
-
-
-class SubnetElectraConfig(ElectraConfig):
-    """An ELECTRA whose layers have their own sizes; fields as in `SubnetBertConfig`."""
-
-    model_type = f"{PREFIX}electra"
-    subnet_heads: list[int] | None = None
-    subnet_neurons: list[int] | None = None
-    subnet_tokens: list[int] | None = None
-    subnet_tokens_unit: str = "percent"
-    subnet_diagonal: bool = False
-
-
-class SubnetDistilBertConfig(DistilBertConfig):
-    """A DistilBERT whose layers have their own sizes; fields as in `SubnetBertConfig`."""
-
-    model_type = f"{PREFIX}distilbert"
-    subnet_heads: list[int] | None = None
-    subnet_neurons: list[int] | None = None
-    subnet_tokens: list[int] | None = None
-    subnet_tokens_unit: str = "percent"
-    subnet_diagonal: bool = False
-
-
-class SubnetBertForSequenceClassification(BertForSequenceClassification):
-    """BERT with a classification head and layers of their own sizes."""
-
-    config_class = SubnetBertConfig
-
-    def __init__(self, config: SubnetBertConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-class SubnetRobertaForSequenceClassification(RobertaForSequenceClassification):
-    """RoBERTa with a classification head and layers of their own sizes."""
-
-    config_class = SubnetRobertaConfig
-
-    def __init__(self, config: SubnetRobertaConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-class SubnetXLMRobertaForSequenceClassification(XLMRobertaForSequenceClassification):
-    """XLM-RoBERTa with a classification head and layers of their own sizes."""
-
-    config_class = SubnetXLMRobertaConfig
-
-    def __init__(self, config: SubnetXLMRobertaConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-class SubnetCamembertForSequenceClassification(CamembertForSequenceClassification):
-    """CamemBERT with a classification head and layers of their own sizes."""
-
-    config_class = SubnetCamembertConfig
-
-    def __init__(self, config: SubnetCamembertConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-class SubnetElectraForSequenceClassification(ElectraForSequenceClassification):
-    """ELECTRA with a classification head and layers of their own sizes."""
-
-    config_class = SubnetElectraConfig
-
-    def __init__(self, config: SubnetElectraConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-class SubnetDistilBertForSequenceClassification(DistilBertForSequenceClassification):
-    """DistilBERT with a classification head and layers of their own sizes."""
-
-    config_class = SubnetDistilBertConfig
-
-    def __init__(self, config: SubnetDistilBertConfig) -> None:
-        """Build the stock model and cut it down."""
-        super().__init__(config)
-        cut_down(self)
-
-
-SUBNET_CLASSES: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
-    "bert": (SubnetBertConfig, SubnetBertForSequenceClassification),
-    "roberta": (SubnetRobertaConfig, SubnetRobertaForSequenceClassification),
-    "xlm-roberta": (SubnetXLMRobertaConfig, SubnetXLMRobertaForSequenceClassification),
-    "camembert": (SubnetCamembertConfig, SubnetCamembertForSequenceClassification),
-    "electra": (SubnetElectraConfig, SubnetElectraForSequenceClassification),
-    "distilbert": (SubnetDistilBertConfig, SubnetDistilBertForSequenceClassification),
-}
-
-
-def register() -> None:
-    """Make the classes known to transformers' Auto classes; a second call changes nothing."""
-    for config_class, model_class in SUBNET_CLASSES.values():
-        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
-        AutoModelForSequenceClassification.register(config_class, model_class, exist_ok=True)
-        config_class.register_for_auto_class()
-        model_class.register_for_auto_class("AutoModelForSequenceClassification")
-
-
-def cut_down(model: PreTrainedModel) -> None:
+def cut_down(model: PreTrainedModel, family: Family) -> None:
     """Narrow a freshly built stock model's layers and let it eliminate word-vectors, in place.
 
     Raises:
         ValueError: When the config has not one size per layer, or one larger than the layer.
     """
-    narrow(model)
     config = model.config
+    layers = family.layer_list(model)
+    full_heads, full_neurons = config.num_attention_heads, family.num_neurons(config)
+    heads = _sizes(config.subnet_heads, full_heads, len(layers), "subnet_heads")
+    neurons = _sizes(config.subnet_neurons, full_neurons, len(layers), "subnet_neurons")
+    for layer, num_heads, num_neurons in zip(layers, heads, neurons, strict=True):
+        sizes = LayerSizes(
+            hidden_size=config.hidden_size,
+            head_size=config.hidden_size // full_heads,
+            heads=num_heads,
+            neurons=num_neurons,
+        )
+        narrow_layer(layer, family.plan, sizes)
     if config.subnet_tokens is not None:
         eliminate(
             model,
-            FAMILIES[config.model_type.removeprefix(PREFIX)],
+            family,
             amounts=list(config.subnet_tokens),
             unit=config.subnet_tokens_unit,
             diagonal=config.subnet_diagonal,
         )
-
-
-def narrow(model: PreTrainedModel) -> None:
-    """Cut a freshly built stock model's layers, in place, to the sizes in its config.
-
-    Raises:
-        ValueError: When the config has not one size per layer, or one larger than the layer.
-    """
-    config = model.config
-    family = FAMILIES[config.model_type.removeprefix(PREFIX)]
-    layers = family.layer_list(model)
-    full_heads, full_neurons = (
-        config.num_attention_heads,
-        getattr(config, family.ffn_size_attribute),
-    )
-    head_size = config.hidden_size // full_heads
-    heads = _sizes(config.subnet_heads, full_heads, len(layers), "subnet_heads")
-    neurons = _sizes(config.subnet_neurons, full_neurons, len(layers), "subnet_neurons")
-    for layer, num_heads, num_neurons in zip(layers, heads, neurons, strict=True):
-        projections = family.projections(layer)
-        for linear in (projections.query, projections.key, projections.value):
-            _keep_leading(linear, rows=num_heads * head_size, columns=linear.in_features)
-        for linear, rows, columns in (
-            (projections.attention_output, config.hidden_size, num_heads * head_size),
-            (projections.ffn_in, num_neurons, config.hidden_size),
-            (projections.ffn_out, config.hidden_size, num_neurons),
-        ):
-            _keep_leading(linear, rows=rows, columns=columns)
 
 
 def _sizes(sizes: list[int] | None, full: int, num_layers: int, name: str) -> list[int]:
@@ -256,9 +84,3 @@ def _sizes(sizes: list[int] | None, full: int, num_layers: int, name: str) -> li
             f"not {sizes}"
         )
     return sizes
-
-
-def _keep_leading(linear: nn.Linear, *, rows: int, columns: int) -> None:
-    linear.weight = nn.Parameter(linear.weight.detach()[:rows, :columns].clone())
-    linear.bias = nn.Parameter(linear.bias.detach()[:rows].clone())
-    linear.out_features, linear.in_features = rows, columns

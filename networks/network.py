@@ -10,8 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
+from ..errors import InputError, shortened
+from ..storage import is_name
 from .shape import EncoderShape
 from .subnet import SubnetConfig
 
@@ -110,9 +113,18 @@ class Network:
     id: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the label and hash how the network comes to be."""
+        """Check the label, which people will see, and hash how the network comes to be.
+
+        Raises:
+            InputError: When the label cannot be written or shown.
+        """
         if not self.label.strip():
             raise ValueError("a network has a label")
+        if not is_name(self.label):
+            raise InputError(
+                f"The network's label {shortened(self.label)} cannot be written or shown: choose "
+                "another."
+            )
         label = {"label": self.label} if isinstance(self.recipe, Printed) else {}
         object.__setattr__(self, "id", identifier(self.recipe.identity | label))
 
@@ -156,7 +168,7 @@ class Network:
         recipe = record["recipe"]
         if recipe["kind"] == "printed":
             return cls(record["label"], Printed(recipe["source"]))
-        shape = EncoderShape.from_dict(recipe["shape"])
+        shape = _shape(tuple(recipe["shape"].items()))
         config = SubnetConfig.from_dict(recipe["config"])
         if recipe["kind"] == "cut":
             return cls(record["label"], Cut(shape, config))
@@ -164,6 +176,12 @@ class Network:
             stored = Stored(recipe["method"], dict(recipe["asked"]), shape, config)
             return cls(record["label"], stored)
         raise ValueError(f"{recipe['kind']!r} is no kind of network")
+
+
+@lru_cache(maxsize=64)
+def _shape(items: tuple[tuple[str, Any], ...]) -> EncoderShape:
+    """A shape read back; the networks of a run share few."""
+    return EncoderShape.from_dict(dict(items))
 
 
 def stored_identity(method: str, asked: Mapping[str, Any]) -> dict[str, Any]:

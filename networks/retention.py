@@ -21,7 +21,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Literal, Self, get_args
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 
 Unit = Literal["tokens", "percent"]
 
@@ -61,7 +61,7 @@ class Retention:
                 f"The unit {self.unit!r} of a retention configuration is not one of "
                 f"{', '.join(get_args(Unit))}."
             )
-        text = _dotted(self.amounts)
+        text = shortened(_dotted(self.amounts)).strip("'")
         if not self.amounts:
             raise InputError("A retention configuration needs an amount for each kept layer.")
         if not all(type(amount) is int and amount >= 1 for amount in self.amounts):
@@ -98,11 +98,11 @@ class Retention:
         Raises:
             InputError: When `key` is not the key of a retention configuration.
         """
-        match = re.fullmatch(r"([TP])(\d+(?:\.\d+)*)", key.strip())
+        match = re.fullmatch(r"([TP])(\d{1,9}(?:\.\d{1,9})*)", key.strip())
         if match is None:
             raise InputError(
-                f"{key!r} is not the key of a retention configuration: it is not of the form "
-                "T80.48.5 (tokens) or P80.55.30 (percent)."
+                f"{shortened(key)} is not the key of a retention configuration: it is not of the "
+                "form T80.48.5 (tokens) or P80.55.30 (percent)."
             )
         unit: Unit = "tokens" if match[1] == LETTERS["tokens"] else "percent"
         return cls(tuple(int(part) for part in match[2].split(".")), unit)

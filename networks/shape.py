@@ -6,10 +6,7 @@ model itself.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +44,8 @@ class EncoderShape:
         for field in fields(self):
             value = getattr(self, field.name)
             smallest = 0 if field.name == "num_token_types" else 1
-            if field.name != "family" and (not isinstance(value, int) or value < smallest):
+            if field.name != "family" and (type(value) is not int or value < smallest):
                 raise ValueError(f"{field.name} must be an integer >= {smallest}, not {value!r}")
-
-    @classmethod
-    def from_config(cls, config: "PretrainedConfig") -> Self:
-        """Read the sizes from a transformers config of a supported family."""
-        num_heads = config.num_attention_heads
-        hidden_size = config.hidden_size
-        ffn_name = (
-            "hidden_dim" if config.model_type.endswith("distilbert") else "intermediate_size"
-        )
-        return cls(
-            family=config.model_type,
-            num_layers=config.num_hidden_layers,
-            num_heads=num_heads,
-            head_size=hidden_size // num_heads,
-            hidden_size=hidden_size,
-            ffn_size=getattr(config, ffn_name),
-            embedding_size=getattr(config, "embedding_size", hidden_size),
-            vocab_size=config.vocab_size,
-            num_positions=config.max_position_embeddings,
-            num_token_types=getattr(config, "type_vocab_size", 0),
-            num_labels=config.num_labels or 1,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

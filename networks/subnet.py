@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise, product
 from typing import Any, Self
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from .retention import Retention
 from .shape import EncoderShape
 
@@ -25,6 +26,8 @@ DEPTHS = (1.0, 0.75, 0.5)
 
 TOKENS = (1.0,)
 """Token multipliers of the paper, which keeps every word-vector."""
+
+MAX_MULTIPLIERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,11 @@ class SubnetConfig:
                 f"layers, heads and neurons must have one entry per kept layer, not "
                 f"{len(self.layers)}, {len(self.heads)} and {len(self.neurons)}"
             )
+        whole = (*self.layers, *self.heads, *self.neurons)
+        if not all(type(number) is int for number in whole):
+            raise ValueError("layers, heads and neurons are whole numbers")
         if self.layers[0] < 0 or any(a >= b for a, b in pairwise(self.layers)):
-            raise ValueError(f"kept layers must increase from 0 on, not {self.layers}")
+            raise ValueError(f"kept layers must increase from 0 on, not {shortened(self.layers)}")
         if min(self.heads) < 1 or min(self.neurons) < 1:
             raise ValueError("every kept layer has at least one head and one neuron")
         if self.tokens is not None:
@@ -109,7 +115,9 @@ class SubnetConfig:
                 tokens=None if match[4] is None else Retention.from_key(match[4]),
             )
         except ValueError as error:
-            raise InputError(f"{key!r} is not the key of a sub-network: {error}.") from None
+            raise InputError(
+                f"{shortened(key)} is not the key of a sub-network: {error}."
+            ) from None
 
     @classmethod
     def full(cls, shape: EncoderShape) -> Self:
@@ -190,6 +198,7 @@ class SubnetConfig:
         )
 
 
+@cache
 def kept_layers(num_layers: int, depth: float) -> tuple[int, ...]:
     """Layers kept at a depth multiplier, counted from 0.
 
@@ -275,6 +284,34 @@ class ElasticSpace:
             widths=tuple(record["widths"]),
             depths=tuple(record["depths"]),
             tokens=tuple(record.get("tokens", TOKENS)),
+        )
+
+
+def check_multipliers(name: str, multipliers: Sequence[float]) -> None:
+    """Check the multipliers of a space: few, different once rounded, and 1 among them.
+
+    Args:
+        name: What they are, for messages.
+        multipliers: The multipliers.
+
+    Raises:
+        InputError: When they cannot make a space.
+    """
+    shown = shortened(tuple(multipliers))
+    if not multipliers or not all(0 < multiplier <= 1 for multiplier in multipliers):
+        raise InputError(f"The {name} {shown} must be multipliers in (0, 1].")
+    if 1.0 not in multipliers:
+        raise InputError(f"The {name} {shown} lack 1, the full model.")
+    if len(multipliers) > MAX_MULTIPLIERS:
+        raise InputError(
+            f"{len(multipliers):,} {name} are too many to train for: give at most "
+            f"{MAX_MULTIPLIERS}."
+        )
+    rounded = [_fraction(multiplier, name) for multiplier in multipliers]
+    if 0 in rounded or len(set(rounded)) < len(rounded):
+        raise InputError(
+            f"The {name} {shown} are not all different multipliers once they are rounded to "
+            "thousandths: leave out what is repeated or next to nothing."
         )
 
 

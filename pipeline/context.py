@@ -94,7 +94,9 @@ class Context:
         for network in self.ledger.networks().values():
             if network.is_full:
                 return network
-        shape = EncoderShape.from_config(self.workshop.model.config)
+        from ..encoders.families import shape_of
+
+        shape = shape_of(self.workshop.model.config)
         full = SubnetConfig.full(shape)
         network = Network(full.key, Cut(shape, full))
         self.ledger.add_network(network)

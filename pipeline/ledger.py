@@ -13,7 +13,6 @@ same time and a kill loses at most the write it falls into. A file that is new a
 import hashlib
 import json
 import os
-import re
 import sqlite3
 import time
 import uuid
@@ -22,11 +21,12 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..deploy.deployment import EAGER_FP32, Deployment
@@ -57,7 +57,8 @@ BUSY_S = 60.0
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _DIGEST_DIGITS = 16
-_PASSWORD = re.compile(r":[^:@/]*@")
+_MAKING_TABLES = 0x706265727470
+"""PostgreSQL's lock for it: two that make the same table at once would fail."""
 _T = TypeVar("_T")
 
 
@@ -168,10 +169,7 @@ class Ledger:
                 .where(NETWORKS.c.run == self._run)
                 .order_by(NETWORKS.c.added, NETWORKS.c.id)
             ).all()
-        return {
-            row.id: self._parsed(lambda text: Network.from_dict(json.loads(text)), row.record)
-            for row in rows
-        }
+        return {row.id: self._parsed(_network, row.record) for row in rows}
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -212,12 +210,11 @@ class Ledger:
             rows = self._observations(
                 connection, "score", deployment=scored_as(deployment), place=split
             )
-            labels = {
-                row.digest: unpacked(row.typecode, row.labels)
-                for row in connection.execute(
-                    select(LABELS).where(LABELS.c.run == self._run)
-                ).all()
-            }
+            columns = connection.execute(select(LABELS).where(LABELS.c.run == self._run)).all()
+        labels = {
+            row.digest: self._parsed(lambda row: unpacked(row.typecode, row.labels), row)
+            for row in columns
+        }
 
         def read(row: Any) -> Evaluation:
             record = json.loads(row.record)
@@ -474,6 +471,8 @@ class Ledger:
             if self._run in {row.run for row in rows}:
                 return
         with self._writing() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
             METADATA.create_all(connection)
             self._upsert(connection, RUNS, {"schema": SCHEMA}, keys=())
 
@@ -542,7 +541,8 @@ class Ledger:
         latencies: dict[Subject, LatencySummary] = {}
         energies: dict[Subject, float] = {}
         for row in rows:
-            subject = Subject(row.network, Deployment.from_slug(row.deployment))
+            deployment = self._parsed(Deployment.from_slug, row.deployment)
+            subject = Subject(row.network, deployment)
             if row.quantity == "energy_j":
                 energies[subject] = row.value
             else:
@@ -562,7 +562,7 @@ class Ledger:
         kept: Sequence[str] = (),
     ) -> None:
         """Insert a row, or replace the one with the same keys but for the columns to be kept."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")
         statement = dialect.insert(table).values(run=self._run, **values)
         new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
         where = ["run", *keys]
@@ -583,7 +583,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._said(), self._engine.connect() as connection:
+        with self._said(), self._undamaged(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -599,8 +599,14 @@ class Ledger:
             ) from None
 
     def _parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
-        try:
+        with self._undamaged():
             return parse(record)
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Turn what is wrong with a row into one sentence."""
+        try:
+            yield
         except (
             AttributeError,
             InputError,
@@ -634,6 +640,7 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
+@lru_cache(maxsize=65_536)
 def _network(text: str) -> Network:
     return Network.from_dict(json.loads(text))
 
@@ -690,12 +697,18 @@ def _begin(connection: Connection) -> None:
 
 def _make_file(path: Path) -> None:
     """Make an empty database that is there whole or not at all; another process may be first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    made = sqlite3.connect(temporary)
-    made.execute("PRAGMA user_version = 1")
-    made.execute("VACUUM")
-    made.close()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = sqlite3.connect(temporary)
+        made.execute("PRAGMA user_version = 1")
+        made.execute("VACUUM")
+        made.close()
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(
+            f"The ledger {path} cannot be made ({error}): make its folder writable, or choose "
+            "another."
+        ) from None
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -721,5 +734,5 @@ def _url_engine(url: str) -> Engine:
         return create_engine(url)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        place = _PASSWORD.sub(":***@", url)
-        raise InputError(f"The ledger's database {place} cannot be used: {reason}.") from None
+        shown = url.rpartition("@")[2]
+        raise InputError(f"The ledger's database {shown} cannot be used: {reason}.") from None

@@ -20,12 +20,14 @@ from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.quantities import quantity_worded
 from ..search.query import QueryResult
+from ..storage import refuse_destination
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
 from ..training.method import MethodOptions
 from .context import Context
 from .costs import Where, candidates, table, tables
+from .feasible import check_together
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
 from .request import RunRequest, with_absolute_paths
@@ -127,7 +129,8 @@ class Run:
             search=search or SearchOptions(),
             ledger=ledger,
         )
-        place = RunFolder(Path(folder))
+        check_together(checkpoint, loaded, request.training, request.protocol)
+        place = RunFolder(refuse_destination(folder))
         claim(place, request.to_dict(), task=loaded.summary())
         context = Context(place, request)
         context.task = loaded

@@ -16,12 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..deploy.artefact import load, write
 from ..deploy.deployment import EAGER_FP32, Deployment
@@ -38,6 +33,7 @@ from ..tasks.batches import EncodedSplit, encode, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task
+from ..training.classifier import load_stored
 from .folder import RunFolder
 
 CALIBRATION_EXAMPLES = 256
@@ -77,15 +73,7 @@ class Workshop:
         """
         if isinstance(network.recipe, Cut):
             return extract(self.model, network.recipe.config)
-        try:
-            model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-                self._home(network), local_files_only=True, use_safetensors=True
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{self._home(network)} holds no loadable network: {reason}"
-            ) from None
+        model = load_stored(self._home(network))
         model.eval()
         return model
 

@@ -1,5 +1,6 @@
 """How PoWER-BERT is trained, as one record (no torch)."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ class PowerOptions(Pace):
             )
         if given == 0:
             object.__setattr__(self, "target_speedup", 2.0)
-        if self.target_speedup is not None and not self.target_speedup > 1:
+        if self.target_speedup is not None and not 1 < self.target_speedup < math.inf:
             raise InputError(f"The target speed-up must be above 1, not {self.target_speedup:g}.")
         if self.target_tokens is not None and not 0 < self.target_tokens < 1:
             raise InputError(
@@ -75,7 +76,7 @@ class PowerOptions(Pace):
             if value not in known:
                 raise InputError(f"The {name} {value!r} is not one of {', '.join(known)}.")
         refuse_below(self, 1, "search_epochs", "retrain_epochs")
-        if self.penalty is not None and not self.penalty > 0:
+        if self.penalty is not None and not 0 < self.penalty < math.inf:
             raise InputError(f"lambda must be positive, not {self.penalty:g}.")
         refuse_unless_positive(self, "retention_travel", "retention_learning_rate")
 

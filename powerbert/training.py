@@ -17,16 +17,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from .. import storage
 from ..encoders.elimination import significance_in
 from ..encoders.extraction import extract
+from ..encoders.families import shape_of
 from ..networks.retention import Retention
-from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.task import Task
+from ..training.classifier import load_stored
 from ..training.distillation import prediction_loss
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
 from ..training.precision import autocast, matmul_dtype
@@ -118,7 +119,7 @@ class _Training:
         options = self.options
         model, tokenizer = self._loaded(teacher)
         encoded = self._encoded(tokenizer)
-        shape = EncoderShape.from_config(model.config)
+        shape = shape_of(model.config)
         wanted = search_for(options, shape, encoded.lengths)
         retention = SoftRetention(shape.num_layers, encoded.lengths, unit=options.unit)
         search = _Search(model, retention.to(self.device))
@@ -168,7 +169,7 @@ class _Training:
         """Step 3: train on with hard extraction."""
         options = self.options
         model, tokenizer = self._loaded(searched)
-        full = SubnetConfig.full(EncoderShape.from_config(model.config))
+        full = SubnetConfig.full(shape_of(model.config))
         config = replace(full, tokens=read_retention(self.folder))
         network = extract(model, config, diagonal=options.diagonal == "include")
 
@@ -187,9 +188,9 @@ class _Training:
         return network.eval(), tokenizer
 
     def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        model = load_stored(folder)
         nn.Module.to(model, self.device)
-        return model, AutoTokenizer.from_pretrained(folder)
+        return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def _encoded(self, tokenizer: Any) -> EncodedSplit:
         return encode(self.task.train, tokenizer, max_length=self.task.max_length)

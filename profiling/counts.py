@@ -7,14 +7,17 @@ the pooler and the classifier, which see one token. Left out, as in DynaBERT's e
 biases, softmax, activations, LayerNorm, residual sums and embedding look-ups. Where word-vectors
 are eliminated, so are the scores and their sorting.
 
-The six supported families differ in names, not in arithmetic: each has embeddings with a
-LayerNorm, the same encoder layer, and a head of one E x E layer and one E x labels layer. What
-differs is in the shape: DistilBERT has no token types, small ELECTRAs have embeddings narrower
-than the encoder and a projection between the two.
+What an encoder layer costs follows from its family's plan (`encoders.plan`). The rest is alike in
+all of them: embeddings with a LayerNorm, and a head of one E x E layer and one E x labels layer.
+What differs is in the shape: DistilBERT has no token types, small ELECTRAs have embeddings
+narrower than the encoder and a projection between the two.
 
-Letters: T tokens, H heads of a layer, D head size, E hidden size, F neurons of a layer.
+Letters: T tokens, E hidden size.
 """
 
+from collections.abc import Iterator
+
+from ..encoders.plan import PLANS, LayerSizes
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 
@@ -31,10 +34,8 @@ def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
 
 def count_encoder_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
     """Parameters of the kept encoder layers alone, without embeddings and head."""
-    return sum(
-        _layer_parameters(shape, heads, neurons)
-        for heads, neurons in zip(config.heads, config.neurons, strict=True)
-    )
+    plan = PLANS[shape.family]
+    return sum(plan.num_parameters(sizes) for sizes in _layer_sizes(shape, config))
 
 
 def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> int:
@@ -48,39 +49,19 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
     hidden = shape.hidden_size
     left = (seq_len,) * config.num_layers if config.tokens is None else config.tokens.kept(seq_len)
     given = (seq_len, *left[:-1])
+    plan = PLANS[shape.family]
     layers = sum(
-        _layer_macs(shape, heads, neurons, attending=attending, fed=fed)
-        for heads, neurons, attending, fed in zip(
-            config.heads, config.neurons, given, left, strict=True
-        )
+        plan.num_macs(sizes, attending=attending, fed=fed)
+        for sizes, attending, fed in zip(_layer_sizes(shape, config), given, left, strict=True)
     )
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
     head = hidden * hidden + hidden * shape.num_labels
     return projection + layers + head
 
 
-def _layer_parameters(shape: EncoderShape, heads: int, neurons: int) -> int:
-    hidden, attended = shape.hidden_size, heads * shape.head_size
-    attention = 3 * _linear(hidden, attended) + _linear(attended, hidden)
-    feed_forward = _linear(hidden, neurons) + _linear(neurons, hidden)
-    return attention + feed_forward + 2 * _layer_norm(hidden)
-
-
-def _layer_macs(shape: EncoderShape, heads: int, neurons: int, *, attending: int, fed: int) -> int:
-    """PoWER-BERT's 4 H^2 l_{j-1} + 2 H l_{j-1}^2 + 2 H I l_j, for any heads and neurons.
-
-    Args:
-        shape: The full model's sizes.
-        heads: Heads of the layer.
-        neurons: Its neurons, I.
-        attending: Tokens that its attention sees, l_{j-1}.
-        fed: Tokens that its feed-forward network sees, l_j.
-    """
-    hidden, attended = shape.hidden_size, heads * shape.head_size
-    projections = 4 * attending * hidden * attended
-    attention = 2 * attending * attending * attended
-    feed_forward = 2 * fed * hidden * neurons
-    return projections + attention + feed_forward
+def _layer_sizes(shape: EncoderShape, config: SubnetConfig) -> Iterator[LayerSizes]:
+    for heads, neurons in zip(config.heads, config.neurons, strict=True):
+        yield LayerSizes(shape.hidden_size, shape.head_size, heads, neurons)
 
 
 def _embedding_parameters(shape: EncoderShape) -> int:

@@ -4,12 +4,15 @@ The protocol is a record, stored with each table and printed under each latency 
 latency without it means nothing. Tokenisation is excluded from all timings.
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from ..deploy.deployment import Deployment
-from ..errors import InputError
+from ..errors import InputError, listed, shortened
+from ..tasks.splits import MAX_SEED
 
 FEWEST_ROUNDS = 3
 """Rounds of each process at least: the median of fewer passes disturbances on."""
@@ -19,6 +22,9 @@ STOPPING = ("min_processes", "half_width", "front_half_width", "time_budget_s", 
 
 
 _SMALLEST = {"seed": 0, "max_redos": 0, "visit_discards": 0, "rounds": FEWEST_ROUNDS}
+_LARGEST = {"seed": MAX_SEED, "threads": 1024, "batch_size": 65_536, "rounds": 1000}
+_MAX_WHOLE = 1_000_000
+_MAX_LENGTHS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +95,21 @@ class LatencyProtocol:
             InputError: When a field has a value that cannot be measured with.
         """
         device_type, _, index = self.device.partition(":")
-        if device_type not in ("cpu", "cuda") or (index and not index.isdecimal()):
-            raise InputError(f"The device {self.device!r} is not cpu, cuda or cuda:<index>.")
-        Deployment(self.runtime, self.precision)
-        if any(length < 1 for length in self.lengths) or list(self.lengths) != sorted(
-            self.lengths
-        ):
+        if device_type not in ("cpu", "cuda") or not re.fullmatch(r"[0-9]{0,3}", index):
             raise InputError(
-                "The lengths must be positive and in order, not "
-                f"{', '.join(map(str, self.lengths))}."
+                f"The device {shortened(self.device)} is not cpu, cuda or cuda:<index>."
+            )
+        Deployment(self.runtime, self.precision)
+        if any(not 1 <= length <= _MAX_WHOLE for length in self.lengths) or list(
+            self.lengths
+        ) != sorted(self.lengths):
+            raise InputError(
+                f"The lengths must be positive and in order, not {listed(map(str, self.lengths))}."
+            )
+        if len(self.lengths) > _MAX_LENGTHS:
+            raise InputError(
+                f"{len(self.lengths):,} lengths are too many to measure: give at most "
+                f"{_MAX_LENGTHS:,}."
             )
         for field in fields(self):
             value = getattr(self, field.name)
@@ -106,9 +118,16 @@ class LatencyProtocol:
                 if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
                     raise InputError(
                         f"{field.name} must be a whole number of at least {smallest}, "
-                        f"not {value!r}."
+                        f"not {shortened(value)}."
                     )
-            elif field.type is float and (not isinstance(value, int | float) or not value > 0):
+                largest = _LARGEST.get(field.name, _MAX_WHOLE)
+                if value > largest:
+                    raise InputError(
+                        f"{field.name} must be at most {largest:,}, not {shortened(value)}."
+                    )
+            elif field.type is float and (
+                not isinstance(value, int | float) or not 0 < value < math.inf
+            ):
                 raise InputError(f"{field.name} must be a positive number, not {value!r}.")
 
     @classmethod

@@ -2,13 +2,18 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from itertools import compress
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, listed, shortened
+from ..storage import is_name, is_text
 from .tables import Table
+
+MAX_LABEL_LENGTH = 200
+"""Characters of a class's name: what is longer is a text."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +43,8 @@ def class_labels(table: Table, column: str, indices: Mapping[str, int]) -> tuple
     for line, label in zip(table.lines, labels, strict=True):
         if label not in indices:
             raise InputError(
-                f"{table.path}, line {line}: the label {label!r} in column {column!r} is none of "
-                f"the training labels {_listed(indices)}."
+                f"{table.path}, line {line}: the label {shortened(label)} in column {column!r} is "
+                f"none of the training labels {listed(indices)}."
             )
     return tuple(indices[label] for label in labels)
 
@@ -48,14 +53,25 @@ def class_names(table: Table, column: str) -> tuple[str, ...]:
     """Return the label of each row as a string.
 
     Raises:
-        InputError: When the column or a label is missing.
+        InputError: When the column is missing, or a label is missing or cannot be a class's name.
     """
     labels = []
     for line, cell in zip(table.lines, table.column(column), strict=True):
-        label = "" if cell is None else str(cell).strip()
+        label = "" if cell is None or cell != cell else str(cell).strip()
+        where = f"{table.path}, line {line}: the label in column {column!r}"
         if not label:
+            raise InputError(f"{where} is empty.")
+        if not isinstance(cell, str | int | float | Decimal):
+            raise InputError(f"{where} is {shortened(cell)}, which is no class's name.")
+        if len(label) > MAX_LABEL_LENGTH:
             raise InputError(
-                f"{table.path}, line {line}: the label in column {column!r} is empty."
+                f"{where} has {len(label):,} characters, but at most {MAX_LABEL_LENGTH} are read: "
+                "name the label column."
+            )
+        if not is_name(label):
+            raise InputError(
+                f"{where} is {shortened(label)}, which cannot be written or shown: rename the "
+                "class."
             )
         labels.append(label)
     return tuple(labels)
@@ -72,8 +88,8 @@ def score_labels(table: Table, column: str) -> tuple[float, ...]:
         score = as_number(cell)
         if score is None or not math.isfinite(score):
             raise InputError(
-                f"{table.path}, line {line}: the label {cell!r} in column {column!r} is not a "
-                "finite number, as regression needs."
+                f"{table.path}, line {line}: the label {shortened(cell)} in column {column!r} is "
+                "not a finite number, as regression needs."
             )
         scores.append(score)
     return tuple(scores)
@@ -85,7 +101,7 @@ def as_number(cell: Any) -> float | None:
         return None
     try:
         return float(cell)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
 
 
@@ -106,14 +122,14 @@ def _text_column(table: Table, column: str) -> tuple[str, ...]:
     for line, cell in zip(table.lines, cells, strict=True):
         if cell is not None and not isinstance(cell, str):
             raise InputError(
-                f"{table.path}, line {line}: column {column!r} holds {cell!r}, which is no text."
+                f"{table.path}, line {line}: column {column!r} holds {shortened(cell)}, which is "
+                "no text."
             )
         if cell is None or not cell.strip():
             raise InputError(f"{table.path}, line {line}: the text in column {column!r} is empty.")
+        if not is_text(cell):
+            raise InputError(
+                f"{table.path}, line {line}: the text in column {column!r} holds a NUL or half of "
+                "a surrogate pair, which cannot be written: mend or leave out that row."
+            )
     return tuple(cells)
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
-    return ", ".join(shown[:10]) + more

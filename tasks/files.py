@@ -7,11 +7,12 @@ second is reported on and the search split is held out of train; a single file i
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, listed, shortened
 from .columns import as_number, class_labels, class_names, score_labels, texts
 from .splits import hold_out, hold_out_search, part_size, text_keys
 from .tables import READERS, Table, read_table
@@ -112,7 +113,7 @@ def load_files(
         _warn_of_repeats(remaining, part, name)
     classification = kind == "classification"
     return Task(
-        name=data.stem,
+        name=data.stem or NAME,
         kind=kind,
         label_names=names,
         metric="accuracy" if classification else "pearson",
@@ -134,9 +135,8 @@ def find_files(data: Path) -> DataFiles:
     if data.is_file():
         return DataFiles(data, None, None)
     if not data.is_dir():
-        raise InputError(
-            f"{data} does not exist: give a file, or a folder that holds train files."
-        )
+        state = "is neither a file nor a folder" if os.path.lexists(data) else "does not exist"
+        raise InputError(f"{data} {state}: give a file, or a folder that holds train files.")
     train = _named(data, ("train",))
     if train is None:
         formats = ", ".join(READERS)
@@ -160,7 +160,7 @@ def _class_names(table: Table, label_column: str) -> tuple[str, ...]:
     names = tuple(sorted(set(labels), key=_numbers_first))
     if len(names) == 1:
         raise InputError(
-            f"{table.path}: every label in column {label_column!r} is {names[0]!r}, "
+            f"{table.path}: every label in column {label_column!r} is {shortened(names[0])}, "
             "but classification needs two classes or more."
         )
     if len(names) > len(labels) / 2:
@@ -182,7 +182,7 @@ def _default_text_columns(table: Table) -> tuple[str, ...]:
             return columns
     raise InputError(
         f"{table.path} has no text column of a usual name: name one or two of its columns "
-        f"{', '.join(table.columns)}."
+        f"{listed(table.columns)}."
     )
 
 
@@ -192,7 +192,7 @@ def _default_label_column(table: Table) -> str:
             return column
     raise InputError(
         f"{table.path} has no label column of a usual name: name one of its columns "
-        f"{', '.join(table.columns)}."
+        f"{listed(table.columns)}."
     )
 
 

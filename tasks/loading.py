@@ -1,19 +1,30 @@
 """From a request to a task: the one door through which data enters (no torch)."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import InputError
+from ..errors import InputError, shortened
+from ..storage import is_name
 from . import files, stdlib_docs
 from .glue import GLUE_TASKS, load_glue_folder, load_glue_hub
+from .splits import MAX_SEED
 from .task import Kind, Task
 
 TASK_NAMES = (*GLUE_TASKS, stdlib_docs.NAME, files.NAME)
 """The names of the tasks: GLUE's, the embedded one, and `files` for own data."""
+
+SHORTEST = 3
+"""Tokens of the shortest text that there can be: one between two special ones."""
+
+LONGEST = 1_000_000
+"""Tokens of the longest text that any model could read."""
+
+MAX_EXAMPLES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,22 @@ class TaskRequest:
             raise InputError(f"Column {self.label_column!r} cannot be both text and label.")
         if self.kind not in (None, "classification", "regression"):
             raise InputError(
-                f"The kind of a task is classification or regression, not {self.kind!r}."
+                f"The kind of a task is classification or regression, not {shortened(self.kind)}."
             )
-        for option, value in (("search size", self.search_size), ("max length", self.max_length)):
-            if value is not None and value < 1:
-                raise InputError(f"The {option} must be at least 1, not {value}.")
+        if self.text_columns is not None and len(set(self.text_columns)) < len(self.text_columns):
+            raise InputError(f"Column {shortened(self.text_columns[0])} cannot be both texts.")
+        for option, value, (smallest, largest) in (
+            ("search size", self.search_size, (1, MAX_EXAMPLES)),
+            ("max length", self.max_length, (SHORTEST, LONGEST)),
+            ("seed", self.seed, (0, MAX_SEED)),
+        ):
+            if value is not None and not smallest <= value <= largest:
+                raise InputError(
+                    f"The {option} must be from {smallest} to {largest:,}, not {value}."
+                )
+        for path in (self.data, self.report_data):
+            if path is not None and not _can_exist(path):
+                raise InputError(f"{shortened(str(path))} is the name of no file or folder.")
         self._refuse_options_without_meaning()
 
     def _refuse_options_without_meaning(self) -> None:
@@ -149,7 +171,16 @@ def canonical_name(name: str) -> str:
         return plain[_plain(name)]
     nearest = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
     offer = f" (did you mean {plain[nearest[0]]!r}?)" if nearest else ""
-    raise InputError(f"There is no task {name!r}{offer}: the tasks are {', '.join(TASK_NAMES)}.")
+    raise InputError(
+        f"There is no task {shortened(name)}{offer}: the tasks are {', '.join(TASK_NAMES)}."
+    )
+
+
+def _can_exist(path: Path) -> bool:
+    """Whether a file system could hold a file of that name, and a message show it."""
+    if not is_name(str(path)):
+        return False
+    return len(os.fsencode(path)) < 4096 and all(len(os.fsencode(p)) < 256 for p in path.parts)
 
 
 def _plain(name: str) -> str:

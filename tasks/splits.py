@@ -13,6 +13,9 @@ from collections.abc import Hashable, Sequence
 from ..errors import InputError
 from .task import TextSplit
 
+MAX_SEED = 2**32 - 1
+"""The largest seed that every random generator takes."""
+
 MAX_HELD_OUT = 2000
 """Examples held out by default at most: an accuracy of .9 is then known to within 1.3 points."""
 

@@ -7,16 +7,19 @@ that names file and line.
 
 import csv
 import io
-import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, listed, shortened
+from ..storage import parsed_json, read_bytes, refuse_irregular
 
 Row = tuple[Any, ...]
+
+MAX_COLUMNS = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +49,8 @@ class Table:
         if not self.rows:
             raise InputError(f"{self.path} holds no examples.")
         if len(set(self.columns)) < len(self.columns):
-            raise InputError(
-                f"{self.path} has two columns of one name: {', '.join(self.columns)}."
-            )
+            repeated = [name for name, count in Counter(self.columns).items() if count > 1]
+            raise InputError(f"{self.path} has two columns of one name: {listed(repeated)}.")
 
     def column(self, name: str) -> list[Any]:
         """The cells of one column.
@@ -58,7 +60,8 @@ class Table:
         """
         if name not in self.columns:
             raise InputError(
-                f"{self.path} has no column {name!r}: its columns are {', '.join(self.columns)}."
+                f"{self.path} has no column {shortened(name)}: its columns are "
+                f"{listed(self.columns)}."
             )
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
@@ -100,13 +103,17 @@ def read_tsv(
 
 def read_csv(path: Path) -> Table:
     """Read comma-separated values with the usual quoting and a header line."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    text = read_text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     numbered: list[tuple[int, Row]] = []
+    limit = csv.field_size_limit(max(len(text), 1))
     try:
         header = tuple(next(reader, ()))
         numbered.extend((reader.line_num, tuple(row)) for row in reader if row)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}, is not valid CSV: {error}.") from None
+    finally:
+        csv.field_size_limit(limit)
     return _checked(path, header, numbered)
 
 
@@ -116,14 +123,12 @@ def read_jsonl(path: Path) -> Table:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
+        record = parsed_json(line)
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}, is not a JSON object.")
         records.append((number, record))
     columns = tuple(dict.fromkeys(key for _, record in records for key in record))
+    _refuse_columns(path, len(columns))
     return Table(
         path=path,
         columns=columns,
@@ -134,7 +139,7 @@ def read_jsonl(path: Path) -> Table:
 
 def read_parquet(path: Path) -> Table:
     """Read a Parquet file, which needs pyarrow."""
-    _require_file(path)
+    refuse_irregular(path)
     try:
         import pyarrow
         import pyarrow.parquet
@@ -144,11 +149,12 @@ def read_parquet(path: Path) -> Table:
             "install it, or paretobert with the extra [parquet]."
         ) from None
     try:
-        content = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        content = pyarrow.parquet.ParquetFile(path).read()
+        cells = [column.to_pylist() for column in content.columns]
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}.") from None
-    columns = tuple(content.column_names)
-    rows = tuple(zip(*(column.to_pylist() for column in content.columns), strict=True))
+    columns, rows = tuple(content.column_names), tuple(zip(*cells, strict=True))
+    _refuse_columns(path, len(columns))
     return Table(path, columns, rows, tuple(range(1, len(rows) + 1)))
 
 
@@ -165,23 +171,31 @@ def read_text(path: Path) -> str:
     """Read a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        InputError: When the file is missing or is not UTF-8.
+        InputError: When the file is missing, is no regular file, or is not UTF-8.
     """
-    _require_file(path)
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path}, line {line}, is not UTF-8: byte {error.start} is "
             f"0x{content[error.start]:02x}; save the file as UTF-8."
         ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(
+            f"{path}, line {line}, holds a NUL byte, which is no text: save the file as UTF-8."
+        )
+    return text
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path} is not a file.")
+def _refuse_columns(path: Path, number: int) -> None:
+    if number > MAX_COLUMNS:
+        raise InputError(
+            f"{path} has {number:,} columns, but at most {MAX_COLUMNS:,} are read: leave only the "
+            "texts and the labels."
+        )
 
 
 def _checked(
@@ -191,6 +205,7 @@ def _checked(
     *,
     skip_broken_rows: bool = False,
 ) -> Table:
+    _refuse_columns(path, len(columns))
     whole = [(number, row) for number, row in numbered if len(row) == len(columns)]
     if len(whole) < len(numbered) and not skip_broken_rows:
         number, row = next(item for item in numbered if len(item[1]) != len(columns))

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
     from transformers import PreTrainedModel
 
 COLOURS = {
@@ -135,3 +137,11 @@ def padded_batch() -> Callable[..., "dict[str, Tensor]"]:
     from .tiny_models import make_padded_batch
 
     return make_padded_batch
+
+
+@pytest.fixture(scope="session")
+def parts_of() -> "Callable[[Module], SimpleNamespace]":
+    """The linear layers of one transformer layer by their part."""
+    from .tiny_models import parts_of
+
+    return parts_of

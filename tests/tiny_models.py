@@ -1,6 +1,9 @@
 """Tiny models of every family, and batches for them."""
 
+from types import SimpleNamespace
+
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from paretobert.encoders.families import FAMILIES
@@ -19,7 +22,7 @@ def make_tiny_model(
         "hidden_size": 24,
         "num_attention_heads": 4,
         "num_hidden_layers": 4,
-        family.ffn_size_attribute: 40,
+        family.neurons_name: 40,
         "max_position_embeddings": 40,
         "num_labels": 3,
         "pad_token_id": PAD,
@@ -47,3 +50,19 @@ def make_padded_batch(
     if "token_type_ids" in FAMILIES[model_type].embedding_inputs:
         batch["token_type_ids"] = torch.randint(0, 2, shape, generator=generator)
     return batch
+
+
+def parts_of(layer: nn.Module) -> SimpleNamespace:
+    """A BERT's or DistilBERT's linear layers by their part, found without the plans."""
+    paths = {
+        "query": ("attention.self.query", "attention.q_lin"),
+        "key": ("attention.self.key", "attention.k_lin"),
+        "value": ("attention.self.value", "attention.v_lin"),
+        "attention_output": ("attention.output.dense", "attention.out_lin"),
+        "ffn_in": ("intermediate.dense", "ffn.lin1"),
+        "ffn_out": ("output.dense", "ffn.lin2"),
+    }
+    modules = dict(layer.named_modules())
+    return SimpleNamespace(
+        **{part: modules[a if a in modules else b] for part, (a, b) in paths.items()}
+    )

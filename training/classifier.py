@@ -1,11 +1,16 @@
-"""A checkpoint as a classifier for a task."""
+"""A checkpoint as a classifier: to be trained for a task, or as a run has left it."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from ..errors import InputError
+from ..encoders.families import family_of
+from ..errors import InputError, shortened
 from ..tasks.task import Task
 
 
@@ -15,28 +20,33 @@ def load_classifier(
     """Load a checkpoint as a classifier for `task`; a missing head is initialised from the seed.
 
     Args:
-        checkpoint: A folder or a hub name, with weights in safetensors.
+        checkpoint: A folder, with weights in safetensors; nothing else is ever loaded.
         task: Gives the number and the names of the classes.
         seed: Of a new head.
         fine_tuned: The checkpoint must bring a trained head of the task's classes.
 
     Raises:
-        InputError: When a fine-tuned checkpoint has no head, or one for other classes.
+        InputError: When it cannot be loaded, lacks more than a head, or is to be fine-tuned
+            already and has no head, or one for other classes.
     """
     torch.manual_seed(seed)
     names = dict(enumerate(task.label_names)) or {0: "score"}
     if fine_tuned:
         _check_head(checkpoint, task)
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint,
-        num_labels=task.num_labels,
-        id2label=names,
-        label2id={name: index for index, name in names.items()},
-        use_safetensors=True,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=not fine_tuned,
-        output_loading_info=True,
-    )
+    with _one_sentence(checkpoint):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint,
+            num_labels=task.num_labels,
+            id2label=names,
+            label2id={name: index for index, name in names.items()},
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=not fine_tuned,
+            output_loading_info=True,
+        )
+    _refuse_initialised(checkpoint, model, info)
     if fine_tuned and info["missing_keys"]:
         raise InputError(
             f"{checkpoint} has no trained classification head ({min(info['missing_keys'])} is "
@@ -46,8 +56,67 @@ def load_classifier(
     return classifier
 
 
+def load_stored(folder: Path) -> PreTrainedModel:
+    """Load a classifier that a run has written, whole, from safetensors alone.
+
+    Args:
+        folder: The classifier's.
+
+    Raises:
+        InputError: When it cannot be loaded, or lacks a tensor.
+    """
+    with _one_sentence(folder):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    random = _initialised(info)
+    if random:
+        raise InputError(
+            f"{folder} lacks {len(random)} of its tensors, {random[0]} among them: delete the "
+            "folder to have it made again."
+        )
+    classifier: PreTrainedModel = model
+    return classifier
+
+
+@contextmanager
+def _one_sentence(checkpoint: str | Path) -> Iterator[None]:
+    """Say in one sentence what transformers could not load."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = shortened(" ".join(str(error).split()), length=200)
+        raise InputError(f"{checkpoint} holds no loadable model: {reason}.") from None
+
+
+def _initialised(info: Mapping[str, Any]) -> list[str]:
+    """The tensors that were filled with random numbers."""
+    return sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+
+
+def _refuse_initialised(
+    checkpoint: str | Path, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
+    """Raise if more than the head was filled with random numbers."""
+    backbone = family_of(model).backbone
+    inside = [
+        name
+        for name in _initialised(info)
+        if name.startswith(f"{backbone}.") and not name.startswith(f"{backbone}.pooler.")
+    ]
+    if inside:
+        raise InputError(
+            f"{checkpoint} lacks {len(inside)} of the tensors of its encoder, {inside[0]} among "
+            "them: give the whole model."
+        )
+
+
 def _check_head(checkpoint: str | Path, task: Task) -> None:
-    config = AutoConfig.from_pretrained(checkpoint)
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     theirs = [str(config.id2label[index]) for index in sorted(config.id2label)]
     unnamed = theirs == [f"LABEL_{index}" for index in range(len(theirs))]
     ours = list(task.label_names)

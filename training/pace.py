@@ -1,12 +1,17 @@
 """The settings that every training has, whatever it trains (no torch)."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import InputError
+from ..errors import InputError, shortened
+from ..tasks.splits import MAX_SEED
 
 Precision = Literal["auto", "fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
+
+_LARGEST = {"batch_size": 65_536, "seed": MAX_SEED}
+_MAX_WHOLE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +46,40 @@ class Pace:
         """
         if self.precision not in PRECISIONS:
             raise InputError(
-                f"The precision {self.precision!r} is not one of {', '.join(PRECISIONS)}."
+                f"The precision {shortened(self.precision)} is not one of {', '.join(PRECISIONS)}."
             )
         refuse_below(self, 1, "batch_size", "checkpoint_steps")
-        refuse_below(self, 0, "weight_decay", "seed")
+        refuse_below(self, 0, "seed")
         refuse_unless_positive(self, "learning_rate", "clip_norm")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay must be at least 0, not {self.weight_decay}.")
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
 
 
 def refuse_below(options: object, smallest: int, *names: str) -> None:
-    """Raise if a setting is below the smallest that makes sense.
+    """Raise unless settings are whole numbers from the smallest that makes sense to a huge one.
 
     Raises:
         InputError: Naming the setting.
     """
     for name in names:
-        if not getattr(options, name) >= smallest:
-            raise InputError(f"{name} must be at least {smallest}, not {getattr(options, name)}.")
+        value, largest = getattr(options, name), _LARGEST.get(name, _MAX_WHOLE)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(f"{name} must be a whole number, not {shortened(value)}.")
+        if not smallest <= value:
+            raise InputError(f"{name} must be at least {smallest}, not {value}.")
+        if not value <= largest:
+            raise InputError(f"{name} must be at most {largest:,}, not {shortened(value)}.")
 
 
 def refuse_unless_positive(options: object, *names: str) -> None:
-    """Raise if a setting that is given is not positive.
+    """Raise if a setting that is given is not positive and finite.
 
     Raises:
         InputError: Naming the setting.
     """
     for name in names:
         value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise InputError(f"{name} must be positive, not {value}.")
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"{name} must be positive, not {shortened(value)}.")

@@ -11,6 +11,7 @@ from ...profiling.table import CostTable
 from ...search.front import ParetoFront
 from ..context import Context
 from ..costs import candidates, cost_table, measured
+from ..feasible import check_protocol
 from ..ledger import SessionRecord, Subject
 from ..scores import score_missing
 from ..sessions import conditions_here, measure_session
@@ -47,8 +48,10 @@ def profile(
     """
     record = None if anew else profiled(context, protocol)
     if record is None:
+        from ...deploy.graph import longest_input
+
         context.require_supernet()
-        protocol.deployment.require(protocol.device)
+        check_protocol(protocol, max_tokens=longest_input(context.workshop.model.config))
         with context.timed("profile"):
             record = measure_session(
                 context,

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from paretobert.encoders.extraction import extract
-from paretobert.networks.shape import EncoderShape
+from paretobert.encoders.families import shape_of
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.protocol import LatencyProtocol
 
@@ -71,7 +71,7 @@ def test_networks_bound_by_name_give_equal_logits(
 ) -> None:
     names = extracted_name(0.25, 0.5), plain_name(0.25, 0.5)
     monkeypatch.setattr(cost_subjects, "BASE", full.config)
-    monkeypatch.setattr(cost_subjects, "SHAPE", EncoderShape.from_config(full.config))
+    monkeypatch.setattr(cost_subjects, "SHAPE", shape_of(full.config))
     protocol = LatencyProtocol(seq_len=8)
     with torch.inference_mode():
         extracted, plain = (bind(name, protocol)() for name in names)

@@ -109,6 +109,40 @@ def test_data_that_changed_since(
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--seed", "-1", "from 0 to 4,294,967,295, not -1"),
+        ("--seed", "4294967296", "from 0 to 4,294,967,295"),
+        ("--seed", "9" * 400, "from 0 to 4,294,967,295"),
+        ("--max-length", "2", "from 3 to 1,000,000, not 2"),
+        ("--threads", "4096", "threads must be at most 1,024"),
+        ("--seq-len", "10000000", "seq_len must be at most 1,000,000"),
+        ("--measure-s", "inf", "must be a positive number"),
+        ("--training-batch-size", "1000000", "batch_size must be at most 65,536"),
+        ("--learning-rate", "nan", "learning_rate must be positive"),
+        ("--weight-decay", "inf", "weight_decay must be at least 0"),
+        ("--clip-norm", "inf", "clip_norm must be positive"),
+        ("--warmup-share", "nan", "warmup_share must be in"),
+        ("--width-epochs", "10000000", "width_epochs must be at most"),
+        ("--widths", "1,0.5,0.5", "not all different"),
+        ("--widths", "1,nan", "must be multipliers"),
+        ("--widths", "1" + ",0.5" * 10_000, "too many to train for"),
+        ("--depths", "1,1e-9", "next to nothing"),
+        ("--task", "\x1b[2J", "There is no task"),
+        ("--device", "cuda:x", "is not cpu, cuda or cuda:<index>"),
+    ],
+)
+def test_refused_options(
+    option: str, value: str, sentence: str, asked: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    words = changed(asked, option, value) if option in asked else [*asked, option, value]
+    answer = refused("run", tmp_path / "run", *words)
+    assert sentence in answer
+    assert answer.isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     "command", ["train", "profile", "search", "report", "query", "show", "add"]
 )
 def test_no_run_folder(command: str, tmp_path: Path, refused: Callable) -> None:

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from paretobert import Run
-from paretobert.cli.app import app
+from paretobert.cli.app import COMMANDS, app_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ def test_the_five_lines_run(
 def test_every_command_and_option_exists() -> None:
     """In the sessions that are shown, and in what the table of choices names."""
     text = (ROOT / "README.md").read_text()
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app_of(COMMANDS))
     options = {
         name: {word for option in command.params for word in option.opts}
         for name, command in group.commands.items()

@@ -20,8 +20,8 @@ from paretobert.deploy.deployment import SUPPORTED, Deployment
 from paretobert.deploy.graph import write_onnx
 from paretobert.deploy.runner import ExportError, Inputs
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.bound import bound_run
 from paretobert.profiling.memory import peak_memory_bytes
@@ -48,7 +48,7 @@ def batch(num_sequences: int = 3, seq_len: int = 9) -> Inputs:
 
 def narrow(family: str = "bert") -> PreTrainedModel:
     model = tiny_model(family)
-    config = SubnetConfig.from_multipliers(EncoderShape.from_config(model.config), 0.5, 0.75)
+    config = SubnetConfig.from_multipliers(shape_of(model.config), 0.5, 0.75)
     return extract(model, config)
 
 

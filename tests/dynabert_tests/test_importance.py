@@ -19,7 +19,7 @@ def batches_of(padded_batch, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_importance_is_the_first_order_change_when_a_unit_is_scaled(
-    family, tiny_model, padded_batch
+    family, tiny_model, padded_batch, parts_of
 ):
     """Compare with a central difference of the loss in the unit's scale."""
     model = tiny_model(family).double()
@@ -34,7 +34,7 @@ def test_importance_is_the_first_order_change_when_a_unit_is_scaled(
         losses = []
         for factor in (1 + step, 1 - step):
             changed = copy.deepcopy(model)
-            scale(adapter.projections(adapter.layer_list(changed)[1]), factor)
+            scale(parts_of(adapter.layer_list(changed)[1]), factor)
             losses.append(
                 sum(
                     functional.cross_entropy(
@@ -99,10 +99,10 @@ def test_rewiring_keeps_the_full_models_logits(family, tiny_model, padded_batch,
         torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=1e-5)
 
 
-def test_rewiring_sorts_units_by_descending_importance(tiny_model, padded_batch):
+def test_rewiring_sorts_units_by_descending_importance(tiny_model, padded_batch, parts_of):
     model = tiny_model("bert")
     batches = batches_of(padded_batch, "bert")
-    first = family_of(model).projections(family_of(model).layer_list(model)[0])
+    first = parts_of(family_of(model).layer_list(model)[0])
     scores = importance(model, batches)
     most_important = int(scores.neurons[0].argmax())
     row = first.ffn_in.weight[most_important].clone()

@@ -64,7 +64,9 @@ def test_every_active_subnetwork_equals_its_extracted_copy(family, tiny_model, p
 
 
 @pytest.mark.parametrize("family", ["bert", "electra", "distilbert"])
-def test_a_subnetworks_gradient_is_the_slice_of_its_copys(family, tiny_model, padded_batch):
+def test_a_subnetworks_gradient_is_the_slice_of_its_copys(
+    family, tiny_model, padded_batch, parts_of
+):
     model, batch = tiny_model(family), padded_batch(family)
     copy = extract(model, UNEVEN)
     copy(**batch).logits.square().sum().backward()
@@ -72,15 +74,15 @@ def test_a_subnetworks_gradient_is_the_slice_of_its_copys(family, tiny_model, pa
     with supernet.active(UNEVEN):
         supernet(batch).square().sum().backward()
     adapter = family_of(model)
-    layer = adapter.projections(adapter.layer_list(model)[2])
-    small = adapter.projections(adapter.layer_list(copy)[1])
+    layer = parts_of(adapter.layer_list(model)[2])
+    small = parts_of(adapter.layer_list(copy)[1])
     head_size = supernet.shape.head_size
     torch.testing.assert_close(
         layer.attention_output.weight.grad[:, :head_size], small.attention_output.weight.grad
     )
     torch.testing.assert_close(layer.query.weight.grad[:head_size], small.query.weight.grad)
     torch.testing.assert_close(layer.ffn_out.weight.grad[:, :20], small.ffn_out.weight.grad)
-    assert adapter.projections(adapter.layer_list(model)[1]).query.weight.grad is None
+    assert parts_of(adapter.layer_list(model)[1]).query.weight.grad is None
 
 
 def test_the_active_subnetwork_is_restored_even_after_an_error(tiny_model, padded_batch):
@@ -119,5 +121,5 @@ def test_a_folder_without_a_supernet_is_refused(tmp_path):
     with pytest.raises(InputError, match="supernet.json does not exist"):
         Supernet.from_pretrained(tmp_path)
     (tmp_path / "supernet.json").write_text('{"widths": [1.0], "depths": [1.0]}')
-    with pytest.raises(InputError, match="holds no loadable supernet"):
+    with pytest.raises(InputError, match="holds no loadable model"):
         Supernet.from_pretrained(tmp_path)

@@ -26,9 +26,9 @@ from paretobert.dynabert.training import (
     train_supernet,
 )
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.task import Task, TextSplit
@@ -335,7 +335,7 @@ def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned
     encoded = encode(task.search, tokenizer, max_length=task.max_length)
     batch = padded(encoded, range(len(encoded)), device=torch.device("cpu"))
     del batch["labels"]
-    shape = EncoderShape.from_config(fresh.config)
+    shape = shape_of(fresh.config)
     *_, smallest = ElasticSpace(SPACE.widths, SPACE.depths, TOKENS.tokens).configs(shape)
 
     def logits(folder, config):

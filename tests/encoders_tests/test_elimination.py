@@ -295,7 +295,7 @@ def test_right_padding_moves_what_belongs_to_the_tokens_and_nothing_else():
     assert right_padded({"input_ids": batch["input_ids"]})["input_ids"] is batch["input_ids"]
 
 
-def test_gradients_reach_the_kept_tokens_layers(tiny_model, padded_batch):
+def test_gradients_reach_the_kept_tokens_layers(tiny_model, padded_batch, parts_of):
     model = tiny_model("bert").train()
     supernet, batch = Supernet(model, ElasticSpace()), padded_batch("bert")
     with supernet.active(with_tokens(RETENTIONS[0])):
@@ -303,7 +303,7 @@ def test_gradients_reach_the_kept_tokens_layers(tiny_model, padded_batch):
     family = family_of(model)
     for layer in family.layer_list(model):
         for name in ("query", "value", "ffn_in", "ffn_out"):
-            assert getattr(family.projections(layer), name).weight.grad.abs().sum() > 0
+            assert getattr(parts_of(layer), name).weight.grad.abs().sum() > 0
 
 
 def test_training_outputs_keep_the_stock_classes_semantics(tiny_model, padded_batch):

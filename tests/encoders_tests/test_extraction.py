@@ -6,21 +6,31 @@ sub-network must compute.
 """
 
 import copy
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 from paretobert.dynabert.supernet import Supernet
-from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import FAMILIES, family_of
-from paretobert.encoders.modeling_subnet import SUBNET_CLASSES, SubnetBertConfig
+from paretobert.encoders.bert import SubnetBertConfig
+from paretobert.encoders.extraction import architecture_of, extract
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
+from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.profiling.counts import count_parameters
 
 NARROW = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(17, 40))
 SHALLOW = SubnetConfig(layers=(1, 2), heads=(4, 4), neurons=(40, 40))
@@ -32,7 +42,7 @@ def logits(model, batch):
         return model(**batch).logits
 
 
-def zeroed_stock_model(model, config):
+def zeroed_stock_model(model, config, parts_of):
     """A deep copy whose dropped heads, neurons and layers have no effect."""
     reference = copy.deepcopy(model)
     family = family_of(model)
@@ -40,8 +50,9 @@ def zeroed_stock_model(model, config):
     head_size = model.config.hidden_size // model.config.num_attention_heads
     with torch.no_grad():
         for index, heads, neurons in zip(config.layers, config.heads, config.neurons, strict=True):
-            layers[index].get_submodule(family.attention_output).weight[:, heads * head_size :] = 0
-            layers[index].get_submodule(family.ffn_out).weight[:, neurons:] = 0
+            parts = parts_of(layers[index])
+            parts.attention_output.weight[:, heads * head_size :] = 0
+            parts.ffn_out.weight[:, neurons:] = 0
     parent, _, name = family.layers.rpartition(".")
     kept = nn.ModuleList([layers[index] for index in config.layers])
     setattr(reference.get_submodule(parent), name, kept)
@@ -50,10 +61,12 @@ def zeroed_stock_model(model, config):
 
 @pytest.mark.parametrize("config", [NARROW, SHALLOW, UNEVEN], ids=lambda config: config.key)
 @pytest.mark.parametrize("model_type", FAMILIES)
-def test_equals_a_stock_model_with_the_rest_zeroed(model_type, config, tiny_model, padded_batch):
+def test_equals_a_stock_model_with_the_rest_zeroed(
+    model_type, config, tiny_model, padded_batch, parts_of
+):
     model = tiny_model(model_type)
     batch = padded_batch(model_type)
-    expected = logits(zeroed_stock_model(model, config), batch)
+    expected = logits(zeroed_stock_model(model, config, parts_of), batch)
     dense = extract(model, config)
     torch.testing.assert_close(logits(dense, batch), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(expected, logits(model, batch), atol=1e-2)
@@ -73,24 +86,114 @@ def test_equals_the_active_supernet(model_type, config, tiny_model, padded_batch
 
 
 @st.composite
-def configs(draw):
+def configs(draw, *, tokens=False):
     layers = sorted(draw(st.sets(st.integers(0, 3), min_size=1)))
     sizes = {"min_size": len(layers), "max_size": len(layers)}
+    full_width = draw(st.booleans())
+    amounts = sorted(draw(st.lists(st.integers(1, 40), **sizes)), reverse=True)
+    unit = draw(st.sampled_from(["tokens", "percent"]))
     return SubnetConfig(
         layers=tuple(layers),
-        heads=tuple(draw(st.lists(st.integers(1, 4), **sizes))),
-        neurons=tuple(draw(st.lists(st.integers(1, 40), **sizes))),
+        heads=(4,) * len(layers)
+        if full_width
+        else tuple(draw(st.lists(st.integers(1, 4), **sizes))),
+        neurons=(40,) * len(layers)
+        if full_width
+        else tuple(draw(st.lists(st.integers(1, 40), **sizes))),
+        tokens=Retention(tuple(amounts), unit) if tokens and draw(st.booleans()) else None,
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=configs(tokens=True), model_type=st.sampled_from(sorted(FAMILIES)))
+def test_the_architecture_is_read_from_the_config_alone(config, model_type, tiny_model):
+    dense = extract(tiny_model(model_type), config)
+    shape, kept = architecture_of(AutoConfig.for_model(**dense.config.to_dict()))
+    assert (shape.family, shape.num_layers) == (model_type, config.num_layers)
+    assert kept == replace(config, layers=tuple(range(config.num_layers)))
+    assert count_parameters(shape, kept) == dense.num_parameters()
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_the_architecture_of_a_stock_model_is_full(model_type, tiny_model):
+    model = tiny_model(model_type)
+    shape, kept = architecture_of(model.config)
+    assert shape == shape_of(model.config)
+    assert kept == SubnetConfig.full(shape)
+    assert count_parameters(shape, kept) == model.num_parameters()
+
+
+def test_the_architecture_of_another_family_is_refused():
+    with pytest.raises(ValueError, match="'gpt2' is not supported"):
+        architecture_of(GPT2Config())
+
+
+CODE = {
+    "elimination.py",
+    "family.py",
+    "modeling_subnet.py",
+    "plan.py",
+    "slicing.py",
+}
+OWN_CODE = {
+    "bert": {"bert.py"},
+    "electra": {"bert.py", "electra.py"},
+    "distilbert": {"distilbert.py"},
+}
+ALONE = """
+import sys, torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
+for folder in sys.argv[1:]:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+    given = load_file(folder + ".safetensors")
+    expected = given.pop("logits")
+    torch.testing.assert_close(model.eval()(**given).logits, expected, rtol=0, atol=1e-5)
+    assert type(model).__module__.startswith("transformers_modules")
+assert "paretobert" not in sys.modules
+"""
+
+
+def test_a_saved_network_carries_its_familys_code_and_loads_alone(
+    tmp_path, tiny_model, padded_batch
+):
+    eliminating = replace(NARROW, tokens=Retention((60, 30), "percent"))
+    folders = []
+    for model_type in FAMILIES:
+        dense = extract(tiny_model(model_type), eliminating)
+        folder = tmp_path / model_type
+        dense.save_pretrained(folder)
+        own = OWN_CODE.get(model_type, {"bert.py", "roberta.py"})
+        assert {path.name for path in folder.glob("*.py")} == CODE | own
+        batch = padded_batch(model_type)
+        save_file(batch | {"logits": logits(dense, batch)}, f"{folder}.safetensors")
+        folders.append(str(folder))
+    home = str(tmp_path / "home")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, *folders],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"HF_HOME": home, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HOME": home},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_shallow_network_carries_no_code(tmp_path, tiny_model):
+    extract(tiny_model("bert"), SHALLOW).save_pretrained(tmp_path)
+    assert not list(tmp_path.glob("*.py"))
 
 
 @settings(max_examples=40, deadline=None)
 @given(config=configs(), model_type=st.sampled_from(sorted(FAMILIES)), seed=st.integers(0, 99))
 def test_any_configuration_equals_the_zeroed_stock_model(
-    config, model_type, seed, tiny_model, padded_batch
+    config, model_type, seed, tiny_model, padded_batch, parts_of
 ):
     model = tiny_model(model_type, seed=seed)
     batch = padded_batch(model_type, lengths=(1, 7), seed=seed)
-    expected = logits(zeroed_stock_model(model, config), batch)
+    expected = logits(zeroed_stock_model(model, config, parts_of), batch)
     torch.testing.assert_close(logits(extract(model, config), batch), expected, rtol=0, atol=1e-5)
 
 
@@ -101,7 +204,7 @@ def test_full_width_is_stock_and_narrow_is_registered(model_type, tiny_model):
     assert type(shallow) is type(model)
     assert shallow.config.model_type == model_type
     assert shallow.config.num_hidden_layers == 2
-    assert type(narrow) is SUBNET_CLASSES[model_type][1]
+    assert type(narrow) is FAMILIES[model_type].subnet_model
     assert narrow.config.model_type == f"paretobert-{model_type}"
     assert narrow.config.subnet_heads == [3, 1]
     assert narrow.config.subnet_neurons == [17, 40]
@@ -110,7 +213,7 @@ def test_full_width_is_stock_and_narrow_is_registered(model_type, tiny_model):
 
 def test_the_full_configuration_is_the_whole_model(tiny_model, padded_batch):
     model = tiny_model("bert")
-    dense = extract(model, SubnetConfig.full(EncoderShape.from_config(model.config)))
+    dense = extract(model, SubnetConfig.full(shape_of(model.config)))
     assert dense.state_dict().keys() == model.state_dict().keys()
     batch = padded_batch("bert")
     torch.testing.assert_close(logits(dense, batch), logits(model, batch), rtol=0, atol=0)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig
 
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.powerbert.configuration import (
     Costs,
@@ -26,7 +26,7 @@ from paretobert.powerbert.soft import SoftRetention
 from paretobert.profiling.counts import count_macs
 from paretobert.training.loop import linear_decay
 
-BERT_BASE = EncoderShape.from_config(BertConfig())
+BERT_BASE = shape_of(BertConfig())
 PUBLISHED = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)
 
 
@@ -195,7 +195,7 @@ def test_masses_cost_what_the_same_steps_cost_once_rounded(
     lengths: tuple[int, ...], edges: list[int]
 ) -> None:
     """Of r in steps: a text keeps as many whole tokens, rounded up."""
-    shape = EncoderShape.from_config(BertConfig(num_hidden_layers=3))
+    shape = shape_of(BertConfig(num_hidden_layers=3))
     costs = Costs.on(lengths, shape, unit="percent", counts_tokens=True)
     retention = SoftRetention(3, lengths, unit="percent")
     edges = sorted(edges, reverse=True)

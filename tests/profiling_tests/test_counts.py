@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -81,7 +82,7 @@ def test_parameters_of_stock_models(
         intermediate_size=neurons,
         num_labels=labels,
     )
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     assert count_parameters(shape, SubnetConfig.full(shape)) == model.num_parameters()
 
 
@@ -98,7 +99,7 @@ def test_parameters_of_stock_models(
 )
 def test_subnetworks_agree_with_dense_copies_and_fvcore(family: str, config: SubnetConfig) -> None:
     model = tiny_model(family)
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     dense = extract(model, config)
     assert count_parameters(shape, config) == dense.num_parameters()
     for seq_len in (1, 7, 32):
@@ -130,7 +131,7 @@ def test_short_texts_cost_the_same_where_counts_are_kept() -> None:
 
 def test_projected_electra_embeddings() -> None:
     model = tiny_model("electra", embedding_size=10)
-    shape = EncoderShape.from_config(model.config)
+    shape = shape_of(model.config)
     full = SubnetConfig.full(shape)
     assert count_parameters(shape, full) == model.num_parameters()
     assert count_macs(shape, full, seq_len=9) == count_macs_by_fvcore(model, seq_len=9)

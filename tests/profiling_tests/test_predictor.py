@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig
 
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.design import NEURON_STEP, design, held_out
 from paretobert.profiling.environment import Environment
@@ -22,7 +22,7 @@ from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, estimate
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
 
-SHAPE = EncoderShape.from_config(BertConfig())
+SHAPE = shape_of(BertConfig())
 FITTED = design(SHAPE)
 HELD_OUT = held_out(SHAPE, without=FITTED)
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from paretobert.deploy.artefact import write
 from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
-from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling import profiler
 from paretobert.profiling.footprint import Footprint
@@ -26,7 +26,7 @@ from .fake import FakeProcesses, FakeTime
 
 PROTOCOL = LatencyProtocol(seq_len=16)
 MODEL = tiny_model()
-SHAPE = EncoderShape.from_config(MODEL.config)
+SHAPE = shape_of(MODEL.config)
 CONFIGS = tuple(grid(SHAPE, widths=(1.0, 0.5), depths=(1.0,)))
 FULL = SubnetConfig.full(SHAPE).key
 

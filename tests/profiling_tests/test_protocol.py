@@ -35,6 +35,16 @@ def test_protocol_survives_json() -> None:
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"time_budget_s": 0}, "time_budget_s must be a positive number, not 0"),
         ({"half_width": float("nan")}, "half_width must be a positive number"),
+        ({"time_budget_s": float("inf")}, "time_budget_s must be a positive number"),
+        ({"threads": 1025}, "threads must be at most 1,024, not 1025"),
+        ({"batch_size": 10**400}, r"batch_size must be at most 65,536, not 1000+\.\.\.0+"),
+        ({"seq_len": 10**7}, "seq_len must be at most 1,000,000"),
+        ({"seed": 2**32}, "seed must be at most 4,294,967,295"),
+        ({"device": "cuda:" + "9" * 400}, "is not cpu, cuda or cuda:<index>"),
+        ({"device": "cuda:\u0663"}, "is not cpu, cuda or cuda:<index>"),
+        ({"device": "cuda:1\n"}, "is not cpu, cuda or cuda:<index>"),
+        ({"lengths": (1,) * 100_001}, "100,001 lengths are too many"),
+        ({"lengths": (2,) * 100_000 + (1,)}, "positive and in order, not 2, .* and 99991 more"),
     ],
 )
 def test_impossible_protocols_are_refused(change: dict[str, object], message: str) -> None:

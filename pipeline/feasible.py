@@ -1,0 +1,108 @@
+"""Whether a model, a task, a training and a protocol go together, found out before training.
+
+Each of the four has checked itself when it was made. What only shows when they meet (a text longer
+than the model's positions, a device that is not there, a training of years) would otherwise show
+after hours. Left out: whether memory and disk suffice.
+"""
+
+import math
+import os
+
+from ..dynabert.options import TrainingOptions
+from ..encoders.checkpoints import Checkpoint
+from ..errors import InputError
+from ..profiling.protocol import LatencyProtocol
+from ..tasks.task import Task
+
+MAX_STEPS = 10_000_000
+"""Training steps in all: months, even at ten a second."""
+
+
+def check_together(
+    checkpoint: Checkpoint, task: Task, training: TrainingOptions, protocol: LatencyProtocol
+) -> None:
+    """Check what a run is asked as a whole.
+
+    Args:
+        checkpoint: The model to start from.
+        task: The loaded task.
+        training: How the supernet is trained.
+        protocol: How latencies are measured.
+
+    Raises:
+        InputError: Naming what does not go together, and which option mends it.
+    """
+    check_lengths(checkpoint, task)
+    check_protocol(protocol, max_tokens=checkpoint.max_tokens)
+    check_steps(training, num_examples=len(task.train))
+
+
+def check_lengths(checkpoint: Checkpoint, task: Task) -> None:
+    """Check the length at which texts are cut against the model's positions and special tokens.
+
+    Raises:
+        InputError: When texts could be longer than the model reads, or nothing of them is left.
+    """
+    if task.max_length > checkpoint.max_tokens:
+        raise InputError(
+            f"Texts are cut at {task.max_length} tokens, but {checkpoint.name} reads at most "
+            f"{checkpoint.max_tokens}: give --max-length {checkpoint.max_tokens} or less."
+        )
+    texts = 1 if task.train.second is None else 2
+    shortest = checkpoint.special_tokens + texts
+    if task.max_length < shortest:
+        raise InputError(
+            f"Texts are cut at {task.max_length} tokens, of which the tokenizer's own leave "
+            f"nothing: give --max-length {shortest} or more."
+        )
+
+
+def check_protocol(protocol: LatencyProtocol, *, max_tokens: int) -> None:
+    """Check that latencies can be measured so, here and of this model.
+
+    Args:
+        protocol: How latencies are measured.
+        max_tokens: Tokens of the longest text that the model reads.
+
+    Raises:
+        InputError: When sequences are too long, or the device, the runtime or the processor
+            cores are missing.
+    """
+    longest = max((protocol.seq_len, *protocol.lengths))
+    if longest > max_tokens:
+        raise InputError(
+            f"Latencies of {longest} tokens cannot be measured: the model reads at most "
+            f"{max_tokens}; give --seq-len {max_tokens} or less."
+        )
+    protocol.deployment.require(protocol.device)
+    cores = os.cpu_count() or 1
+    if protocol.device == "cpu" and protocol.threads > cores:
+        raise InputError(
+            f"{protocol.threads} threads would take turns on the {cores} cores of this machine, "
+            f"and be slower than {cores}: give --threads {cores} or less."
+        )
+
+
+def check_steps(training: TrainingOptions, *, num_examples: int) -> None:
+    """Check that training ends in reasonable time.
+
+    Args:
+        training: How the supernet is trained.
+        num_examples: Of the training split.
+
+    Raises:
+        InputError: When it has too many steps.
+    """
+    epochs = (
+        training.teacher_epochs
+        + training.width_epochs
+        + training.depth_epochs
+        + training.token_epochs
+        + training.final_epochs
+    )
+    steps = epochs * math.ceil(num_examples / training.batch_size)
+    if steps > MAX_STEPS:
+        raise InputError(
+            f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
+            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger --training-batch-size."
+        )
