@@ -56,12 +56,13 @@ def make(making: Making, options: FirstLayersOptions) -> None:
     """
     import torch
     from torch import nn
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
     from ..encoders.extraction import extract
     from ..encoders.families import shape_of
     from ..networks.subnet import SubnetConfig
     from ..tasks.batches import Batch, encode
+    from ..training.classifier import load_stored
     from ..training.distillation import logit_loss
     from ..training.loop import Result, made, run_stage, weight_groups
     from ..training.precision import autocast, matmul_dtype
@@ -70,9 +71,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
     dtype = matmul_dtype(options.precision, device)
 
     def trained() -> Result:
-        teacher = AutoModelForSequenceClassification.from_pretrained(
-            making.teacher, use_safetensors=True, local_files_only=True
-        )
+        teacher = load_stored(making.teacher)
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
         shape = shape_of(teacher.config)
         if options.layers >= shape.num_layers:

@@ -13,9 +13,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..encoders.families import FAMILIES
 from ..encoders.modeling_subnet import PREFIX
+from ..tasks.batches import Batch
 from .runner import ExportError
-
-Batch = dict[str, torch.Tensor]
 
 # The first set with a GELU operator: a 6 x 384 BERT then ran 1.28 times as fast as with set 18.
 ONNX_OPSET = 20

@@ -72,6 +72,7 @@ def find_checkpoint(name: str) -> Checkpoint:
 
     weights = find_weights(folder)
     model = stock_model(folder / "config.json", config)
+    longest = _longest_input(folder, model)
     check_weights(folder, weights, model)
     tokenizer = checked_tokenizer(folder, vocab_size=model.config.vocab_size)
     return Checkpoint(
@@ -79,7 +80,7 @@ def find_checkpoint(name: str) -> Checkpoint:
         folder=folder,
         model_type=model_type,
         fingerprint=_fingerprint(folder / "config.json", *weights),
-        max_tokens=min(_num_positions(model), int(min(tokenizer.model_max_length, _UNLIMITED))),
+        max_tokens=min(longest, int(min(tokenizer.model_max_length, _UNLIMITED))),
         special_tokens=tokenizer.num_special_tokens_to_add(pair=True),
     )
 
@@ -149,14 +150,17 @@ def _checked_model_type(folder: Path, config: Mapping[str, Any]) -> str:
     return model_type
 
 
-def _num_positions(model: "PreTrainedModel") -> int:
-    """The longest text that a model has positions for; RoBERTa counts on from its padding."""
+def _longest_input(folder: Path, model: "PreTrainedModel") -> int:
+    """The longest text that a model has positions for."""
     from .families import family_of
 
-    embeddings = model.get_submodule(f"{family_of(model).backbone}.embeddings")
-    before = getattr(embeddings, "padding_idx", None)
-    positions: int = model.config.max_position_embeddings
-    return positions if before is None else positions - before - 1
+    family, config = family_of(model), model.config
+    if family.positions_after_padding and config.pad_token_id is None:
+        raise InputError(
+            f"{folder / 'config.json'} names no pad_token_id, from which a {family.model_type} "
+            "model counts its positions: give it."
+        )
+    return family.longest_input(config)
 
 
 def _fingerprint(*paths: Path) -> str:

@@ -15,7 +15,7 @@ from .batches import Batch, EncodedSplit, evaluation_batches, padded
 from .metrics import Evaluation, score_predictions
 from .task import Task
 
-Network = Callable[[Batch], Tensor]
+Forward = Callable[[Batch], Tensor]
 """Maps a padded batch without its labels to logits [B, C]."""
 
 
@@ -48,7 +48,7 @@ def evaluate(
 
 
 def evaluate_deployed(
-    network: Network, encoded: EncodedSplit, *, task: Task, split: str, batch_size: int = 32
+    network: Forward, encoded: EncodedSplit, *, task: Task, split: str, batch_size: int = 32
 ) -> Evaluation:
     """Score a network as its runtime computes it; arguments and errors as for `evaluate`."""
     logits = _predicted(network, encoded, batch_size=batch_size, device=torch.device("cpu"))
@@ -67,7 +67,7 @@ def predict(model: PreTrainedModel, encoded: EncodedSplit, *, batch_size: int = 
 
 
 def _predicted(
-    network: Network, encoded: EncodedSplit, *, batch_size: int, device: torch.device
+    network: Forward, encoded: EncodedSplit, *, batch_size: int, device: torch.device
 ) -> Tensor:
     batches = evaluation_batches(encoded, batch_size=batch_size)
     rows = []

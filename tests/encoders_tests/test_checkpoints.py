@@ -390,6 +390,14 @@ def test_every_family_passes(
     assert found.special_tokens == 3
 
 
+def test_positions_that_are_counted_from_no_padding(
+    tiny_model: Callable[..., PreTrainedModel], tmp_path: Path
+) -> None:
+    tiny_model("roberta").save_pretrained(tmp_path)
+    edit_config(tmp_path, pad_token_id=None)
+    refused(tmp_path, "names no pad_token_id, from which a roberta model counts its positions")
+
+
 def test_shards_pass_and_change_the_fingerprint(checkpoint: Path) -> None:
     shard(checkpoint)
     before = find_checkpoint(str(checkpoint)).fingerprint
