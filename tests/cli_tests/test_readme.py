@@ -52,5 +52,5 @@ def test_every_command_and_option_exists() -> None:
     assert len(sessions) > 5
     for name, rest in sessions:
         assert set(re.findall(r"--[a-z0-9-]+", rest)) <= options[name], name
-    known = set().union(*options.values()) | {"--help", "--index-url"}
+    known = set().union(*options.values()) | {"--help"}
     assert set(re.findall(r"`(--[a-z0-9-]+)", text)) <= known
