@@ -79,9 +79,10 @@ def refuse_destination(path: Path | str) -> Path:
     while not os.path.lexists(nearest):
         nearest = nearest.parent
     if not nearest.is_dir():
+        which = "it" if nearest == path.absolute() else shortened(str(nearest))
         raise InputError(
-            f"The destination {shown} cannot be a folder, because {shortened(str(nearest))} is "
-            "none: choose another place."
+            f"The destination {shown} cannot be a folder, because {which} exists and is none: "
+            "choose another place."
         )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(

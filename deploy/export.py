@@ -125,7 +125,7 @@ def refuse_occupied(folder: Path) -> None:
         InputError: Naming it.
     """
     refuse_destination(folder)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and any(folder.iterdir()):
         raise InputError(
             f"{folder} exists already and is not an empty folder: name another destination, "
             "or delete it first."

@@ -516,9 +516,12 @@ def test_an_occupied_destination_is_refused_and_untouched(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     (tmp_path / "file").write_text("keep")
-    for destination in (tmp_path / "out", tmp_path / "file"):
-        with pytest.raises(InputError, match="exists already and is not an empty folder"):
-            subject("bert", SHALLOW).export(Deployment(), destination)
+    for name, refusal in (
+        ("out", "exists already and is not an empty folder"),
+        ("file", "cannot be a folder, because it exists and is none"),
+    ):
+        with pytest.raises(InputError, match=refusal):
+            subject("bert", SHALLOW).export(Deployment(), tmp_path / name)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     assert (tmp_path / "file").read_text() == "keep"
     (tmp_path / "empty").mkdir()
