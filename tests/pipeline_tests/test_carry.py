@@ -47,7 +47,7 @@ def run(
         made = Run.create(
             folder / "run",
             model=tiny_checkpoint,
-            task=TaskRequest("files", data=colours_csv),
+            task=TaskRequest("files", data=colours_csv, max_length=32),
             training=TrainingOptions(
                 widths=(1.0, 0.5),
                 depths=(1.0, 0.5),
