@@ -28,9 +28,10 @@ from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
-from paretobert.pipeline.costs import Where, candidates, tables
+from paretobert.pipeline.costs import Where, candidates, chosen
 from paretobert.pipeline.folder import RunFolder, claim, read_manifest
-from paretobert.pipeline.ledger import Ledger, Subject, packed
+from paretobert.pipeline.ledger import Ledger, Subject
+from paretobert.pipeline.packing import packed
 from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.schema import LABELS, NETWORKS, OBSERVATIONS, SESSIONS
 from paretobert.pipeline.sessions import conditions_here
@@ -41,7 +42,8 @@ from paretobert.profiling.statistics import Estimate, NoiseReport
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.budget import BudgetWord
 from paretobert.search.options import SearchOptions
-from paretobert.search.query import answer_query, outcomes
+from paretobert.search.pool import outcomes
+from paretobert.search.query import answer_query
 from paretobert.storage import write_json
 from paretobert.tasks.loading import TaskRequest
 from paretobert.tasks.metrics import score_predictions
@@ -75,7 +77,7 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
     noise = NoiseReport(5, 15, 45, 0, 0, 0, 0, 0.01)
     found: dict[Any, list[dict[str, Any]]] = {
         NETWORKS: [
-            {"id": n.id, "added": float(i), "record": json.dumps(n.to_dict())}
+            {"id": n.id, "added": float(i), "kind": n.kind, "record": json.dumps(n.to_dict())}
             for i, n in enumerate(pool)
         ],
         LABELS: [{"digest": "d", "typecode": typecode, "labels": data}],
@@ -113,7 +115,8 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "value": evaluation.value,
                 "low": evaluation.low,
                 "high": evaluation.high,
-                "record": json.dumps(record | {"digest": "d"}),
+                "record": json.dumps(record),
+                "labels": "d",
                 "typecode": typecode,
                 "outcomes": data,
             }
@@ -127,6 +130,7 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "low": 99 * share,
                 "high": 101 * share,
                 "record": json.dumps(latency(share, profile).to_dict()),
+                "labels": None,
                 "typecode": None,
                 "outcomes": None,
             }
@@ -180,7 +184,7 @@ def made(folder: Path, number: int) -> None:
 
 def deliver(context: Context, protocol: LatencyProtocol) -> None:
     """Enter the second timing of what the query will name, and its score on the report split."""
-    pool = candidates(context, tables(context, Where()))
+    pool = candidates(context, chosen(context, Where()))
     words: tuple[tuple[BudgetWord, str], ...] = (("latency", LIMITS[1]), ("params", LIMITS[3]))
     named = answer_query(pool, budget_of(context, dict(words))).named
     record = context.ledger.session(

@@ -44,6 +44,7 @@ from paretobert.profiling.table import Profile
 from paretobert.reports.tables import markdown_text
 from paretobert.search.candidate import Candidate
 from paretobert.search.front import ParetoFront
+from paretobert.search.pool import Pool
 from paretobert.search.selection import FOLDS, REPEATS, corrected_choice, corrected_front, parts
 from paretobert.storage import write_json, write_text
 from paretobert.tasks.metrics import Z95, Evaluation, score
@@ -387,7 +388,7 @@ def budget_rows(outcomes: Outcomes) -> list[dict[str, Any]]:
                 continue
             scores = np.array([candidates[place].evaluation.value for place in places])
             best = int(places[scores.argmax()])
-            entry = corrected_choice([candidates[place] for place in places])
+            entry = corrected_choice(Pool.of([candidates[place] for place in places]))
             rows.append(
                 {
                     "budget": share,

@@ -14,7 +14,6 @@ copied as it stands into exported checkpoints.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 Axis = Literal["hidden", "heads", "neurons"]
@@ -112,7 +111,6 @@ class SlicingPlan:
         path = name.rpartition(".")[0]
         return next((linear.blocks for linear in self.linears if linear.path == path), 1)
 
-    @lru_cache(maxsize=65_536)  # noqa: B019  # plans live as long as the program
     def num_parameters(self, sizes: LayerSizes) -> int:
         """Parameters of the layer, its normalisations included."""
         linears = sum(
@@ -121,7 +119,6 @@ class SlicingPlan:
         )
         return linears + self.norm_vectors * sizes.hidden_size
 
-    @lru_cache(maxsize=65_536)  # noqa: B019  # plans live as long as the program
     def num_macs(self, sizes: LayerSizes, *, attending: int, fed: int) -> int:
         """Multiply-adds of the layer: PoWER-BERT's 4 H^2 l_{j-1} + 2 H l_{j-1}^2 + 2 H I l_j.
 

@@ -9,9 +9,9 @@ twice.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Self
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, Literal, Self
 
 from ..errors import InputError, shortened
 from ..storage import is_name
@@ -30,6 +30,8 @@ class Cut:
         config: What is kept of it.
     """
 
+    kind: ClassVar[Literal["cut"]] = "cut"
+
     shape: EncoderShape
     config: SubnetConfig
 
@@ -40,7 +42,7 @@ class Cut:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return {"kind": "cut", "shape": self.shape.to_dict(), "config": self.config.to_dict()}
+        return {"kind": self.kind, "shape": self.shape.to_dict(), "config": self.config.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Stored:
         shape: Sizes of the model that `config` is a part of: its own, not the supernet's.
         config: What is kept of it.
     """
+
+    kind: ClassVar[Literal["stored"]] = "stored"
 
     method: str
     asked: Mapping[str, Any]
@@ -67,7 +71,7 @@ class Stored:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
-            "kind": "stored",
+            "kind": self.kind,
             "method": self.method,
             "asked": dict(self.asked),
             "shape": self.shape.to_dict(),
@@ -83,6 +87,8 @@ class Printed:
         source: Where its numbers were read.
     """
 
+    kind: ClassVar[Literal["printed"]] = "printed"
+
     source: str
 
     @property
@@ -92,28 +98,27 @@ class Printed:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return {"kind": "printed", "source": self.source}
+        return {"kind": self.kind, "source": self.source}
 
 
+Kind = Literal["cut", "stored", "printed"]
 Recipe = Cut | Stored | Printed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
     """A network and how it comes to be.
 
     Attributes:
         label: What people call it.
         recipe: Where it is from.
-        id: Its short name among all networks of a run, safe as a file name.
     """
 
     label: str
     recipe: Recipe
-    id: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the label, which people will see, and hash how the network comes to be.
+        """Check the label, which people will see.
 
         Raises:
             InputError: When the label cannot be written or shown.
@@ -125,8 +130,17 @@ class Network:
                 f"The network's label {shortened(self.label)} cannot be written or shown: choose "
                 "another."
             )
+
+    @cached_property
+    def id(self) -> str:
+        """Its short name among all networks of a run, safe as a file name: a hash."""
         label = {"label": self.label} if isinstance(self.recipe, Printed) else {}
-        object.__setattr__(self, "id", identifier(self.recipe.identity | label))
+        return identifier(self.recipe.identity | label)
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of recipe it has."""
+        return self.recipe.kind
 
     @property
     def config(self) -> SubnetConfig | None:

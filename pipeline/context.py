@@ -125,11 +125,7 @@ class Context:
 
     def stored(self) -> dict[str, Network]:
         """The networks beside the supernet by id, in the order in which they were added."""
-        return {
-            identifier: network
-            for identifier, network in self.ledger.networks().items()
-            if not network.is_cut
-        }
+        return dict(self.ledger.networks(kind="stored"))
 
     def networks(self) -> dict[str, Network]:
         """What is profiled, searched and compared by id: the space, then the stored networks."""

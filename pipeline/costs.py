@@ -6,17 +6,22 @@ model; they join the table by their ratio to it, so that every time of a table i
 reference.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+
+import numpy as np
 
 from ..deploy.deployment import PRECISIONS, RUNTIMES, Deployment
 from ..errors import InputError
 from ..networks.network import Network
+from ..profiling.conditions import Conditions
+from ..profiling.counts import FLOPS_PER_MAC, count_macs, count_parameters
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import Estimate
 from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
+from ..search.pool import Column, Outcomes, Pool
 from .context import Context
 from .ledger import Purpose, SessionRecord, Subject
 
@@ -25,6 +30,9 @@ ANY = "any"
 
 HERE = "here"
 """The machine that this program runs on."""
+
+
+_MS_PER_S = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,8 @@ def home(context: Context, sessions: Sequence[SessionRecord]) -> str | None:
     return None if first is None else first.conditions.environment.machine_id
 
 
-def tables(context: Context, where: Where) -> list[CostTable]:
-    """The cost tables that count, one for each deployment, the run's own first.
+def chosen(context: Context, where: Where) -> list[SessionRecord]:
+    """The sessions that count, one for each deployment, the run's own first.
 
     Raises:
         InputError: When nothing was measured so; the message says which command measures it.
@@ -140,86 +148,196 @@ def tables(context: Context, where: Where) -> list[CostTable]:
             f"{context.folder.root} has no latencies of {_wanted(where, own)}: "
             f"{context.command('profile')}{where.options}."
         )
-    found = sorted(
+    return sorted(
         by_deployment.values(),
         key=lambda record: record.conditions.protocol.deployment != own.deployment,
     )
-    return [cost_table(context, record) for record in found]
 
 
 def table(context: Context, where: Where | None = None) -> CostTable:
-    """The cost table that counts, of one deployment; see `tables`.
+    """The cost table that counts, of one deployment; see `chosen`.
 
     Raises:
         InputError: When nothing was measured so.
     """
-    return tables(context, where or Where())[0]
+    return cost_table(context, chosen(context, where or Where())[0])
 
 
 def cost_table(context: Context, record: SessionRecord) -> CostTable:
     """The costs of a session's networks, and of those that were added since."""
+    sheet = Sheet(context, record)
     conditions = record.conditions
-    protocol, deployment = conditions.protocol, conditions.protocol.deployment
-    later = context.ledger.latencies(
-        deployment=deployment, conditions_id=conditions.id, purpose="addition"
-    )
-    footprints = context.ledger.footprints(deployment=deployment, conditions_id=conditions.id)
-    energies = record.energies_j
-    own = {
-        subject.network: latency
-        for subject, latency in record.latencies.items()
-        if subject.deployment == deployment
-    }
-    full = next(iter(own.values()))
-    joined = {
-        identifier: replace(latency, full_ms=full.full_ms)
-        for identifier, latency in later.items()
-        if identifier not in own
-    }
-    mine = context.networks()
-    networks = mine | context.ledger.networks() | mine
-    latencies = own | joined
-    sequences = sum(map(len, protocol.batch_lengths)) / len(protocol.batch_lengths)
-    profiles = []
-    for identifier in (key for key in networks if key in latencies):
-        footprint = footprints.get(identifier)
-        profiles.append(
-            Profile.counted(
-                networks[identifier],
-                seq_len=protocol.seq_len,
-                latency=latencies[identifier],
-                size_bytes=None if footprint is None else footprint.size_bytes,
-                peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
-                energy_j=energies.get(Subject(identifier, deployment)),
-                sequences=sequences,
-            )
+    profiles = tuple(map(sheet.profile, sheet.networks))
+    return CostTable(conditions.protocol, conditions.environment, profiles, record.noise)
+
+
+class Sheet:
+    """What the networks of a session cost, and those that were added since, by columns.
+
+    Attributes:
+        record: The session.
+        deployment: How its networks are deployed.
+        networks: Their ids, the run's own networks first.
+    """
+
+    def __init__(self, context: Context, record: SessionRecord) -> None:
+        """Read the session's ledger entries, without parsing one by one."""
+        ledger, conditions = context.ledger, record.conditions
+        self.record = record
+        self.deployment = conditions.protocol.deployment
+        self._own = {
+            subject.network: subject
+            for subject in record.latencies
+            if subject.deployment == self.deployment
+        }
+        full_ms = record.latencies[next(iter(self._own.values()))].full_ms
+        later = ledger.latencies(
+            deployment=self.deployment, conditions_id=conditions.id, purpose="addition"
         )
-    return CostTable(protocol, conditions.environment, tuple(profiles), record.noise)
+        self._later = {
+            network: replace(latency, full_ms=full_ms)
+            for network, latency in later.items()
+            if network not in self._own
+        }
+        self._footprints = ledger.footprints(
+            deployment=self.deployment, conditions_id=conditions.id
+        )
+        self._mine, self._known = context.networks(), ledger.networks()
+        batches = conditions.protocol.batch_lengths
+        self._sequences = sum(map(len, batches)) / len(batches)
+        self.networks = tuple(
+            network
+            for network in dict.fromkeys([*self._mine, *self._known])
+            if network in self._own or network in self._later
+        )
+
+    @property
+    def reference(self) -> LatencySummary:
+        """The latency of the first network, which is the full model."""
+        return self._latency(next(iter(self._own)))
+
+    def network(self, identifier: str) -> Network:
+        """A network by its id."""
+        known = self._mine.get(identifier)
+        return self._known[identifier] if known is None else known
+
+    def profile(self, identifier: str) -> Profile:
+        """All that a network costs."""
+        footprint = self._footprints.get(identifier)
+        return Profile.counted(
+            self.network(identifier),
+            seq_len=self.record.conditions.protocol.seq_len,
+            latency=self._latency(identifier),
+            size_bytes=None if footprint is None else footprint.size_bytes,
+            peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
+            energy_j=self.record.energies_j.get(Subject(identifier, self.deployment)),
+            sequences=self._sequences,
+        )
+
+    def column(self, quantity: str, networks: Sequence[str]) -> Column | None:
+        """One cost of some networks; None where every latency has to be looked at.
+
+        What it holds is what `Profile` says of each network.
+        """
+        if quantity in ("latency_ms", "throughput_per_s"):
+            values, judged = np.array([self._time_ms(network) for network in networks]).T
+            if quantity == "latency_ms":
+                return Column(values, judged)
+            batch_ms = _MS_PER_S * self._sequences
+            return Column(batch_ms / values, batch_ms / judged)
+        count = _COUNTS.get(quantity)
+        if count is not None:
+            seq_len = self.record.conditions.protocol.seq_len
+            counted = np.array(
+                [count(self.network(network), seq_len) for network in networks], dtype=np.float64
+            )
+            return Column(counted, counted)
+        return None
+
+    def _time_ms(self, identifier: str) -> tuple[float, float]:
+        subject = self._own.get(identifier)
+        if subject is not None:
+            return self.record.times_ms[subject]
+        time_ms = self._later[identifier].time_ms
+        return time_ms.value, time_ms.high
+
+    def _latency(self, identifier: str) -> LatencySummary:
+        subject = self._own.get(identifier)
+        return self._later[identifier] if subject is None else self.record.latencies[subject]
 
 
-def candidates(context: Context, costs: Sequence[CostTable]) -> list[Candidate]:
-    """The scored networks of some tables, as each deploys them, with their costs.
+def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
+    """The scored networks of some sessions, as each deploys them, with their costs.
+
+    Args:
+        context: The run.
+        sessions: One for each deployment, of one machine; see `chosen`.
 
     Raises:
         InputError: When the run is not searched yet.
     """
-    reference = costs[0].full.latency
-    found = [entry for each in costs for entry in _candidates(context, each)]
-    if len(costs) > 1 and reference is not None:
-        found = [entry.timed(_rebased(entry.latency, reference)) for entry in found]
-    if not found:
+    sheets = [Sheet(context, record) for record in sessions]
+    scores = [
+        context.ledger.evaluations(split="search", deployment=sheet.deployment) for sheet in sheets
+    ]
+    scored = [
+        [network for network in sheet.networks if network in known]
+        for sheet, known in zip(sheets, scores, strict=True)
+    ]
+    owners = [(place, network) for place, found in enumerate(scored) for network in found]
+    if not owners:
         raise InputError(
             f"{context.folder.root} is not searched yet: {context.command('search')}."
         )
-    return found
+    reference = sheets[0].reference
+
+    def make(place: int) -> Candidate:
+        which, network = owners[place]
+        sheet = sheets[which]
+        found = Candidate(sheet.profile(network), sheet.deployment, scores[which][network])
+        return found if len(sheets) == 1 else found.timed(_rebased(found.latency, reference))
+
+    def column(quantity: str) -> Column | None:
+        parts = []
+        for sheet, known, networks in zip(sheets, scores, scored, strict=True):
+            if not networks:
+                continue
+            if quantity == "score":
+                values = known.scores(networks)
+                part: Column | None = Column(values, values)
+            else:
+                part = sheet.column(quantity, networks)
+            if part is None:
+                return None
+            parts.append(part)
+        return Column(
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.judged for part in parts]),
+        )
+
+    def predictions() -> Outcomes:
+        parts = [
+            known.outcomes(networks)
+            for known, networks in zip(scores, scored, strict=True)
+            if networks
+        ]
+        if any(part.labels != parts[0].labels for part in parts):
+            raise InputError(
+                f"The deployments of {context.folder.root} are not scored on the same examples: "
+                "put back the ledger, or start a new run."
+            )
+        rows = np.concatenate([part.predictions for part in parts])
+        return replace(parts[0], predictions=rows)
+
+    keys = [f"{network}/{sheets[which].deployment.slug}" for which, network in owners]
+    return Pool(keys, make=make, columns=column, outcomes=predictions)
 
 
-def _candidates(context: Context, costs: CostTable) -> Iterator[Candidate]:
-    deployment = costs.protocol.deployment
-    scores = context.ledger.evaluations(split="search", deployment=deployment)
-    for profile in costs:
-        if profile.network.id in scores:
-            yield Candidate(profile, deployment, scores[profile.network.id])
+def find_candidate(context: Context, record: SessionRecord, network: Network) -> Candidate | None:
+    """A network as a session deploys it; None where it is not scored so."""
+    pool = candidates(context, [record])
+    key = Subject(network.id, record.conditions.protocol.deployment).key
+    return pool[pool.keys.index(key)] if key in pool.keys else None
 
 
 def _rebased(latency: LatencySummary | None, reference: LatencySummary) -> LatencySummary | None:
@@ -241,10 +359,10 @@ def _rebased(latency: LatencySummary | None, reference: LatencySummary) -> Laten
     return replace(latency, ratio=ratio, full_ms=exact)
 
 
-def elsewhere(costs: CostTable) -> str | None:
-    """Whether a table was measured on another machine than this, as a sentence."""
-    here = Environment.capture(device=costs.protocol.device, runtime=costs.protocol.runtime)
-    there = costs.environment
+def elsewhere(conditions: Conditions) -> str | None:
+    """Whether something was measured on another machine than this, as a sentence."""
+    protocol, there = conditions.protocol, conditions.environment
+    here = Environment.capture(device=protocol.device, runtime=protocol.runtime)
     if here.machine_id != there.machine_id:
         return (
             f"These latencies were measured on {there.machine} ({there.title}), not on this "
@@ -259,10 +377,11 @@ def elsewhere(costs: CostTable) -> str | None:
     return None
 
 
-def is_here(costs: CostTable) -> bool:
-    """Whether a table was measured on this machine, whatever its versions were."""
-    here = Environment.capture(device=costs.protocol.device, runtime=costs.protocol.runtime)
-    return here.machine_id == costs.environment.machine_id
+def is_here(conditions: Conditions) -> bool:
+    """Whether something was measured on this machine, whatever its versions were."""
+    protocol = conditions.protocol
+    here = Environment.capture(device=protocol.device, runtime=protocol.runtime)
+    return here.machine_id == conditions.environment.machine_id
 
 
 def find_network(networks: Mapping[str, Network], name: str) -> Network:
@@ -331,3 +450,22 @@ def _wanted(where: Where, own: LatencyProtocol) -> str:
         if (value := getattr(where, name)) is not None
     ]
     return ", ".join([f"{deployment} on {where.device or own.device}", *details])
+
+
+def _num_params(network: Network, _: int) -> int:
+    assert network.shape is not None
+    assert network.config is not None
+    return count_parameters(network.shape, network.config)
+
+
+def _num_flops(network: Network, seq_len: int) -> int:
+    assert network.shape is not None
+    assert network.config is not None
+    return FLOPS_PER_MAC * count_macs(network.shape, network.config, seq_len=seq_len)
+
+
+_COUNTS: Mapping[str, Callable[[Network, int], int]] = {
+    "num_params": _num_params,
+    "num_flops": _num_flops,
+}
+"""What follows from a network's sizes and a number of tokens, by quantity."""

@@ -12,33 +12,35 @@ same time and a kill loses at most the write it falls into. A file that is new a
 
 import hashlib
 import json
-import os
-import sqlite3
+import struct
 import time
 import uuid
 import zlib
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..deploy.deployment import EAGER_FP32, Deployment
 from ..errors import InputError
-from ..networks.network import Network
+from ..networks.network import Kind, Network
 from ..profiling.conditions import Conditions
 from ..profiling.environment import Environment
 from ..profiling.footprint import Footprint
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import NoiseReport, Process
 from ..profiling.table import LatencySummary
-from ..tasks.metrics import Evaluation
+from ..search.pool import Outcomes
+from ..tasks.metrics import Evaluation, Labels
+from .database import file_engine, url_engine
+from .packing import packed, unpacked, unpacked_rows
 from .schema import (
     LABELS,
     METADATA,
@@ -52,13 +54,22 @@ from .schema import (
 
 Purpose = Literal["profile", "addition", "delivery", "predictor", "import"]
 
-BUSY_S = 60.0
-"""Seconds that a writer waits for another one."""
-
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 _DIGEST_DIGITS = 16
+_DAMAGE = (
+    AttributeError,
+    InputError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What reading a damaged row raises."""
 _MAKING_TABLES = 0x706265727470
 """PostgreSQL's lock for it: two that make the same table at once would fail."""
+_K = TypeVar("_K")
+_R = TypeVar("_R")
 _T = TypeVar("_T")
 
 
@@ -106,6 +117,7 @@ class SessionRecord:
         time_budget_s: Seconds that it could take; None until then.
         spent: Whether it was measured to the end to decide something.
         latencies: By subject; empty until it is finished.
+        times_ms: Milliseconds of a batch by subject, with the upper end of their interval.
         energies_j: Joules of one batch by subject, where the machine counts them.
     """
 
@@ -120,7 +132,81 @@ class SessionRecord:
     time_budget_s: float | None
     spent: bool
     latencies: Mapping[Subject, LatencySummary] = field(default_factory=dict)
+    times_ms: Mapping[Subject, tuple[float, float]] = field(default_factory=dict)
     energies_j: Mapping[Subject, float] = field(default_factory=dict)
+
+
+class Parsed(Mapping[_K, _T], Generic[_K, _R, _T]):
+    """Rows by key, each parsed when it is asked for, once."""
+
+    def __init__(self, rows: Mapping[_K, _R], parse: Callable[[_R], _T]) -> None:
+        """Keep the rows and how one is parsed."""
+        self.rows = rows
+        self._parse = parse
+        self._found: dict[_K, _T] = {}
+
+    def __getitem__(self, key: _K) -> _T:
+        """The parsed row of a key."""
+        if key not in self._found:
+            self._found[key] = self._parse(self.rows[key])
+        return self._found[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a row of that key; nothing is parsed."""
+        return key in self.rows
+
+    def __iter__(self) -> Iterator[_K]:
+        """The keys, in order."""
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+
+class Evaluations(Parsed[str, Any, Evaluation]):
+    """Evaluations on one split by the network's id, and what many hold of them at once."""
+
+    def __init__(
+        self,
+        rows: Mapping[str, Any],
+        parse: Callable[[Any], Evaluation],
+        *,
+        read: Callable[[Callable[[Any], Any], Any], Any],
+        labels: Mapping[str, Labels],
+    ) -> None:
+        """Keep the rows and how they are parsed.
+
+        Args:
+            rows: The ledger's, by the network's id.
+            parse: Makes an evaluation of a row.
+            read: Calls a function with rows, and says in a sentence what is wrong with them.
+            labels: By their digest.
+        """
+        super().__init__(rows, parse)
+        self._read = read
+        self._labels = labels
+
+    def scores(self, networks: Sequence[str]) -> NDArray[np.float64]:
+        """The primary metric of some networks: (networks,).
+
+        Raises:
+            InputError: When the ledger is damaged.
+        """
+        return np.asarray(self._read(_scores, [self.rows[network] for network in networks]))
+
+    def outcomes(self, networks: Sequence[str]) -> Outcomes:
+        """What some networks predict.
+
+        Raises:
+            InputError: When the ledger is damaged, or they are not scored on the same examples.
+        """
+        rows = [self.rows[network] for network in networks]
+        return Outcomes(
+            metric=self[networks[0]].metric,
+            labels=self._read(lambda rows: self._labels[_same_labels(rows)], rows),
+            predictions=self._read(_predictions, rows),
+        )
 
 
 class Ledger:
@@ -144,7 +230,7 @@ class Ledger:
             InputError: When the file is damaged, of another run or of another version, or the
                 database cannot be reached.
         """
-        engine = _file_engine(place) if isinstance(place, Path) else _url_engine(place)
+        engine = file_engine(place) if isinstance(place, Path) else url_engine(place)
         name = str(place) if isinstance(place, Path) else engine.url.render_as_string()
         ledger = cls(engine, place=name, run=run)
         ledger._claim(is_file=isinstance(place, Path))
@@ -156,20 +242,26 @@ class Ledger:
             self._upsert(
                 connection,
                 NETWORKS,
-                {"id": network.id, "added": time.time(), "record": _json(network.to_dict())},
+                {
+                    "id": network.id,
+                    "added": time.time(),
+                    "kind": network.kind,
+                    "record": _json(network.to_dict()),
+                },
                 keys=("id",),
                 kept=("added",),
             )
 
-    def networks(self) -> dict[str, Network]:
-        """Every network by id, in the order in which they were added."""
+    def networks(self, *, kind: Kind | None = None) -> "Parsed[str, Any, Network]":
+        """Networks by id, in the order in which they were added; those of a kind, or all."""
+        query = select(NETWORKS.c.id, NETWORKS.c.record).where(NETWORKS.c.run == self._run)
+        if kind is not None:
+            query = query.where(NETWORKS.c.kind == kind)
         with self._reading() as connection:
-            rows = connection.execute(
-                select(NETWORKS.c.id, NETWORKS.c.record)
-                .where(NETWORKS.c.run == self._run)
-                .order_by(NETWORKS.c.added, NETWORKS.c.id)
-            ).all()
-        return {row.id: self._parsed(_network, row.record) for row in rows}
+            rows = connection.execute(query.order_by(NETWORKS.c.added, NETWORKS.c.id)).all()
+        return Parsed(
+            {row.id: row.record for row in rows}, lambda text: self._parsed(_network, text)
+        )
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -199,12 +291,13 @@ class Ledger:
                 value=evaluation.value,
                 low=evaluation.low,
                 high=evaluation.high,
-                record=json.dumps(record | {"digest": digest}),
+                record=json.dumps(record),
+                labels=digest,
                 typecode=predictions[0],
                 outcomes=predictions[1],
             )
 
-    def evaluations(self, *, split: str, deployment: Deployment) -> dict[str, Evaluation]:
+    def evaluations(self, *, split: str, deployment: Deployment) -> "Evaluations":
         """Every network's evaluation on a split as deployed, by the network's id."""
         with self._reading() as connection:
             rows = self._observations(
@@ -217,17 +310,20 @@ class Ledger:
         }
 
         def read(row: Any) -> Evaluation:
-            record = json.loads(row.record)
-            digest = record.pop("digest")
             return Evaluation.from_dict(
-                record
+                json.loads(row.record)
                 | {
-                    "labels": labels[digest],
+                    "labels": labels[row.labels],
                     "predictions": unpacked(row.typecode, row.outcomes),
                 }
             )
 
-        return {row.network: self._parsed(read, row) for row in rows}
+        return Evaluations(
+            {row.network: row for row in rows},
+            lambda row: self._parsed(read, row),
+            read=self._parsed,
+            labels=labels,
+        )
 
     def session(
         self,
@@ -345,6 +441,10 @@ class Ledger:
             time_budget_s=time_budget_s,
             spent=spent,
             latencies=dict(latencies),
+            times_ms={
+                subject: (latency.time_ms.value, latency.time_ms.high)
+                for subject, latency in latencies.items()
+            },
             energies_j=dict(energies_j),
         )
         with self._writing() as connection:
@@ -499,6 +599,7 @@ class Ledger:
                 columns.network,
                 columns.value,
                 columns.record,
+                columns.labels,
                 columns.typecode,
                 columns.outcomes,
             )
@@ -530,6 +631,7 @@ class Ledger:
                     columns.deployment,
                     columns.quantity,
                     columns.value,
+                    columns.high,
                     columns.record,
                 ).where(
                     columns.run == self._run,
@@ -538,7 +640,7 @@ class Ledger:
                     columns.place == record.id,
                 )
             ).all()
-        latencies: dict[Subject, LatencySummary] = {}
+        timed: dict[Subject, Any] = {}
         energies: dict[Subject, float] = {}
         for row in rows:
             deployment = self._parsed(Deployment.from_slug, row.deployment)
@@ -546,11 +648,14 @@ class Ledger:
             if row.quantity == "energy_j":
                 energies[subject] = row.value
             else:
-                latencies[subject] = self._parsed(
-                    lambda text: LatencySummary.from_dict(json.loads(text)), row.record
-                )
-        ordered = {entry: latencies[entry] for entry in record.subjects if entry in latencies}
-        return replace(record, latencies=ordered, energies_j=energies)
+                timed[subject] = row
+        ordered = {entry: timed[entry] for entry in record.subjects if entry in timed}
+        return replace(
+            record,
+            latencies=Parsed(ordered, lambda row: self._parsed(_latency, row)),
+            times_ms={subject: self._parsed(_time_ms, row) for subject, row in ordered.items()},
+            energies_j=energies,
+        )
 
     def _upsert(
         self,
@@ -599,40 +704,24 @@ class Ledger:
             ) from None
 
     def _parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
-        with self._undamaged():
+        try:
             return parse(record)
+        except _DAMAGE as error:
+            raise self._damaged(error) from None
 
     @contextmanager
     def _undamaged(self) -> Iterator[None]:
         """Turn what is wrong with a row into one sentence."""
         try:
             yield
-        except (
-            AttributeError,
-            InputError,
-            KeyError,
-            RecursionError,
-            TypeError,
-            ValueError,
-            zlib.error,
-        ) as error:
-            raise InputError(
-                f"The ledger {self._place} is damaged ({type(error).__name__}: {error}): put back "
-                "a copy of it, or delete it to have networks scored and measured again."
-            ) from None
+        except _DAMAGE as error:
+            raise self._damaged(error) from None
 
-
-def packed(column: Sequence[float]) -> tuple[str, bytes]:
-    """Class indices or scores as a type code of `array` and compressed bytes."""
-    values = column if isinstance(column, array) else array("d", column)
-    return values.typecode, zlib.compress(values.tobytes(), 1)
-
-
-def unpacked(typecode: str, data: bytes) -> "array[Any]":
-    """Read back what `packed` gave."""
-    values: array[Any] = array(typecode)
-    values.frombytes(zlib.decompress(data))
-    return values
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(
+            f"The ledger {self._place} is damaged ({type(error).__name__}: {error}): put back "
+            "a copy of it, or delete it to have networks scored and measured again."
+        )
 
 
 def scored_as(deployment: Deployment) -> Deployment:
@@ -640,9 +729,36 @@ def scored_as(deployment: Deployment) -> Deployment:
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
-@lru_cache(maxsize=65_536)
 def _network(text: str) -> Network:
     return Network.from_dict(json.loads(text))
+
+
+def _latency(row: Any) -> LatencySummary:
+    return LatencySummary.from_dict(json.loads(row.record))
+
+
+def _time_ms(row: Any) -> tuple[float, float]:
+    if not 0 < row.value <= row.high:
+        raise ValueError(f"{row.value!r} and {row.high!r} are no latency and its upper end")
+    return row.value, row.high
+
+
+def _scores(rows: Sequence[Any]) -> NDArray[np.float64]:
+    found = np.array([row.value for row in rows], dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError("a score is missing")
+    return found
+
+
+def _same_labels(rows: Sequence[Any]) -> str:
+    digests = {row.labels for row in rows}
+    if len(digests) != 1:
+        raise ValueError("networks are not scored on the same examples")
+    return str(digests.pop())
+
+
+def _predictions(rows: Sequence[Any]) -> NDArray[Any]:
+    return unpacked_rows([(row.typecode, row.outcomes) for row in rows])
 
 
 def _json(value: object) -> str:
@@ -665,74 +781,3 @@ def _session(row: Any) -> SessionRecord:
         time_budget_s=row.time_budget_s,
         spent=row.spent,
     )
-
-
-def _file_engine(path: Path) -> Engine:
-    _refuse_other_file(path)
-    if not path.exists():
-        _make_file(path)
-    mode = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
-    engine = create_engine("sqlite://", creator=lambda: _connected(path, mode=mode))
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _connected(path: Path, *, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
-
-
-def _begin(connection: Connection) -> None:
-    """SQLite lets two readers wait for each other for ever once both want to write."""
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _make_file(path: Path) -> None:
-    """Make an empty database that is there whole or not at all; another process may be first."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = sqlite3.connect(temporary)
-        made.execute("PRAGMA user_version = 1")
-        made.execute("VACUUM")
-        made.close()
-    except (OSError, sqlite3.Error) as error:
-        raise InputError(
-            f"The ledger {path} cannot be made ({error}): make its folder writable, or choose "
-            "another."
-        ) from None
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
-
-
-def _refuse_other_file(path: Path) -> None:
-    if not os.path.lexists(path):
-        return
-    mend = "put back the run's own, or delete it to have networks scored and measured again."
-    if not path.is_file():
-        raise InputError(f"{path} is no file that a ledger could be in: {mend}")
-    with path.open("rb") as file:
-        head = file.read(len(_SQLITE_MAGIC))
-    if head != _SQLITE_MAGIC:
-        raise InputError(f"{path} is no ledger, or it is damaged: {mend}")
-
-
-def _url_engine(url: str) -> Engine:
-    try:
-        return create_engine(url)
-    except (SQLAlchemyError, ImportError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        shown = url.rpartition("@")[2]
-        raise InputError(f"The ledger's database {shown} cannot be used: {reason}.") from None

@@ -26,7 +26,7 @@ from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
 from ..training.method import MethodOptions
 from .context import Context
-from .costs import Where, candidates, table, tables
+from .costs import Where, candidates, chosen, table
 from .feasible import check_together
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
@@ -286,7 +286,7 @@ class Run:
         Raises:
             InputError: When the run is not searched yet.
         """
-        return candidates(self.context, tables(self.context, where or Where()))
+        return list(candidates(self.context, chosen(self.context, where or Where())))
 
     def front(
         self, where: Where | None = None, *, by: str | Sequence[str] | None = None

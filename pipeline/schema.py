@@ -1,7 +1,7 @@
 """The tables of the ledger (SQLAlchemy Core, no torch).
 
 Every row belongs to a run, so that several runs may share one database. What is read one by one is
-a column; the rest is JSON. Outcomes of examples are packed (`ledger.packed`).
+a column; the rest is JSON. Outcomes of examples are packed (`packing`).
 """
 
 from sqlalchemy import (
@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the tables."""
 
 METADATA = MetaData()
@@ -35,6 +35,7 @@ NETWORKS = Table(
     Column("run", String(32), primary_key=True),
     Column("id", String(12), primary_key=True),
     Column("added", Float, nullable=False),
+    Column("kind", String(8), nullable=False),
     Column("record", Text, nullable=False),
 )
 
@@ -87,9 +88,11 @@ OBSERVATIONS = Table(
     Column("low", Float),
     Column("high", Float),
     Column("record", Text),
+    Column("labels", String(16)),
     Column("typecode", String(1)),
     Column("outcomes", LargeBinary),
     Column("observed", Float, nullable=False),
 )
 """`place` is what an observation holds under beside the deployment: the split of a score, the
-session of a latency or an energy, the conditions of a size."""
+session of a latency or an energy, the conditions of a size; `labels` is the digest of a score's.
+"""

@@ -32,13 +32,17 @@ def score_missing(
     ledger = context.ledger
     known = ledger.evaluations(split=split, deployment=deployment)
     missing = [network for network in networks if network.id not in known]
+    new: dict[str, Evaluation] = {}
     for number, network in enumerate(missing, start=1):
         ledger.add_network(network)
-        known[network.id] = context.workshop.score(network, split=split, deployment=deployment)
-        ledger.add_evaluation(network.id, known[network.id], deployment=deployment)
+        new[network.id] = context.workshop.score(network, split=split, deployment=deployment)
+        ledger.add_evaluation(network.id, new[network.id], deployment=deployment)
         if progress is not None:
             progress(number, len(missing))
-    return {network.id: known[network.id] for network in networks}
+    return {
+        network.id: new[network.id] if network.id in new else known[network.id]
+        for network in networks
+    }
 
 
 def report_splits(context: Context) -> list[str]:

@@ -15,11 +15,16 @@ narrower than the encoder and a projection between the two.
 Letters: T tokens, E hidden size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 from ..encoders.plan import PLANS, LayerSizes
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
+
+FLOPS_PER_MAC = 2
 
 
 def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
@@ -34,8 +39,7 @@ def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
 
 def count_encoder_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
     """Parameters of the kept encoder layers alone, without embeddings and head."""
-    plan = PLANS[shape.family]
-    return sum(plan.num_parameters(sizes) for sizes in _layer_sizes(shape, config))
+    return _parameter_rates(shape).total(config)
 
 
 def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> int:
@@ -47,21 +51,63 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
         seq_len: Tokens of the example, T, special tokens included.
     """
     hidden = shape.hidden_size
-    left = (seq_len,) * config.num_layers if config.tokens is None else config.tokens.kept(seq_len)
-    given = (seq_len, *left[:-1])
-    plan = PLANS[shape.family]
-    layers = sum(
-        plan.num_macs(sizes, attending=attending, fed=fed)
-        for sizes, attending, fed in zip(_layer_sizes(shape, config), given, left, strict=True)
-    )
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
     head = hidden * hidden + hidden * shape.num_labels
+    if config.tokens is None:
+        return projection + _mac_rates(shape, seq_len).total(config) + head
+    left = config.tokens.kept(seq_len)
+    plan = PLANS[shape.family]
+    layers = sum(
+        plan.num_macs(_sizes(shape, heads, neurons), attending=attending, fed=fed)
+        for heads, neurons, attending, fed in zip(
+            config.heads, config.neurons, (seq_len, *left[:-1]), left, strict=True
+        )
+    )
     return projection + layers + head
 
 
-def _layer_sizes(shape: EncoderShape, config: SubnetConfig) -> Iterator[LayerSizes]:
-    for heads, neurons in zip(config.heads, config.neurons, strict=True):
-        yield LayerSizes(shape.hidden_size, shape.head_size, heads, neurons)
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """What a layer, a head and a neuron cost: all counts of a plan are linear in these."""
+
+    per_layer: int
+    per_head: int
+    per_neuron: int
+
+    @classmethod
+    def of(cls, count: Callable[[int, int], int]) -> Self:
+        """The rates of a count by heads and neurons."""
+        least = count(1, 1)
+        per_head, per_neuron = count(2, 1) - least, count(1, 2) - least
+        return cls(least - per_head - per_neuron, per_head, per_neuron)
+
+    def total(self, config: SubnetConfig) -> int:
+        """The count of all kept layers."""
+        return (
+            self.per_layer * len(config.layers)
+            + self.per_head * sum(config.heads)
+            + self.per_neuron * sum(config.neurons)
+        )
+
+
+@lru_cache(maxsize=64)
+def _parameter_rates(shape: EncoderShape) -> _Rates:
+    plan = PLANS[shape.family]
+    return _Rates.of(lambda heads, neurons: plan.num_parameters(_sizes(shape, heads, neurons)))
+
+
+@lru_cache(maxsize=64)
+def _mac_rates(shape: EncoderShape, seq_len: int) -> _Rates:
+    plan = PLANS[shape.family]
+    return _Rates.of(
+        lambda heads, neurons: plan.num_macs(
+            _sizes(shape, heads, neurons), attending=seq_len, fed=seq_len
+        )
+    )
+
+
+def _sizes(shape: EncoderShape, heads: int, neurons: int) -> LayerSizes:
+    return LayerSizes(shape.hidden_size, shape.head_size, heads, neurons)
 
 
 def _embedding_parameters(shape: EncoderShape) -> int:

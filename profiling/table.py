@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ..networks.network import Network
 from .conditions import Conditions
-from .counts import count_macs, count_parameters
+from .counts import FLOPS_PER_MAC, count_macs, count_parameters
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .quietness import disturbances
@@ -207,7 +207,7 @@ class Profile:
     @property
     def num_flops(self) -> int | None:
         """Floating-point operations of one example: two per multiply-add."""
-        return None if self.num_macs is None else 2 * self.num_macs
+        return None if self.num_macs is None else FLOPS_PER_MAC * self.num_macs
 
     @property
     def throughput_per_s(self) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .quantities import QUANTITIES, Quantity
+from .quantities import QUANTITIES, Quantity, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Constraint:
         sign = ">=" if self.kind.larger_is_better else "<="
         return f"{self.word(metric=metric)} {sign} {self.kind.text(self.limit)}"
 
-    def violation(self, value: float) -> float:
+    def violation(self, value: Values) -> Values:
         """How far a value is beyond the limit, in the quantity's unit; 0 or less is feasible."""
         return self.kind.signed(value) - self.kind.signed(self.limit)
 
-    def relative_violation(self, value: float) -> float:
+    def relative_violation(self, value: Values) -> Values:
         """The violation as a share of the limit, comparable between quantities."""
         return self.violation(value) / self.limit
 

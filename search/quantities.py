@@ -5,9 +5,14 @@ from this table.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
+
+Values = TypeVar("Values", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,8 @@ class Quantity:
         """The direction as Optuna spells it."""
         return "maximize" if self.larger_is_better else "minimize"
 
-    def signed(self, value: float) -> float:
-        """The value, turned so that smaller is better."""
+    def signed(self, value: Values) -> Values:
+        """The value, or an array of them, turned so that smaller is better."""
         return -value if self.larger_is_better else value
 
     def text(self, value: float) -> str:

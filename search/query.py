@@ -17,18 +17,22 @@ Sub-networks and what methods or users brought are candidates alike, on one depl
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..profiling.statistics import Estimate
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare, discordant
-from ..tasks.proportions import tango_interval
+from ..tasks.proportions import LEVEL, mcnemar_p_value, tango_interval
 from .candidate import Candidate, score_record
-from .constraints import Constraint, LossLimit, total_violation
+from .constraints import Constraint, LossLimit
+from .pool import RANKED_COSTS, Places, Pool, cheapest_first, outcomes
 from .quantities import QUANTITIES
 from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
 
@@ -41,8 +45,7 @@ FAR_OFF = 100.0
 TIMED = ("latency_ms", "throughput_per_s", "speedup")
 """Quantities that a second timing decides."""
 
-_RANKED_COSTS = ("latency_ms", "num_flops", "num_params")
-"""What decides between equal scores."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,35 +115,39 @@ class Budget:
 
     def violation(self, candidate: Candidate) -> float:
         """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
-        (missed,) = self.violations([candidate])
+        return float(self.violations(Pool.of([candidate]))[0])
+
+    def violations(self, pool: Pool) -> Floats:
+        """The same for many networks: (K,)."""
+        missed = self._missed(pool)
+        if self.loss is not None:
+            missed += np.maximum(0.0, self._most_lost(pool) / self.loss.limit - 1)
         return missed
 
-    def violations(self, candidates: Sequence[Candidate]) -> list[float]:
-        """The same for many candidates, which is faster than one by one."""
-        missed = [total_violation(self.limits, entry.judged) for entry in candidates]
+    def feasible(self, pool: Pool) -> Places:
+        """The places of the networks that keep every limit."""
+        cheap = np.flatnonzero(self._missed(pool) == 0)
         if self.loss is None:
-            return missed
-        limit = self.loss.limit
-        return [
-            share + max(0.0, lost / limit - 1)
-            for share, lost in zip(missed, self._most_lost(candidates), strict=True)
-        ]
+            return cheap
+        return cheap[self._most_lost(pool.take(cheap)) <= self.loss.limit]
 
-    def feasible(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates that keep every limit."""
-        cheap = [entry for entry in candidates if not total_violation(self.limits, entry.judged)]
-        missed = self.violations(cheap)
-        return [entry for entry, share in zip(cheap, missed, strict=True) if not share]
+    def _missed(self, pool: Pool) -> Floats:
+        """The shares of the limits on quantities that are exceeded, summed: (K,)."""
+        missed = np.zeros(len(pool))
+        for limit in self.limits:
+            judged = pool.column(limit.quantity).judged
+            missed += np.maximum(0.0, limit.relative_violation(judged))
+        return missed
 
-    def _most_lost(self, candidates: Sequence[Candidate]) -> list[float]:
-        """The upper ends of what candidates lose against the full model."""
+    def _most_lost(self, pool: Pool) -> Floats:
+        """The upper ends of what networks lose against the full model: (K,)."""
         full = self.full
         assert full is not None
         if full.metric != "accuracy":
-            return [self.loss_of(entry).high for entry in candidates]
-        only_full, only_other = discordant(full, [outcomes(entry) for entry in candidates])
+            return np.array([self.loss_of(entry).high for entry in pool])
+        only_full, only_other = discordant(full, pool.outcomes.predictions)
         _, high = tango_interval(only_full.astype(float), only_other.astype(float), n=full.n)
-        return [float(end) for end in high]
+        return high
 
     def straddles(self, candidate: Candidate) -> bool:
         """Whether the interval of something that was timed holds a limit."""
@@ -174,17 +181,16 @@ class Budget:
         """Whether there is a limit at all."""
         return bool(self.limits) or self.loss is not None
 
-    def aim(self, candidate: Candidate) -> float:
-        """What is to be best, turned so that smaller is better."""
+    def aim(self, pool: Pool) -> Floats:
+        """What is to be best, turned so that smaller is better: (K,)."""
         if self.cheapest is None:
-            return -candidate.evaluation.value
-        value = candidate.value(self.cheapest)
-        return math.inf if value is None else QUANTITIES[self.cheapest].signed(value)
+            return -pool.column("score").values
+        values = QUANTITIES[self.cheapest].signed(pool.column(self.cheapest).values)
+        return np.where(np.isnan(values), np.inf, values)
 
-    def rank(self, candidate: Candidate) -> tuple[float | str, ...]:
-        """What sorts candidates best first; ties go to the cheaper, then by key."""
-        score, costs = -candidate.evaluation.value, cost_rank(candidate)
-        return (self.aim(candidate), score, *costs, candidate.key)
+    def best_first(self, pool: Pool) -> Places:
+        """The places of all networks, best first; ties go to the cheaper, then by key."""
+        return cheapest_first(pool, after=[self.aim(pool), -pool.column("score").values])
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,51 +483,50 @@ class QueryResult:
         return f"; {verdict}"
 
 
-def answer_query(candidates: Sequence[Candidate], budget: Budget | None = None) -> QueryResult:
-    """Find the best network under a budget, by the costs that candidates have.
+def answer_query(pool: Pool, budget: Budget | None = None) -> QueryResult:
+    """Find the best network under a budget, by the costs that are known.
 
     Args:
-        candidates: What there is to choose from; published numbers are passed over.
+        pool: What there is to choose from.
         budget: What is asked; None for the best score of all.
 
     Raises:
         InputError: When there are no networks, or the budget names what was not measured.
     """
     asked = budget or Budget()
-    pool = [candidate for candidate in candidates if candidate.origin != "published"]
-    if not pool:
+    if not len(pool):
         raise InputError("There are no scored networks to choose from: search first.")
     _refuse_unmeasured(pool, asked)
-    feasible = sorted(asked.feasible(pool), key=asked.rank)
-    answer = feasible[0] if feasible else None
-    tie = None if answer is None else _cheapest_tie(answer, feasible[1:])
-    shown = [] if answer is None else feasible[1 : 1 + SHOWN_RUNNERS_UP]
+    fitting = pool.take(asked.feasible(pool))
+    fitting = fitting.take(asked.best_first(fitting))
+    answer = fitting[0] if len(fitting) else None
+    tie = None if answer is None else _cheapest_tie(fitting)
+    shown = [fitting[place] for place in range(1, min(len(fitting), 1 + SHOWN_RUNNERS_UP))]
     if tie is not None and tie not in shown:
         shown.append(tie)
     rivals = tuple(_runner_up(entry, answer) for entry in shown) if answer is not None else ()
     return QueryResult(
         budget=asked,
         num_candidates=len(pool),
-        num_feasible=len(feasible),
+        num_feasible=len(fitting),
         answer=answer,
         rivals=rivals,
         cheapest_tie=next((entry for entry in rivals if entry.candidate is tie), None),
-        nearest=None if feasible else _nearest(pool, asked),
-        several=len({candidate.deployment for candidate in pool}) > 1,
+        nearest=None if len(fitting) else _nearest(pool, asked),
+        several=pool.num_deployments > 1,
         hints=tuple(filter(None, (_hint(entry, pool) for entry in asked.limits))),
     )
 
 
-def _nearest(pool: Sequence[Candidate], budget: Budget) -> Candidate:
+def _nearest(pool: Pool, budget: Budget) -> Candidate:
     """The candidate that misses the limits least, the best first among equals."""
     missed = budget.violations(pool)
-    least = min(missed)
-    near = [entry for entry, share in zip(pool, missed, strict=True) if share == least]
-    return min(near, key=budget.rank)
+    near = pool.take(np.flatnonzero(missed == missed.min()))
+    return near[int(budget.best_first(near)[0])]
 
 
 def deliver(
-    candidates: Sequence[Candidate],
+    pool: Pool,
     budget: Budget,
     *,
     time_again: TimeAgain,
@@ -530,7 +535,7 @@ def deliver(
     """Answer a query with a network that keeps the budget when it is timed again.
 
     Args:
-        candidates: See `answer_query`.
+        pool: See `answer_query`.
         budget: What is asked.
         time_again: Times the named networks again, in one session.
         report: Gives a candidate's outcomes on the report split.
@@ -538,21 +543,20 @@ def deliver(
     Raises:
         InputError: See `answer_query`.
     """
-    result = answer_query(candidates, budget)
+    result = answer_query(pool, budget)
     first = result
-    pool = {entry.key: entry for entry in candidates}
     broken: dict[str, Candidate] = {}
     while result.answer is not None:
         wanted = {entry.key: entry for entry in (*result.named, *broken.values())}
         timed = [entry for entry in wanted.values() if entry.latency is not None]
         timing = time_again(timed, decided=partial(_decided, timed, budget=budget))
         again = [entry.timed(timing.latencies.get(entry.key)) for entry in wanted.values()]
-        found = answer_query(again, budget)
+        found = answer_query(Pool.of(again), budget)
         if found.answer is not None:
             passed = _passed_over(found, again, budget)
             return replace(
                 found,
-                corrected=_corrected(found, candidates, passed),
+                corrected=_corrected(found, pool, passed),
                 num_candidates=first.num_candidates,
                 num_feasible=first.num_feasible,
                 several=first.several,
@@ -561,39 +565,25 @@ def deliver(
                 warnings=tuple(timing.disturbances),
             )
         broken = {entry.key: entry for entry in again}
-        pool |= broken
-        result = answer_query(tuple(pool.values()), budget)
+        result = answer_query(pool.replaced(again), budget)
     return replace(result, passed_over=_passed_over(result, tuple(broken.values()), budget))
 
 
-def outcomes(candidate: Candidate) -> Evaluation:
-    """The outcomes of a network that was run."""
-    assert isinstance(candidate.evaluation, Evaluation)
-    return candidate.evaluation
-
-
-def cost_rank(candidate: Candidate) -> tuple[float, ...]:
-    """What decides between equal scores: the fastest, then the fewest FLOPs and parameters."""
-    values = candidate.profile.values
-    return tuple(values.get(name, math.inf) for name in _RANKED_COSTS)
-
-
-def _refuse_unmeasured(candidates: Sequence[Candidate], budget: Budget) -> None:
+def _refuse_unmeasured(pool: Pool, budget: Budget) -> None:
     asked = [entry.quantity for entry in budget.limits]
     if budget.cheapest is not None:
         asked.append(budget.cheapest)
     for quantity in asked:
-        for candidate in candidates:
-            if quantity not in candidate.judged:
-                more = (
-                    "; a 99th percentile takes 459 runs, so measure longer"
-                    if quantity == "p99_ms"
-                    else ""
-                )
-                raise InputError(
-                    f"The budget names {QUANTITIES[quantity].word}, which was not measured for "
-                    f"{candidate.name}: profile it first, or leave this out{more}."
-                )
+        missing = np.flatnonzero(np.isnan(pool.column(quantity).judged))
+        if not missing.size:
+            continue
+        more = (
+            "; a 99th percentile takes 459 runs, so measure longer" if quantity == "p99_ms" else ""
+        )
+        raise InputError(
+            f"The budget names {QUANTITIES[quantity].word}, which was not measured for "
+            f"{pool[int(missing[0])].name}: profile it first, or leave this out{more}."
+        )
 
 
 def _runner_up(entry: Candidate, answer: Candidate) -> RunnerUp:
@@ -607,36 +597,40 @@ def _runner_up(entry: Candidate, answer: Candidate) -> RunnerUp:
     )
 
 
-def _cheapest_tie(answer: Candidate, others: Sequence[Candidate]) -> Candidate | None:
-    """The cheapest candidate that is cheaper than the answer and not distinguishable from it.
+def _cheapest_tie(fitting: Pool) -> Candidate | None:
+    """The cheapest network that is cheaper than the answer and not distinguishable from it.
 
     Cheapest first, so that the search ends with the first tie. What differs too much to tie is
     passed over by a bound on McNemar's test before any test is made.
+
+    Args:
+        fitting: What keeps the budget, the answer first.
     """
-    cheaper = sorted(
-        (entry for entry in others if _is_cheaper(entry, answer)),
-        key=lambda entry: (*cost_rank(entry), entry.key),
-    )
-    if not cheaper:
+    costs = np.stack([fitting.column(name).values for name in RANKED_COSTS], axis=1)
+    known = ~(np.isnan(costs) | np.isnan(costs[0]))
+    cheaper = (~known | (costs <= costs[0])).all(axis=1) & (known & (costs < costs[0])).any(axis=1)
+    rivals = fitting.take(np.flatnonzero(cheaper))
+    if not len(rivals):
         return None
-    possible = _may_tie(answer, cheaper)
-    for entry, may in zip(cheaper, possible, strict=True):
-        if may and compare(outcomes(answer), outcomes(entry)).tie:
-            return entry
+    rivals = rivals.take(cheapest_first(rivals))
+    for place in _ties(outcomes(fitting[0]), rivals):
+        return rivals[place]
     return None
 
 
-def _may_tie(answer: Candidate, others: Sequence[Candidate]) -> Sequence[bool]:
-    """Whether others may tie with the answer; what is surely distinguishable is not.
-
-    Beyond 4 standard deviations of a fair coin the exact test rejects whatever the number of
-    discordant examples: Hoeffding's bound of its p-value is 2 exp(-8).
-    """
-    first = outcomes(answer)
-    if first.metric != "accuracy":
-        return [True] * len(others)
-    only_a, only_b = discordant(first, [outcomes(entry) for entry in others])
-    return [bool(may) for may in (only_a - only_b) ** 2 <= 16 * (only_a + only_b)]
+def _ties(answer: Evaluation, rivals: Pool) -> Iterator[int]:
+    """The places of the networks that are not distinguishable from the answer."""
+    if answer.metric != "accuracy":
+        yield from (
+            place for place, rival in enumerate(rivals) if compare(answer, outcomes(rival)).tie
+        )
+        return
+    only_a, only_b = discordant(answer, rivals.outcomes.predictions)
+    # Beyond 4 standard deviations of a fair coin the exact test rejects whatever the number of
+    # discordant examples: Hoeffding's bound of its p-value is 2 exp(-8).
+    for place in np.flatnonzero((only_a - only_b) ** 2 <= 16 * (only_a + only_b)):
+        if mcnemar_p_value(int(only_a[place]), int(only_b[place])) >= LEVEL:
+            yield int(place)
 
 
 def _decided(
@@ -661,33 +655,36 @@ def _passed_over(
     found: QueryResult, again: Sequence[Candidate], budget: Budget
 ) -> tuple[PassedOver, ...]:
     """Those timed again that do not keep the limits and would have come before the answer."""
-    answer = found.answer
+    pool = Pool.of(again)
+    aims, missed = budget.aim(pool), budget.violations(pool)
+    bound = math.inf if found.answer is None else budget.aim(Pool.of([found.answer]))[0]
     return tuple(
         PassedOver(entry, undecided=budget.straddles(entry), name=found.name(entry))
-        for entry in sorted(again, key=budget.rank)
-        if entry is not found.nearest
-        and budget.violation(entry)
-        and (answer is None or budget.aim(entry) <= budget.aim(answer))
+        for place in budget.best_first(pool)
+        if (entry := pool[int(place)]) is not found.nearest
+        and missed[place]
+        and aims[place] <= bound
     )
 
 
 def _corrected(
-    found: QueryResult, candidates: Sequence[Candidate], passed_over: Sequence[PassedOver]
+    found: QueryResult, pool: Pool, passed_over: Sequence[PassedOver]
 ) -> CorrectedScore | None:
     """The answer's score, corrected for the choice among what keeps the budget."""
     answer, budget = found.answer, found.budget
     if answer is None or budget.cheapest is not None or outcomes(answer).n < MIN_EXAMPLES:
         return None
     gone = {entry.candidate.key for entry in passed_over}
-    pool = [entry for entry in candidates if entry.origin != "published" and entry.key not in gone]
-    kept = {entry.key for entry in budget.feasible(pool)} | {answer.key}
-    return corrected_choice([entry for entry in pool if entry.key in kept])
+    kept = {pool.keys[place] for place in budget.feasible(pool)} - gone | {answer.key}
+    return corrected_choice(
+        pool.take(np.array([place for place, key in enumerate(pool.keys) if key in kept]))
+    )
 
 
-def _hint(constraint: Constraint, candidates: Sequence[Candidate]) -> str | None:
+def _hint(constraint: Constraint, pool: Pool) -> str | None:
     """The limit in the unit that was probably meant, where every network misses it by far."""
     kind = constraint.kind
-    least = min(candidate.judged[constraint.quantity] for candidate in candidates)
+    least = float(pool.column(constraint.quantity).judged.min())
     if kind.larger_is_better or least < FAR_OFF * constraint.limit:
         return None
     factor = next((f for f in (1e3, 1e6, 1e9) if constraint.limit * f >= least), None)
@@ -702,7 +699,7 @@ def _hint(constraint: Constraint, candidates: Sequence[Candidate]) -> str | None
 def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
     ours, theirs = candidate.profile.values, than.profile.values
     known = [
-        (ours[name], theirs[name]) for name in _RANKED_COSTS if name in ours and name in theirs
+        (ours[name], theirs[name]) for name in RANKED_COSTS if name in ours and name in theirs
     ]
     return all(a <= b for a, b in known) and any(a < b for a, b in known)
 

@@ -10,10 +10,7 @@ average over halves and repetitions, is taken off the plain score:
 
 This is the cross-validation of a choice (Varma and Simon 2006; Tsamardinos, Greasidou and
 Borboudakis 2018). With one network nothing is chosen and nothing is taken off. What remains is a
-bias to the low side, because half the examples choose worse than all do. `benchmarks/selection`
-compares eight estimates where the truth is known: halves and the .632 bootstrap had the smallest
-root mean squared error, and of these two only halves never flattered; choosing by four fifths has
-less bias but more variance.
+bias to the low side, because half the examples choose worse than all do.
 
 A front is many choices: each member is the best of the networks that cost no more than it in
 anything, and is corrected for the choice among these.
@@ -21,7 +18,6 @@ anything, and is corrected for the choice among these.
 Left out: variation over training seeds.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -29,13 +25,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tasks.metrics import CORRELATIONS, Evaluation, weighted_scores
-from .candidate import Candidate
+from ..tasks.metrics import CORRELATIONS, weighted_scores
 from .front import ParetoFront
+from .pool import Pool, cheapest_first, outcomes
 from .quantities import QUANTITIES
 
 FOLDS = 2
-"""Parts of a division; a network is chosen on all but one of them."""
+"""Parts of a division: a network is chosen on one half and compared on the other."""
 
 REPEATS = 100
 """Divisions that a correction is averaged over."""
@@ -112,22 +108,20 @@ class SelectionReport:
         return cls(tuple(record["objectives"]), record["num_tried"], scores)
 
 
-def corrected_choice(
-    candidates: Sequence[Candidate], *, repeats: int = REPEATS, seed: int = 0
-) -> CorrectedScore:
+def corrected_choice(pool: Pool, *, repeats: int = REPEATS, seed: int = 0) -> CorrectedScore:
     """The score of the best of some networks, such as all that keep a budget.
 
     Args:
-        candidates: What there was to choose from, in any order; of equal scores the cheaper one
-            is the choice, as in a query.
+        pool: What there was to choose from, in any order; of equal scores the cheaper one is the
+            choice, as in a query.
         repeats: Random divisions of the examples.
         seed: Of the divisions.
 
     Raises:
         ValueError: See `Choices`.
     """
-    choices = Choices(candidates, repeats=repeats, seed=seed)
-    everyone = np.ones(len(candidates), dtype=bool)
+    choices = Choices(pool, repeats=repeats, seed=seed)
+    everyone = np.ones(len(pool), dtype=bool)
     return choices.corrected(int(choices.plain.argmax()), everyone)
 
 
@@ -146,13 +140,14 @@ def corrected_front(
     """
     if "score" not in front.objectives:
         raise ValueError(f"a front of {front.objectives} was not chosen by a score")
-    choices = Choices((*front.members, *front.dominated), repeats=repeats, seed=seed)
+    pool = Pool.of((*front.members, *front.dominated))
+    choices = Choices(pool, repeats=repeats, seed=seed)
     names = [name for name in front.objectives if not QUANTITIES[name].larger_is_better]
-    costs = np.array([[entry.known_value(name) for name in names] for entry in choices.candidates])
-    places = {entry.key: place for place, entry in enumerate(choices.candidates)}
+    costs = np.stack([choices.pool.column(name).values for name in names], axis=1)
+    places = {key: place for place, key in enumerate(choices.pool.keys)}
     return SelectionReport(
         objectives=front.objectives,
-        num_tried=len(choices.candidates),
+        num_tried=len(choices.pool),
         scores={
             member.key: choices.corrected(
                 places[member.key], (costs <= costs[places[member.key]]).all(axis=1)
@@ -163,38 +158,39 @@ def corrected_front(
 
 
 class Choices:
-    """Networks scored on the same examples, and the same on random parts of these.
+    """Networks scored on the same examples, and the same on random halves of these.
 
-    Legend: K networks, S parts left out, over all repetitions.
+    Legend: K networks, S halves, over all repetitions.
 
     Attributes:
-        candidates: The networks, the cheapest first: of equal scores the first one is chosen.
+        pool: The networks, the cheapest first: of equal scores the first one is chosen.
         plain: Their scores on all examples: (K,).
-        without: Their scores on all examples but each part: (S, K).
-        within: Their scores on each part: (S, K).
+        without: Their scores on all examples but each half: (S, K).
+        within: Their scores on each half: (S, K).
     """
 
-    def __init__(self, candidates: Sequence[Candidate], *, repeats: int, seed: int) -> None:
-        """Score every network on every part.
+    def __init__(self, pool: Pool, *, repeats: int, seed: int) -> None:
+        """Score every network on every half.
 
         Raises:
-            ValueError: When there are no candidates, one has no outcomes, they are not of the
-                same examples, or these are fewer than `MIN_EXAMPLES`.
+            ValueError: When there are no networks, they are not of the same examples, or these
+                are fewer than `MIN_EXAMPLES`.
         """
-        self.candidates = tuple(sorted(candidates, key=_preference))
-        evaluations = [_outcomes(entry) for entry in self.candidates]
-        first = _same_examples(evaluations)
-        self._errors = [entry.standard_error for entry in evaluations]
+        if not len(pool):
+            raise ValueError("there are no candidates to choose from")
+        self.pool = pool.take(cheapest_first(pool))
+        found = self.pool.outcomes
+        self._n = len(found.labels)
+        if self._n < MIN_EXAMPLES:
+            raise ValueError(
+                f"{self._n} examples are too few to divide, {MIN_EXAMPLES} are needed"
+            )
         self._repeats, self._seed = repeats, seed
-        self._n = first.n
-        strata = (0,) * first.n if first.metric in CORRELATIONS else first.labels
-        left_out = parts(strata, repeats=repeats, seed=seed)
-        predictions = [entry.predictions for entry in evaluations]
-        self.plain = np.array([entry.value for entry in evaluations])
-        self.without, self.within = (
-            weighted_scores(first.metric, first.labels, predictions, weights)
-            for weights in (1 - left_out, left_out)
-        )
+        strata = (0,) * self._n if found.metric in CORRELATIONS else found.labels
+        halves = parts(strata, repeats=repeats, seed=seed)
+        self.plain = self.pool.column("score").values
+        self.within = weighted_scores(found.metric, found.labels, found.predictions, halves)
+        self.without = self.within.reshape(repeats, FOLDS, -1)[:, ::-1].reshape(self.within.shape)
 
     def corrected(self, chosen: int, rivals: NDArray[np.bool_]) -> CorrectedScore:
         """The score of a network that was chosen among some of them.
@@ -209,7 +205,7 @@ class Choices:
         return CorrectedScore(
             plain=float(self.plain[chosen]),
             corrected=float(self.plain[chosen] - losses.mean()),
-            standard_error=self._errors[chosen],
+            standard_error=outcomes(self.pool[chosen]).standard_error,
             num_tried=len(places),
             n=self._n,
             repeats=self._repeats,
@@ -238,26 +234,3 @@ def parts(strata: Sequence[float], *, repeats: int, seed: int, folds: int = FOLD
         by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
         division[np.arange(n) % folds, by_label] = 1
     return members.reshape(repeats * folds, n)
-
-
-def _preference(candidate: Candidate) -> tuple[float | str, ...]:
-    """Which of equal scores is chosen: the fastest, then the fewest FLOPs and parameters."""
-    costs = (candidate.value(name) for name in ("latency_ms", "num_flops", "num_params"))
-    return (*(math.inf if cost is None else cost for cost in costs), candidate.key)
-
-
-def _outcomes(candidate: Candidate) -> Evaluation:
-    if not isinstance(candidate.evaluation, Evaluation):
-        raise ValueError(f"{candidate.label} has a stated score, without outcomes of examples")
-    return candidate.evaluation
-
-
-def _same_examples(evaluations: Sequence[Evaluation]) -> Evaluation:
-    if not evaluations:
-        raise ValueError("there are no candidates to choose from")
-    first = evaluations[0]
-    if first.n < MIN_EXAMPLES:
-        raise ValueError(f"{first.n} examples are too few to divide, {MIN_EXAMPLES} are needed")
-    if not all(entry.is_of_the_examples_of(first) for entry in evaluations):
-        raise ValueError("the candidates are not scored on the same examples")
-    return first

@@ -48,6 +48,9 @@ RESAMPLES = 1000
 EXACT_BELOW = 2**24
 """Whole numbers up to here are exact in single precision."""
 
+BLOCK = 512
+"""Models whose outcomes are weighted at once, so that they stay in the processor's cache."""
+
 Labels = Sequence[int] | Sequence[float]
 """Class indices, or scores; an `Evaluation` keeps them as a compact `array`."""
 
@@ -363,28 +366,20 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
 
 
 def discordant(
-    a: Evaluation, others: Sequence[Evaluation]
+    a: Evaluation, predictions: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many examples only one of two models has right, for one model and each of many others.
 
     Args:
         a: One model's evaluation, by accuracy.
-        others: Others', on the same split of the same task.
+        predictions: The others' predictions on the same examples: (others, n).
 
     Returns:
         How many examples only the one has right, and how many only the other: (others,) each.
-
-    Raises:
-        ValueError: When two are not of the same examples or metric.
     """
-    only_a, only_b = (np.empty(len(others), dtype=np.int64) for _ in range(2))
-    right = a.correct
-    for place, other in enumerate(others):
-        _check_comparable(a, other)
-        theirs = other.correct
-        both = np.count_nonzero(right & theirs)
-        only_a[place], only_b[place] = -both, np.count_nonzero(theirs) - both
-    return only_a + np.count_nonzero(right), only_b
+    ours, theirs = a.correct, np.equal(predictions, np.asarray(a.labels))
+    both = np.count_nonzero(theirs & ours, axis=1)
+    return np.count_nonzero(ours) - both, np.count_nonzero(theirs, axis=1) - both
 
 
 def _check_comparable(a: Evaluation, b: Evaluation) -> None:
@@ -396,7 +391,7 @@ def _check_comparable(a: Evaluation, b: Evaluation) -> None:
 
 
 def weighted_scores(
-    name: str, labels: Labels, predictions: Sequence[Labels], weights: Floats
+    name: str, labels: Labels, predictions: Sequence[Labels] | NDArray[Any], weights: Floats
 ) -> Floats:
     """A metric of several models under several weightings of the same examples.
 
@@ -406,7 +401,7 @@ def weighted_scores(
     Args:
         name: A metric of `METRICS`.
         labels: True class indices or scores.
-        predictions: Each model's predicted class indices or scores, in the same order.
+        predictions: Each model's predicted class indices or scores: (models, examples).
         weights: How often each example counts: (weightings, examples).
 
     Returns:
@@ -417,8 +412,12 @@ def weighted_scores(
         whole = bool((weights == np.rint(weights)).all())
         # Sums of whole numbers below 2^24 are exact in single precision, which is twice as fast.
         kind = np.float32 if whole and totals.max() < EXACT_BELOW else np.float64
-        correct = np.equal(np.asarray(predictions), np.asarray(labels)).astype(kind)
-        return np.asarray((weights.astype(kind) @ correct.T).astype(np.float64) / totals)
+        rows, weighted_by = np.asarray(predictions), weights.astype(kind)
+        sums = [
+            weighted_by @ np.equal(rows[first : first + BLOCK], labels).astype(kind).T
+            for first in range(0, len(rows), BLOCK)
+        ]
+        return np.asarray(np.concatenate(sums, axis=1).astype(np.float64) / totals)
     weighted = _weighted_correlation if name in CORRELATIONS else _weighted_from_counts
     return np.stack(weighted(name, np.array([labels, *predictions]), weights), axis=1)
 

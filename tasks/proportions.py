@@ -13,6 +13,7 @@ that near 5 % the one may exclude no difference and the other not: the test deci
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
@@ -71,9 +72,8 @@ def mcnemar_p_value(only_a: int, only_b: int) -> float:
         only_a: How many examples only the first model has right.
         only_b: How many only the second has right.
     """
-    from scipy.special import bdtr
-
-    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+    fewer, discordant = min(only_a, only_b), only_a + only_b
+    return min(1.0, 2 * float(_binomial(np.array([discordant]), fewer, 0.5).sum()))
 
 
 @lru_cache(maxsize=4096)
@@ -92,45 +92,67 @@ def detectable_loss(n: int, discordant: int) -> float | None:
     Returns:
         A share of the examples; None when no loss would be found so often, on few examples.
     """
-    from scipy.special import betainc, betaincinv, gammaln, ndtri, xlog1py
-
     if n < FEWEST:
         return None
     share = discordant / n
-    if betainc(FEWEST, n - FEWEST + 1, share) <= POWER:
-        return float(betaincinv(FEWEST, n - FEWEST + 1, POWER))
+    if _found_by_nesting(n, share) <= POWER:
+
+        def short(loss: float) -> float:
+            """The same where the loss decides how many examples are discordant."""
+            return _normal(_found_by_nesting(n, loss)) - _normal(POWER)
+
+        return _root(short, FEWEST / n, largest=1)
     spread = math.ceil(5 * math.sqrt(discordant * (1 - share)))
     drawn = np.arange(max(FEWEST, discordant - spread), min(n, discordant + spread) + 1)
-    rest = n - drawn
-    chances = np.exp(
-        gammaln(n + 1)
-        - gammaln(drawn + 1)
-        - gammaln(rest + 1)
-        + drawn * math.log(share)
-        + xlog1py(rest, -share)
-    )
-    against = _most_against(drawn)
+    chances = _binomial(np.array([n]), int(drawn[-1]), share)[0, drawn]
+    tails = np.cumsum(_binomial(drawn, int(drawn[-1]) // 2, 0.5), axis=1)
+    against = (2 * tails < LEVEL).sum(axis=1) - 1
+    rejected = np.arange(against.max() + 1) <= against[:, None]
 
     def excess(loss: float) -> float:
         """How far the power is from the one asked for, on the normal scale, where it is linear."""
-        power = chances @ betainc(drawn - against, against + 1, (1 + loss / share) / 2)
-        return float(ndtri(min(power, 1 - 1e-12)) - ndtri(POWER))
+        worse = _binomial(drawn, int(against.max()), (1 - loss / share) / 2)
+        return _normal(float(chances @ (worse * rejected).sum(axis=1))) - _normal(POWER)
 
-    return _root(excess, (Z95 + ndtri(POWER)) * math.sqrt(share / n), largest=share)
+    return _root(excess, (Z95 + _normal(POWER)) * math.sqrt(share / n), largest=share)
 
 
-def _most_against(discordant: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many discordant examples may favour the worse model for the test to find it worse.
+def _found_by_nesting(n: int, loss: float) -> float:
+    """How often enough examples are discordant when the one model is wrong wherever the other is.
 
     Args:
-        discordant: Numbers of discordant examples, each at least `FEWEST`.
+        n: The number of all examples.
+        loss: The share of them that only the better model has right.
     """
-    from scipy.special import bdtr
+    return 1 - float(_binomial(np.array([n]), FEWEST - 1, loss).sum())
 
-    near = np.floor((discordant - 1 - Z95 * np.sqrt(discordant)) / 2).astype(np.int64)
-    tried = near[:, None] + np.arange(-1, 3)
-    tails = bdtr(np.maximum(tried, 0), discordant[:, None], 0.5)
-    return np.asarray(near - 2 + ((tried < 0) | (2 * tails < LEVEL)).sum(1))
+
+def _binomial(trials: NDArray[np.int64], most: int, share: float) -> Floats:
+    """The chances of 0 to `most` successes: (numbers of trials, most + 1).
+
+    Args:
+        trials: Numbers of trials.
+        most: The most successes of interest; chances beyond the number of trials are 0.
+        share: The chance of each success.
+    """
+    successes = np.arange(most + 1)
+    if not 0 < share < 1:
+        return np.asarray((successes == trials[:, None] * round(share)).astype(float))
+    logarithms = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, trials.max() + 1)))])
+    failures = trials[:, None] - successes
+    rest = np.maximum(failures, 0)
+    ways = (
+        logarithms[trials][:, None]
+        - logarithms[np.minimum(successes, trials.max())]
+        - logarithms[rest]
+    )
+    chances = np.exp(ways + successes * math.log(share) + rest * math.log1p(-share))
+    return np.asarray(np.where(failures < 0, 0.0, chances))
+
+
+def _normal(share: float) -> float:
+    """The quantile of the standard normal distribution, of shares at most 1 - 1e-12."""
+    return NormalDist().inv_cdf(min(max(share, 1e-300), 1 - 1e-12))
 
 
 def _root(function: Callable[[float], float], start: float, *, largest: float) -> float:

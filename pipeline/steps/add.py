@@ -10,7 +10,7 @@ from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation
 from ...training.method import Making, Method, MethodOptions
 from ..context import Context
-from ..costs import candidates, table
+from ..costs import Where, chosen, cost_table, find_candidate
 from ..scores import score_missing, score_reported
 from .profile import measure_added
 
@@ -57,16 +57,15 @@ def add(
             asked.
     """
     context.require_supernet()
-    costs = table(context)
+    costs = cost_table(context, chosen(context, Where())[0])
     network = make(context, METHODS[method], options, progress=progress)
     own = costs.protocol.deployment
     if network.id not in costs:
         measure_added(context, [network], costs.protocol, progress=timing)
     score_missing(context, [network], split="search", deployment=own)
     reported = score_reported(context, [network], deployment=own)
-    (candidate,) = (
-        entry for entry in candidates(context, [table(context)]) if entry.network.id == network.id
-    )
+    candidate = find_candidate(context, chosen(context, Where())[0], network)
+    assert candidate is not None
     return Added(candidate, reported["report"][network.id])
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...profiling.statistics import Estimate
-from ...profiling.table import CostTable
 from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ...tasks.task import Task
 from ..context import Context
-from ..costs import Where, candidates, elsewhere, find_network, is_here, table
+from ..costs import Where, chosen, elsewhere, find_candidate, find_network, is_here
 from ..delivery import time_again
+from ..ledger import SessionRecord
 from ..scores import score_missing
 
 if TYPE_CHECKING:
@@ -149,18 +149,19 @@ def compare_networks(
     Raises:
         InputError: When a network is unknown, or was not measured so.
     """
-    costs = [_table_of(context, name, where) for name in (a, b)]
-    both = [_found(context, name, each) for name, each in zip((a, b), costs, strict=True)]
+    records = [_session_of(context, name, where) for name in (a, b)]
+    both = [_found(context, name, each) for name, each in zip((a, b), records, strict=True)]
+    conditions = [each.conditions for each in records]
     ours, theirs = (
         score_missing(context, [entry.network], split=split, deployment=entry.deployment)[
             entry.network.id
         ]
         for entry in both
     )
-    warnings = [elsewhere(each) for each in costs]
+    warnings = [elsewhere(each) for each in conditions]
     ratio = None
-    if all(map(is_here, costs)) and both[0].key != both[1].key:
-        timing = time_again(context, both, costs[0].protocol, progress=progress)
+    if all(map(is_here, conditions)) and both[0].key != both[1].key:
+        timing = time_again(context, both, conditions[0].protocol, progress=progress)
         ratio = timing.latencies[both[0].key].ratio_to(timing.latencies[both[1].key])
         both = [entry.timed(timing.latencies[entry.key]) for entry in both]
         warnings += timing.disturbances
@@ -202,19 +203,17 @@ def flipped_csv(comparison: Comparison, task: Task) -> str:
     return out.getvalue()
 
 
-def _table_of(context: Context, name: str, where: Where) -> CostTable:
+def _session_of(context: Context, name: str, where: Where) -> SessionRecord:
     _, at, slug = name.rpartition("@")
-    if not at:
-        return table(context, where)
-    deployment = Deployment.from_slug(slug)
-    return table(context, where.on(deployment))
+    meant = where.on(Deployment.from_slug(slug)) if at else where
+    return chosen(context, meant)[0]
 
 
-def _found(context: Context, name: str, costs: CostTable) -> Candidate:
+def _found(context: Context, name: str, record: SessionRecord) -> Candidate:
     network = find_network(context.networks(), name.partition("@")[0])
-    for entry in candidates(context, [costs]):
-        if entry.network.id == network.id:
-            return entry
+    found = find_candidate(context, record, network)
+    if found is not None:
+        return found
     raise InputError(
         f"{network.label} is not scored yet: {context.command('search')}, or add it again."
     )

@@ -14,10 +14,10 @@ from ...errors import InputError
 from ...networks.network import Network
 from ...profiling.table import CostTable
 from ...search.candidate import Candidate
-from ...search.query import outcomes
+from ...search.pool import outcomes
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ..context import Context
-from ..costs import Where, candidates, elsewhere, find_network, is_here, table
+from ..costs import Where, chosen, cost_table, elsewhere, find_candidate, find_network, is_here
 from ..delivery import time_again
 from ..ledger import Subject
 from ..scores import score_missing, score_reported
@@ -63,7 +63,8 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
         InputError: When there is no such network, it was not measured so, or `to` is occupied.
         ExportError: When the export does not compute what was measured.
     """
-    costs = table(context, where)
+    record = chosen(context, where)[0]
+    costs = cost_table(context, record)
     network = find_network(context.networks(), name)
     if network.id not in costs:
         raise InputError(
@@ -78,8 +79,9 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
     workshop = context.workshop
     reported = score_reported(context, [network], deployment=deployment)
     score_missing(context, [network], split="search", deployment=deployment)
-    candidate = _candidate(context, costs, network)
-    candidate, disturbances = _timed(context, candidate, costs)
+    scored = find_candidate(context, record, network)
+    assert scored is not None
+    candidate, disturbances = _timed(context, scored, costs)
     scores = {"search": outcomes(candidate)} | {
         split: found[network.id] for split, found in reported.items()
     }
@@ -124,17 +126,12 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
     return Exported(candidate, result, same, *checked[0])
 
 
-def _candidate(context: Context, costs: CostTable, network: Network) -> Candidate:
-    (found,) = (e for e in candidates(context, [costs]) if e.network.id == network.id)
-    return found
-
-
 def _timed(
     context: Context, candidate: Candidate, costs: CostTable
 ) -> tuple[Candidate, tuple[str, ...]]:
     """The candidate with its second timing, where the table is this machine's."""
-    if not is_here(costs):
-        return candidate, tuple(filter(None, [elsewhere(costs)]))
+    if not is_here(costs.conditions):
+        return candidate, tuple(filter(None, [elsewhere(costs.conditions)]))
     timing = time_again(context, [candidate], costs.protocol)
     return candidate.timed(timing.latencies[candidate.key]), timing.disturbances
 

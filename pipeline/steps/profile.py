@@ -135,7 +135,7 @@ def _known_front(context: Context, protocol: LatencyProtocol) -> list[Subject]:
     if not sessions:
         return []
     try:
-        scored = candidates(context, [cost_table(context, sessions[0])])
+        scored = list(candidates(context, sessions[:1]))
     except InputError:
         return []
     front = ParetoFront.of(scored, context.request.search.objectives)

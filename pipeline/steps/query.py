@@ -13,7 +13,7 @@ from ...search.quantities import quantity_worded
 from ...search.query import Budget, QueryResult, Timing, deliver
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import Where, candidates, elsewhere, is_here, tables
+from ..costs import Where, candidates, chosen, cost_table, elsewhere, is_here
 from ..delivery import time_again
 from ..scores import score_reported
 from ..warnings import table_warnings
@@ -72,22 +72,24 @@ def query(
     Raises:
         InputError: When a limit cannot be read or the run is not searched yet.
     """
-    costs = tables(context, where)
-    pool = candidates(context, costs)
+    sessions = chosen(context, where)
+    pool = candidates(context, sessions)
     budget = budget_of(context, limits, cheapest=cheapest)
-    first = costs[0]
-    place = tuple(filter(None, [elsewhere(first)]))
+    conditions = sessions[0].conditions
+    place = tuple(filter(None, [elsewhere(conditions)]))
 
     def timed(
         networks: Sequence[Candidate],
         *,
         decided: Callable[[Mapping[str, LatencySummary]], bool],
     ) -> Timing:
-        if not is_here(first):
+        if not is_here(conditions):
             known = {entry.key: entry.latency for entry in networks}
             found = {key: latency for key, latency in known.items() if latency is not None}
-            return Timing(found, first.disturbances)
-        return time_again(context, networks, first.protocol, decided=decided, progress=progress)
+            return Timing(found, cost_table(context, sessions[0]).disturbances)
+        return time_again(
+            context, networks, conditions.protocol, decided=decided, progress=progress
+        )
 
     def reported(candidate: Candidate) -> Evaluation:
         found = score_reported(context, [candidate.network], deployment=candidate.deployment)
@@ -95,6 +97,11 @@ def query(
 
     result = deliver(pool, budget, time_again=timed, report=reported)
     timed_again = result.report is not None or result.passed_over
-    doubtful = result.warnings if timed_again else first.disturbances
-    warnings = table_warnings(context, first, doubtful=doubtful)
+    if timed_again and not result.warnings:
+        return replace(result, warnings=place)
+    warnings = table_warnings(
+        context,
+        cost_table(context, sessions[0]),
+        doubtful=result.warnings if timed_again else None,
+    )
     return replace(result, warnings=(*place, *warnings))

@@ -11,7 +11,7 @@ from ...networks.network import Network
 from ...search.options import SearchOptions
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import candidates, measured, table
+from ..costs import Where, candidates, chosen, cost_table, measured
 from ..delivery import time_again
 from ..scores import score_missing
 
@@ -47,7 +47,8 @@ def search(
         InputError: When the run is not trained and profiled yet, or its study is damaged.
     """
     context.require_supernet()
-    costs = table(context)
+    record = chosen(context, Where())[0]
+    costs = cost_table(context, record)
     from ...search.study import run_study
 
     deployment = costs.protocol.deployment
@@ -69,15 +70,15 @@ def search(
         )
         stored = list(context.stored().values())
         score_missing(context, stored, split="search", deployment=deployment)
-        for record in measured(context):
+        for other in measured(context):
             score_missing(
                 context,
                 [*(entry.network for entry in result.candidates), *stored],
                 split="search",
-                deployment=record.conditions.protocol.deployment,
+                deployment=other.conditions.protocol.deployment,
             )
         front = [member.key for member in result.front.members]
-        pool = {entry.key: entry for entry in candidates(context, [costs])}
+        pool = {entry.key: entry for entry in candidates(context, [record])}
         others = sorted(pool.values(), key=lambda entry: -entry.evaluation.value)
         wanted = dict.fromkeys([*front, *(entry.key for entry in others)])
         together = list(wanted)[: max(len(front), TIMED_TOGETHER)]

@@ -16,11 +16,11 @@ from paretobert.pipeline.context import Context
 from paretobert.pipeline.costs import (
     Where,
     candidates,
+    chosen,
     elsewhere,
     find_network,
     is_here,
     table,
-    tables,
 )
 from paretobert.pipeline.folder import RunFolder, claim
 from paretobert.pipeline.ledger import Subject
@@ -33,6 +33,8 @@ from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Estimate, NoiseReport
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.options import SearchOptions
+from paretobert.search.pool import Column, outcomes
+from paretobert.search.quantities import QUANTITIES
 from paretobert.tasks.loading import TaskRequest
 from paretobert.tasks.metrics import score_predictions
 
@@ -143,18 +145,27 @@ def test_threads_lengths_and_batch_size_can_be_asked_for(context: Context) -> No
 
 
 def test_any_deployment_is_one_table_each_the_runs_own_first(context: Context) -> None:
-    found = tables(context, Where(runtime="any", precision="any"))
-    slugs = [entry.protocol.deployment.slug for entry in found]
+    found = chosen(context, Where(runtime="any", precision="any"))
+    slugs = [entry.conditions.protocol.deployment.slug for entry in found]
     assert slugs[0] == "eager-fp32"
     assert set(slugs) == {"eager-fp32", "eager-bf16", "onnxruntime-int8"}
     for network in context.subnets().values():
         scored(context, network)
         scored(context, network, Deployment("eager", "bf16"))
-    pool = {entry.key: entry for entry in candidates(context, found)}
+    columns = candidates(context, found)
+    assert columns.num_deployments == 2
+    pool = {entry.key: entry for entry in columns}
     assert len(pool) == 8
     quick = pool[f"{context.full.id}/eager-bf16"]
     assert quick.known_value("latency_ms") == pytest.approx(5.0)
     assert quick.speedup == pytest.approx(2.0)
+    for quantity in QUANTITIES:
+        found_column, expected = columns.column(quantity), Column.of(list(columns), quantity)
+        assert found_column.values == pytest.approx(expected.values, nan_ok=True)
+        assert found_column.judged == pytest.approx(expected.judged, nan_ok=True)
+    assert columns.outcomes.predictions.tolist() == [
+        list(outcomes(entry).predictions) for entry in columns
+    ]
 
 
 def test_what_was_not_measured_is_refused_with_the_command(context: Context) -> None:
@@ -173,10 +184,10 @@ def test_a_latency_belongs_to_its_machine(context: Context) -> None:
     assert other.full.latency is not None
     assert own.full.latency.full_ms.value == 10.0
     assert other.full.latency.full_ms.value == 80.0
-    assert is_here(own)
-    assert elsewhere(own) is None
-    assert not is_here(other)
-    assert "measured on pi" in (elsewhere(other) or "")
+    assert is_here(own.conditions)
+    assert elsewhere(own.conditions) is None
+    assert not is_here(other.conditions)
+    assert "measured on pi" in (elsewhere(other.conditions) or "")
     assert table(context, Where(machine=PI.machine_id[:6])) == other
     assert table(context, Where(machine="here")) == own
     with pytest.raises(InputError, match="'mars' names no machine of .* it has measurements of"):
@@ -196,7 +207,7 @@ def test_a_network_that_was_added_joins_by_its_ratio(context: Context) -> None:
 
 def test_a_run_that_was_not_profiled_or_searched_says_so(context: Context) -> None:
     with pytest.raises(InputError, match="is not searched yet: paretobert search"):
-        candidates(context, [table(context)])
+        candidates(context, chosen(context, Where()))
 
 
 def test_networks_are_found_by_what_people_call_them(context: Context) -> None:

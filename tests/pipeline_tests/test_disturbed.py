@@ -23,6 +23,7 @@ from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint
 from paretobert.search.front import ParetoFront
+from paretobert.search.pool import Pool
 from paretobert.search.query import Budget, Timing, deliver
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
@@ -124,7 +125,7 @@ def test_a_disturbed_machine_warns_orders_and_keeps_budgets(seed: int) -> None:
 
     for limit_ms in (3.0, 6.0, 9.0, 14.0):
         result = deliver(
-            pool,
+            Pool.of(pool),
             Budget((Constraint("latency_ms", limit_ms),)),
             time_again=again,
             report=lambda entry: evaluation(100),

@@ -43,9 +43,14 @@ def path(whole: Path, tmp_path: Path) -> Path:
 def read(path: Path) -> None:
     """Read everything."""
     with closing(Ledger.open(path, run="a")) as ledger:
-        ledger.networks()
-        ledger.evaluations(split="search", deployment=EAGER_FP32)
+        list(ledger.networks().values())
+        scored = ledger.evaluations(split="search", deployment=EAGER_FP32)
+        list(scored.values())
+        scored.scores(list(scored))
+        if scored:
+            scored.outcomes(list(scored))
         for record in ledger.sessions(purpose="profile"):
+            list(record.latencies.values())
             ledger.processes(record.id)
         ledger.footprints(deployment=EAGER_FP32, conditions_id=CONDITIONS.id)
         ledger.fingerprint(Subject(FULL.id, EAGER_FP32))
@@ -130,7 +135,7 @@ def test_the_ledger_of_another_run(path: Path) -> None:
 
 def test_another_schema(path: Path) -> None:
     changed(path, "UPDATE runs SET schema = 99")
-    with pytest.raises(InputError, match=r"has schema 99, this version reads 1: start a new run"):
+    with pytest.raises(InputError, match=r"has schema 99, this version reads 2: start a new run"):
         Ledger.open(path, run="a")
 
 
@@ -163,6 +168,12 @@ def test_the_database_of_another_program(tmp_path: Path) -> None:
         "UPDATE observations SET record = '[1]' WHERE quantity = 'score'",
         "UPDATE observations SET outcomes = NULL WHERE quantity = 'score'",
         "UPDATE observations SET outcomes = x'00' WHERE quantity = 'score'",
+        "UPDATE observations SET value = NULL WHERE quantity = 'score'",
+        "UPDATE observations SET value = 'much' WHERE quantity = 'score'",
+        "UPDATE observations SET labels = NULL WHERE quantity = 'score'",
+        "UPDATE observations SET labels = 'x' WHERE quantity = 'score'",
+        "UPDATE observations SET value = NULL WHERE quantity = 'latency_ms'",
+        "UPDATE observations SET high = 0 WHERE quantity = 'latency_ms'",
         "UPDATE observations SET typecode = '?' WHERE quantity = 'score'",
         "UPDATE observations SET typecode = 'd' WHERE quantity = 'score'",
         "UPDATE observations SET record = '{' WHERE quantity = 'latency_ms'",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.search.front import ParetoFront
+from paretobert.search.pool import Pool, outcomes
 from paretobert.search.selection import (
     MIN_EXAMPLES,
     CorrectedScore,
@@ -71,7 +72,7 @@ def test_a_plain_loop_finds_the_same(metric):
         again = int(np.argmax(np.round(scores(~part), 12)))
         within = scores(part)
         losses.append(within[best] - within[again])
-    found = corrected_choice(networks, repeats=3, seed=1)
+    found = corrected_choice(Pool.of(networks), repeats=3, seed=1)
     assert found.plain == networks[best].evaluation.value
     assert found.optimism == pytest.approx(np.mean(losses))
     assert (found.num_tried, found.n, found.repeats, found.seed) == (5, NUM_EXAMPLES, 3, 1)
@@ -83,7 +84,7 @@ def test_a_plain_loop_finds_the_same(metric):
 def test_one_network_keeps_its_score_whatever_it_costs(seed, metric, copies):
     (single,) = coins(1, NUM_EXAMPLES, seed=seed, metric=metric)
     same = [stored(str(i), single.evaluation, num_macs=i + 1) for i in range(copies)]
-    found = corrected_choice(same, repeats=2, seed=seed)
+    found = corrected_choice(Pool.of(same), repeats=2, seed=seed)
     assert found.corrected == found.plain == single.evaluation.value
 
 
@@ -92,7 +93,9 @@ def test_one_network_keeps_its_score_whatever_it_costs(seed, metric, copies):
 def test_the_order_of_candidates_does_not_matter_and_the_seed_decides(seed, data):
     networks = coins(6, NUM_EXAMPLES, seed=seed)
     shuffled = data.draw(st.permutations(networks))
-    assert corrected_choice(shuffled, repeats=2) == corrected_choice(networks, repeats=2)
+    assert corrected_choice(Pool.of(shuffled), repeats=2) == corrected_choice(
+        Pool.of(networks), repeats=2
+    )
     fronts = [ParetoFront.of(each, ("score", "num_flops")) for each in (networks, shuffled)]
     first, second = (corrected_front(front, repeats=2) for front in fronts)
     assert first == second
@@ -100,14 +103,14 @@ def test_the_order_of_candidates_does_not_matter_and_the_seed_decides(seed, data
 
 def test_another_seed_divides_otherwise():
     networks = coins(20, NUM_EXAMPLES, seed=0)
-    first, second = (corrected_choice(networks, repeats=7, seed=seed) for seed in (0, 1))
+    first, second = (corrected_choice(Pool.of(networks), repeats=7, seed=seed) for seed in (0, 1))
     assert first.plain == second.plain
     assert first.corrected != second.corrected
 
 
 def test_guesses_are_seen_through():
     """The truth of every network is one half: 2.5 standard errors of the mean are allowed."""
-    found = [corrected_choice(coins(25, 200, seed=s), repeats=4) for s in range(24)]
+    found = [corrected_choice(Pool.of(coins(25, 200, seed=s)), repeats=4) for s in range(24)]
     plain, corrected = (np.array([getattr(e, n) for e in found]) for n in ("plain", "corrected"))
     assert plain.mean() > 0.55
     assert abs(corrected.mean() - 0.5) < 2.5 * corrected.std(ddof=1) / np.sqrt(len(found))
@@ -120,7 +123,7 @@ def test_what_wins_everywhere_is_not_flattered():
         network((0,) * 40, labels, cost=1),
         network((1,) * 40, labels, cost=2),
     ]
-    found = corrected_choice(networks)
+    found = corrected_choice(Pool.of(networks))
     assert (found.plain, found.corrected, found.num_tried) == (1, 1, 3)
 
 
@@ -142,7 +145,7 @@ def test_a_member_is_corrected_among_what_costs_no_more(seed, objectives):
             for entry in networks
             if all(entry.known_value(name) <= member.known_value(name) for name in costs)
         ]
-        assert report.scores[member.key] == corrected_choice(rivals, repeats=2)
+        assert report.scores[member.key] == corrected_choice(Pool.of(rivals), repeats=2)
 
 
 @settings(max_examples=20, deadline=None)
@@ -175,11 +178,13 @@ def test_what_cannot_be_corrected_is_refused():
     with pytest.raises(ValueError, match="not chosen by a score"):
         corrected_front(ParetoFront.of(networks, ("num_flops",)))
     with pytest.raises(ValueError, match="no candidates"):
-        corrected_choice([])
+        corrected_choice(Pool.of([]))
     with pytest.raises(ValueError, match="not scored on the same examples"):
-        corrected_choice([*networks, *coins(3, NUM_EXAMPLES, seed=1)])
+        corrected_choice(Pool.of([*networks, *coins(3, NUM_EXAMPLES, seed=1)]))
     with pytest.raises(ValueError, match="too few to divide"):
-        corrected_choice(coins(3, MIN_EXAMPLES - 1, seed=0))
+        corrected_choice(Pool.of(coins(3, MIN_EXAMPLES - 1, seed=0)))
     stated = printed("stated", StatedScore("test", "search", "accuracy", 0.5))
+    with pytest.raises(ValueError, match="no candidates"):
+        corrected_choice(Pool.of([stated]))
     with pytest.raises(ValueError, match="without outcomes"):
-        corrected_choice([stated])
+        outcomes(stated)

@@ -12,7 +12,7 @@ from paretobert.tasks.proportions import (
     FEWEST,
     POWER,
     Z95,
-    _most_against,
+    _binomial,
     detectable_loss,
     mcnemar_p_value,
     tango_interval,
@@ -120,8 +120,8 @@ def test_too_few_examples_show_no_loss():
     assert detectable_loss(FEWEST - 1, 2) is None
 
 
-def test_the_largest_number_against_is_that_of_the_binomial_quantile():
-    discordant = np.arange(FEWEST, 600)
-    below = stats.binom.ppf(0.025, discordant, 0.5)
-    expected = below - (2 * stats.binom.cdf(below, discordant, 0.5) >= 0.05)
-    assert np.array_equal(_most_against(discordant), expected)
+@given(st.integers(0, 700), st.integers(0, 700), st.sampled_from((0, 1)) | st.floats(1e-6, 0.99))
+def test_binomial_chances_are_those_of_scipy(trials, most, share):
+    expected = stats.binom.pmf(np.arange(most + 1), trials, share)
+    found = _binomial(np.array([trials, trials]), most, share)
+    assert found == pytest.approx(np.stack([expected, expected]), rel=1e-9, abs=1e-300)
