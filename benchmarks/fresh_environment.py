@@ -1,17 +1,22 @@
-"""Exported folders where nothing but their runtime is installed: the same answers, as fast?
+"""An exported folder where nothing but its runtime is installed: the same answers, as fast?
 
-    python benchmarks/fresh_environment.py benchmarks/fresh_environment.json
+    paretobert query runs/demo --cheapest latency --max-loss 3pt --runtime openvino \
+        --precision int8 --json > answer.json
+    paretobert export runs/demo --subnet ID --runtime openvino --precision int8 --to small
+    python benchmarks/fresh_environment.py small --answer answer.json
 
-makes a virtual environment with onnxruntime, openvino, tokenizers and numpy of `constraints.txt`,
-without torch, transformers and paretobert; exports a sub-network of MiniLM, with a head that is
-drawn at random because no score is asked for, to each runtime and precision; and lets `predict.py`
-answer texts of the standard library's documentation there. Here the same folders answer through
-`deploy.answering`. Processes there and here take turns; the time of a text includes tokenising it.
+makes a virtual environment with the runtime, tokenizers and numpy of `constraints.txt`, without
+torch, transformers and paretobert, moves the folder there, and lets its `predict.py` answer texts
+of the standard library's documentation. Here the same folder answers through `deploy.answering`.
+Processes there and here take turns. Every text is timed with its tokenisation; one text that fills
+128 tokens is timed by itself, to be held against the latency that the query measured again for
+1 x 128 tokens without tokenisation.
 """
 
 import argparse
 import inspect
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,50 +26,29 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-
-from paretobert.deploy.deployment import Deployment
-from paretobert.deploy.export import export
-from paretobert.deploy.model_card import ModelCard
-from paretobert.encoders.checkpoints import find_checkpoint
-from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import shape_of
-from paretobert.networks.network import Cut, Network
-from paretobert.networks.subnet import SubnetConfig
+from paretobert.deploy.artefact import fingerprint, read_record
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("onnxruntime", "openvino", "tokenizers", "numpy")
+RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 ABSENT = ("torch", "transformers", "paretobert", "onnx", "nncf", "safetensors")
-DEPLOYMENTS = (
-    Deployment("onnxruntime", "fp32"),
-    Deployment("onnxruntime", "int8"),
-    Deployment("openvino", "fp32"),
-    Deployment("openvino", "int8"),
-)
-LABELS = ("low", "middle", "high")
 DOCUMENTED = (
     *("argparse", "ast", "collections", "datetime", "email.message", "inspect", "json", "logging"),
     *("os", "pathlib", "statistics", "subprocess", "tarfile", "threading", "unittest", "zipfile"),
 )
-MAX_LENGTH = 128
-NUM_PROCESSES = 3
+FULL_TEXT = "the " * 200
+"""Fills 128 tokens and is cut there, where the export's texts are cut at 128."""
+
+NUM_PROCESSES = 5
 
 ANSWERING = """
 import importlib.util, json, sys, time
-folder, absent = sys.argv[1], sys.argv[2].split(",")
-texts = json.load(sys.stdin)
-if absent != [""]:
-    found = [name for name in absent if importlib.util.find_spec(name)]
-    assert not found, found
+folder, absent = sys.argv[1], [name for name in sys.argv[2].split(",") if name]
+texts, full = json.load(sys.stdin)
+found = [name for name in absent if importlib.util.find_spec(name)]
+assert not found, found
+if absent:
     sys.path.insert(0, folder)
     from predict import predict
 else:
@@ -74,41 +58,71 @@ else:
     def predict(text):
         (answer,) = answering([text])
         return answer.label, answer.value
-answers, times_s = [], []
-for text in texts[:10]:
-    predict(text)
-for text in texts:
+def timed(text):
     start_s = time.perf_counter()
-    answers.append(predict(text))
-    times_s.append(time.perf_counter() - start_s)
-print(json.dumps({"answers": answers, "times_s": times_s}))
+    answer = predict(text)
+    return answer, time.perf_counter() - start_s
+for text in [*texts[:10], full] * 2:
+    predict(text)
+rows = [timed(text) for text in texts]
+print(json.dumps({
+    "answers": [answer for answer, _ in rows],
+    "times_s": [time_s for _, time_s in rows],
+    "full_s": [timed(full)[1] for _ in range(100)],
+}))
 """
 
 
 def main() -> None:
-    """Export, install, answer and write."""
+    """Install, answer and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--answer", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/fresh_environment.json"))
     parser.add_argument("--texts", type=int, default=200)
     arguments = parser.parse_args()
-    texts = documentation(arguments.texts)
-    with tempfile.TemporaryDirectory() as scratch:
-        python = fresh_python(Path(scratch) / "venv")
-        folders = exported(texts, Path(scratch))
-        rows = [compared(deployment, folders[deployment], python, texts) for deployment in folders]
+    record, texts = read_record(arguments.folder), documentation(arguments.texts)
+    answer = json.loads(arguments.answer.read_text())["answer"]
+    if answer["network"] != record["origin"]["id"]:
+        sys.exit(f"{arguments.folder} is not the network of {arguments.answer}")
     environment = Environment.capture()
+    there, here = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        packages = (RUNTIMES[record["runtime"]], "tokenizers", "numpy")
+        python = fresh_python(Path(scratch) / "venv", packages)
+        moved = Path(shutil.copytree(arguments.folder, Path(scratch) / "moved"))
+        same_files = fingerprint(moved) == fingerprint(arguments.folder)
+        for _ in range(NUM_PROCESSES):
+            there.append(answered(python, moved, texts, absent=ABSENT))
+            here.append(answered(Path(sys.executable), arguments.folder, texts, absent=()))
+    pairs = list(zip(there[0]["answers"], here[0]["answers"], strict=True))
+    labels = [label for (label, _), _ in pairs]
     write_json(
         arguments.out,
         {
-            "machine": environment.machine,
-            "machine_id": environment.machine_id,
+            "command": "python " + " ".join(sys.argv),
             "environment": environment.to_dict(),
-            "installed": list(PACKAGES),
+            "runtime": record["runtime"],
+            "precision": record["precision"],
+            "network": {name: answer[name] for name in ("network", "label", "params", "flops")},
+            "task": {name: answer[name] for name in ("metric", "search", "report")},
+            "queried": {"latency_ms": answer["latency_ms"], "speedup": answer["speedup"]},
+            "installed": list(packages),
             "absent": list(ABSENT),
+            "same_files": same_files,
             "num_texts": len(texts),
-            "max_length": MAX_LENGTH,
+            "num_equal_labels": sum(one[0] == other[0] for one, other in pairs),
+            "num_labels": len(set(labels)),
+            "largest_probability_difference": max(abs(one[1] - other[1]) for one, other in pairs),
             "num_processes": NUM_PROCESSES,
-            "deployments": rows,
+            "text_ms": {
+                "there": milliseconds(there, "times_s"),
+                "here": milliseconds(here, "times_s"),
+            },
+            "full_text_ms": {
+                "there": milliseconds(there, "full_s"),
+                "here": milliseconds(here, "full_s"),
+            },
         },
     )
 
@@ -126,108 +140,24 @@ def documentation(number: int) -> list[str]:
     return list(found)[:number]
 
 
-def fresh_python(home: Path) -> Path:
-    """The interpreter of a new virtual environment with `PACKAGES` alone."""
+def fresh_python(home: Path, packages: Sequence[str]) -> Path:
+    """The interpreter of a new virtual environment with some packages alone."""
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = [line for line in lines if line.partition("==")[0] in PACKAGES]
+    pinned = [line for line in lines if line.partition("==")[0] in packages]
     python = home / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", *pinned], check=True)
     return python
 
 
-def exported(texts: Sequence[str], root: Path) -> dict[Deployment, Path]:
-    """A sub-network of MiniLM on each deployment."""
-    torch.manual_seed(0)
-    checkpoint = find_checkpoint("minilm").folder
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint)
-    full: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint, num_labels=len(LABELS)
-    ).eval()
-    full.config.id2label = dict(enumerate(LABELS))
-    full.config.label2id = {label: index for index, label in enumerate(LABELS)}
-    shape = shape_of(full.config)
-    config = SubnetConfig.from_multipliers(shape, 0.5, 0.5)
-    network, dense = Network(config.key, Cut(shape, config)), extract(full, config)
-    calibration = [
-        {
-            name: entry.astype(np.int64)
-            for name, entry in tokenizer(
-                text, truncation=True, max_length=MAX_LENGTH, return_tensors="np"
-            ).items()
-        }
-        for text in texts
-    ]
-    _let_labels_differ(dense, calibration)
-    folders = {}
-    for deployment in DEPLOYMENTS:
-        folders[deployment] = root / deployment.slug
-        export(
-            dense,
-            tokenizer,
-            deployment,
-            folders[deployment],
-            card=ModelCard(
-                base_model="minilm",
-                task="none",
-                network=network,
-                deployment=deployment,
-                num_params=dense.num_parameters(),
-                num_flops=1,
-                seq_len=MAX_LENGTH,
-                size_bytes=None,
-                peak_memory_bytes=None,
-                numbers=(),
-                conditions="",
-            ),
-            max_length=MAX_LENGTH,
-            threads=1,
-            origin={},
-            calibration=calibration if deployment.precision == "int8" else (),
-        )
-    return folders
-
-
-def compared(
-    deployment: Deployment, folder: Path, python: Path, texts: Sequence[str]
-) -> dict[str, Any]:
-    """What one folder answers there and here, and how long that takes."""
-    print(deployment.title, file=sys.stderr)
-    there, here = [], []
-    for _ in range(NUM_PROCESSES):
-        there.append(_answered(python, folder, texts, absent=ABSENT))
-        here.append(_answered(Path(sys.executable), folder, texts, absent=()))
-    pairs = list(zip(there[0]["answers"], here[0]["answers"], strict=True))
-    labels = [label for (label, _), _ in pairs]
-    return {
-        "runtime": deployment.runtime,
-        "precision": deployment.precision,
-        "num_equal_labels": sum(one[0] == other[0] for one, other in pairs),
-        "labels": {label: labels.count(label) for label in LABELS},
-        "largest_probability_difference": max(abs(one[1] - other[1]) for one, other in pairs),
-        "there_ms": _milliseconds(there),
-        "here_ms": _milliseconds(here),
-    }
-
-
-def _let_labels_differ(dense: PreTrainedModel, batches: Sequence[Any]) -> None:
-    *_, last = (module for module in dense.modules() if isinstance(module, torch.nn.Linear))
-    with torch.inference_mode():
-        logits = [
-            dense(**{name: torch.from_numpy(entry) for name, entry in batch.items()}).logits
-            for batch in batches
-        ]
-    with torch.no_grad():
-        last.bias -= torch.cat(logits).mean(dim=0)
-
-
-def _answered(
+def answered(
     python: Path, folder: Path, texts: Sequence[str], *, absent: Sequence[str]
 ) -> dict[str, Any]:
+    """What a folder answers in a process of its own, and the seconds of each answer."""
     isolated = ["-I"] if absent else []
     done = subprocess.run(
         [python, *isolated, "-c", ANSWERING, folder, ",".join(absent)],
-        input=json.dumps(texts),
+        input=json.dumps([list(texts), FULL_TEXT]),
         capture_output=True,
         text=True,
         check=False,
@@ -238,9 +168,9 @@ def _answered(
     return found
 
 
-def _milliseconds(processes: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The median text of each process: the median of these, and their range."""
-    medians = sorted(1000 * statistics.median(entry["times_s"]) for entry in processes)
+def milliseconds(processes: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
+    """The median of each process: the median of these, and their range."""
+    medians = sorted(1000 * statistics.median(entry[name]) for entry in processes)
     return {"median": statistics.median(medians), "low": medians[0], "high": medians[-1]}
 
 
