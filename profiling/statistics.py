@@ -6,17 +6,8 @@ so a network is compared with the sentinel of its own round. A *process* is a fe
 freshly started process: memory layout and the kernels chosen differ between processes and never
 inside one, so the process is the unit of repetition and every interval is over processes.
 
-**The interval.** The value of a process is the median over its rounds, taken on the logarithm;
-over processes, Student's t interval (Student 1908). Processes are added until intervals are narrow
-enough, noise may be correlated in time, and one process in five may be disturbed; each of these
-costs coverage. `LEVEL` is what t is asked for so that at least 94 of 100 intervals hold the truth
-under all of them, shown by simulation for `FEWEST_PROCESSES` to `MOST_PROCESSES`
-(`benchmarks/latency_coverage.py`). Beyond that many a steady share of disturbed processes, which
-biases any mean, outweighs the interval; with fewer the result is only called a range.
-
-Rejected: the percentile bootstrap over the rounds of one process, which covers .45 to .71 in the
-same simulation; order statistics of the median and Hodges-Lehmann's estimate, which have no 95 %
-interval of 5 processes at all (their widest one covers 1 - 2 / 2**5 = .9375).
+The value of a process is the median over its rounds, taken on the logarithm; over processes,
+Student's t interval (Student 1908), of at least 94 % coverage. `docs/statistics.md` says why.
 """
 
 import math
