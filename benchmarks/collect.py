@@ -49,7 +49,7 @@ def deployment(run: Run, table: CostTable) -> dict[str, Any]:
         "versions": table.environment.versions,
         "load": [table.environment.load_before, table.environment.load_after],
         "noise": None if table.noise is None else table.noise.to_dict(),
-        "score_lost": None if loss is None else {**loss.interval, **loss.test},
+        "score_lost": None if loss is None else loss.to_dict(),
         "profiles": profiles,
     }
 

@@ -11,7 +11,6 @@ import argparse
 import sys
 import tempfile
 import uuid
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from outcomes import write_outcomes
 from progress import say
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.intervals import bracketed, interval_name
 from paretobert.pipeline.run import Run
 from paretobert.profiling.footprint import measure_footprint
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
-from paretobert.profiling.statistics import Estimate, interval_name
 from paretobert.reports.measurements import DeploymentBar, DeploymentFigure
 from paretobert.reports.static import png_bytes
 from paretobert.storage import write_bytes, write_json, write_text
@@ -87,13 +86,13 @@ def main() -> None:
         rows.append(
             {
                 **deployment.to_dict(),
-                "latency_ms": _milliseconds(found.time_s),
-                "ratio": asdict(found.ratio),
+                "latency_ms": found.time_s.scaled(1000).numbers,
+                "ratio": found.ratio.to_dict(),
                 "process_ratios": list(found.process_ratios),
                 "resolved": found.resolved,
                 "size_bytes": weight.size_bytes,
                 "peak_memory_bytes": weight.peak_memory_bytes,
-                "score_lost": None if loss is None else {**loss.interval, **loss.test},
+                "score_lost": None if loss is None else loss.to_dict(),
             }
         )
     noise = session.noise
@@ -161,16 +160,8 @@ def figure(record: dict[str, Any]) -> DeploymentFigure:
     )
 
 
-def _milliseconds(time_s: Estimate) -> dict[str, float]:
-    return {
-        name: 1000 * value
-        for name, value in (("value", time_s.value), ("low", time_s.low), ("high", time_s.high))
-    }
-
-
 def _interval(record: dict[str, float], places: int) -> str:
-    value, low, high = (f"{record[name]:.{places}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return bracketed(record["value"], record["low"], record["high"], show=f".{places}f")
 
 
 def _loss(row: dict[str, Any]) -> str:

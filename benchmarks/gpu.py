@@ -128,8 +128,8 @@ def _written(
 
 def _time(table: CostTable) -> str:
     latency: Any = table.full.latency
-    time_ms = latency.time_ms
-    return f"{time_ms.value:.2f} [{time_ms.low:.2f}, {time_ms.high:.2f}]"
+    text: str = latency.time_ms.text(".2f")
+    return text
 
 
 def _of(table: CostTable, config: SubnetConfig) -> Any:
@@ -138,8 +138,8 @@ def _of(table: CostTable, config: SubnetConfig) -> Any:
 
 def _ratio(table: CostTable, config: SubnetConfig) -> str:
     latency: Any = _of(table, config).latency
-    ratio = latency.ratio
-    return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+    text: str = latency.ratio.text(".3f")
+    return text
 
 
 if __name__ == "__main__":

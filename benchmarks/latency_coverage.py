@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from paretobert.intervals import FEWEST_PROCESSES
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import FEWEST_ROUNDS
-from paretobert.profiling.statistics import FEWEST_PROCESSES, LEVEL, MOST_PROCESSES
+from paretobert.profiling.statistics import LEVEL, MOST_PROCESSES
 from paretobert.storage import write_json
 
 Floats = NDArray[np.float64]

@@ -28,11 +28,12 @@ from paretobert.deploy.artefact import write
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
+from paretobert.intervals import Interval
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, Session, estimate
+from paretobert.profiling.statistics import Session, estimate
 from paretobert.storage import read_json, write_json
 
 OUT = Path("benchmarks/latency_repeats.json")
@@ -108,7 +109,7 @@ def profiled(model: PreTrainedModel) -> dict[str, Any]:
 def ties(record: Mapping[str, Any]) -> tuple[int, int]:
     """Comparisons of networks with themselves that are ties, and how many there are."""
     found = [
-        not estimate(ratios).excludes_one
+        not estimate(ratios).excludes(1)
         for session in record["same"]
         for ratios in session["process_ratios"].values()
     ]
@@ -170,7 +171,7 @@ def _conditions(session: Session, wall_s: float) -> dict[str, Any]:
     }
 
 
-def _overlap(one: Estimate, other: Estimate) -> bool:
+def _overlap(one: Interval, other: Interval) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 

@@ -463,8 +463,7 @@ def _loss(than: Evaluation, found: Evaluation) -> dict[str, Any]:
     """What a network loses, with its interval, the test and what it could have seen."""
     if found is than:
         return SAME
-    loss = compare(than, found)
-    return {**loss.interval, **loss.test}
+    return compare(than, found).to_dict()
 
 
 def _row(

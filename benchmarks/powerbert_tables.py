@@ -17,6 +17,7 @@ import matplotlib
 from matplotlib import pyplot
 from matplotlib.ticker import LogLocator, NullLocator
 
+from paretobert.intervals import bracketed
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.storage import read_json
@@ -249,7 +250,7 @@ def _conditions(protocol: dict[str, Any]) -> str:
 
 
 def _interval(record: dict[str, Any]) -> str:
-    return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+    return bracketed(record["value"], record["low"], record["high"], show=".3f")
 
 
 def _times(ratio: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ import csv
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,13 @@ from progress import say
 from transformers import BertConfig
 
 from paretobert.encoders.families import shape_of
+from paretobert.intervals import Interval, interval_name
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.fresh import FreshProcesses, Made, Subject
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, Session, interval_name
+from paretobert.profiling.statistics import Session
 from paretobert.storage import folder, read_json, write_json
 
 matplotlib.use("Agg")
@@ -103,7 +104,7 @@ def width_depth_pairs(protocol: LatencyProtocol) -> dict[str, Any]:
                 "depth": depth,
                 "layers": config.num_layers,
                 "latency_ms": found.time_s.value * 1e3,
-                "ratio": asdict(found.ratio),
+                "ratio": found.ratio.to_dict(),
                 "process_ratios": list(found.process_ratios),
                 "k40_ratio": ratios.get("k40_s"),
                 "kirin810_ratio": ratios.get("kirin810_ms"),
@@ -213,8 +214,8 @@ def _compared(session: Session, ours: str, theirs: str) -> dict[str, Any]:
     """The time of one network relative to another's."""
     ratio = session[ours].ratio_to(session[theirs])
     return {
-        "ratio": asdict(ratio),
-        "tie": not ratio.excludes_one if ratio.covers else None,
+        "ratio": ratio.to_dict(),
+        "tie": None if ratio.is_range else not ratio.excludes(1),
         "process_ratios": [entry.ratio(ours, theirs) for entry in session.processes],
     }
 
@@ -283,9 +284,8 @@ def _session(part: dict[str, Any]) -> str:
     )
 
 
-def _interval(estimate: dict[str, float], *, digits: int = 3) -> str:
-    found = Estimate(**estimate)
-    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+def _interval(record: dict[str, float], *, digits: int = 3) -> str:
+    return Interval.from_dict(record).text(f".{digits}f")
 
 
 def _ratio(value: float | None) -> str:

@@ -24,6 +24,7 @@ from sqlalchemy import insert
 
 from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.dynabert.options import TrainingOptions
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -38,7 +39,7 @@ from paretobert.pipeline.sessions import conditions_here
 from paretobert.pipeline.steps.query import budget_of
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, NoiseReport
+from paretobert.profiling.statistics import NoiseReport
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.budget import BudgetWord
 from paretobert.search.options import SearchOptions
@@ -113,8 +114,8 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "place": "search",
                 "network": network.id,
                 "value": evaluation.value,
-                "low": evaluation.low,
-                "high": evaluation.high,
+                "low": evaluation.interval.low,
+                "high": evaluation.interval.high,
                 "record": json.dumps(record),
                 "labels": "d",
                 "typecode": typecode,
@@ -150,8 +151,8 @@ def score(labels: Any, guesses: Any, split: str) -> Any:
 def latency(ratio: float, session: str) -> LatencySummary:
     """A latency of five processes."""
     return LatencySummary(
-        ratio=Estimate(ratio, ratio * 0.99, ratio * 1.01, 5),
-        full_ms=Estimate(100.0, 99.0, 101.0, 5),
+        ratio=Interval(ratio, ratio * 0.99, ratio * 1.01, 5, "processes"),
+        full_ms=Interval(100.0, 99.0, 101.0, 5, "processes"),
         resolved=True,
         process_ratios=(ratio,) * 5,
         session=session,

@@ -23,7 +23,9 @@ from latency_repeats import summary
 from outcomes import read_outcomes
 
 from paretobert.errors import InputError
-from paretobert.profiling.statistics import Estimate, estimate, product
+from paretobert.intervals import Interval
+from paretobert.profiling.statistics import estimate, product
+from paretobert.search.candidate import score_record
 from paretobert.storage import read_json
 from paretobert.tasks.metrics import Evaluation, PairedComparison, compare
 from paretobert.tasks.proportions import wilson_interval
@@ -40,8 +42,6 @@ COLUMNS = re.compile(
     r"\b(score|accuracy|matthews|f1|loss|lost|search|report|latency|ratio|here)\b", re.IGNORECASE
 )
 """Headers of columns that hold scores, differences of scores or latencies."""
-
-ENDS = ("value", "low", "high")
 
 Stated = Mapping[str, Any]
 
@@ -86,8 +86,7 @@ def accuracy(stated: Stated) -> Stated:
 def loss(stated: Stated, n: int) -> Stated:
     """A difference of accuracies as its discordant counts give it."""
     only_a, only_b = stated["discordant"]
-    pair = PairedComparison.of_accuracies(only_a, only_b, n=n)
-    return {**pair.interval, **pair.test}
+    return PairedComparison.of_accuracies(only_a, only_b, n=n).to_dict()
 
 
 def latency_statements(record: Any, where: str = "") -> Iterator[Statement]:
@@ -104,25 +103,22 @@ def latency_statements(record: Any, where: str = "") -> Iterator[Statement]:
 
 def _ratio_statements(record: Mapping[str, Any], where: str) -> Iterator[Statement]:
     ratio = estimate(record["process_ratios"])
-    yield Statement(f"{where}'s ratio", record["ratio"], _ends(ratio))
+    yield Statement(f"{where}'s ratio", record["ratio"], ratio.numbers)
     if "full_ms" in record:
-        time_ms = _ends(product(ratio, Estimate(**record["full_ms"])))
+        time_ms = product(ratio, Interval.from_dict(record["full_ms"])).numbers
         yield Statement(f"{where}'s time", time_ms, time_ms)
-
-
-def _ends(found: Estimate) -> Stated:
-    return {name: getattr(found, name) for name in ENDS}
 
 
 def deployment_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
     """What the deployments of a run's full model state."""
     rows = record["deployments"]
     yield from latency_statements(rows)
-    reference = Estimate(**rows[0]["latency_ms"], num_processes=len(rows[0]["process_ratios"]))
+    num_processes = len(rows[0]["process_ratios"])
+    reference = Interval.from_dict({**rows[0]["latency_ms"], "num_processes": num_processes})
     for row in rows:
         time_ms = product(estimate(row["process_ratios"]), reference)
         name = f"{row['runtime']} {row['precision']}'s time"
-        yield Statement(name, row["latency_ms"], _ends(time_ms))
+        yield Statement(name, row["latency_ms"], time_ms.numbers)
         stated = row["score_lost"]
         if stated is not None:
             name = f"{row['runtime']} {row['precision']}'s loss"
@@ -175,7 +171,7 @@ def run_statements(
             known = outcomes.get(split, {}).get(row["key"])
             computed: Stated | None = None
             if known is not None:
-                computed = {name: getattr(known, name) for name in ("value", "low", "high", "n")}
+                computed = score_record(known)
             elif record["task"]["metric"] == "accuracy":
                 computed = accuracy(stated)
             yield Statement(f"{row['key']} on {split}", stated, computed)
@@ -187,8 +183,7 @@ def run_statements(
         slug = "-".join(entry["protocol"].rpartition(", ")[2].split())
         deployed = scored.get(f"{full}, {slug}")
         if deployed is not None:
-            pair = compare(scored[full], deployed)
-            computed = {**pair.interval, **pair.test}
+            computed = compare(scored[full], deployed).to_dict()
         else:
             computed = loss(stated, record["task"]["sizes"]["search"])
         yield Statement(f"{slug}'s loss", stated, computed)
@@ -248,7 +243,8 @@ def score_cells(text: str) -> Iterator[str]:
 
 def unknown_interval(text: str, known: Iterable[Stated]) -> str | None:
     """The first interval in a text's score columns that no known one rounds to."""
-    ends = [[entry[name] for name in ENDS] for entry in known if ENDS[1] in entry]
+    names = ("value", "low", "high")
+    ends = [[entry[name] for name in names] for entry in known if "low" in entry]
     for cell in score_cells(text):
         for found in TRIPLE.finditer(cell):
             places = [len(part.partition(".")[2]) for part in found.groups()]

@@ -50,6 +50,7 @@ from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
+from paretobert.intervals import bracketed
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.powerbert.configuration import Target
@@ -461,30 +462,26 @@ def results_table(result: dict[str, Any]) -> str:
 
 def _contrast_row(contrast: dict[str, Any]) -> str:
     mean, by_seed = contrast["mean"], contrast["seeds"]
-    overall = mean or {**by_seed[0], "value": by_seed[0]["difference"]}
+    overall = mean or by_seed[0]
     verdict = "not distinguishable"
     if not overall["low"] <= 0 <= overall["high"]:
         verdict = "better" if overall["low"] > 0 else "worse"
-    over_seeds = "" if mean is None else _signed_ends(mean, "low_over_seeds", "high_over_seeds")
+    over_seeds = ""
+    if mean is not None:
+        over_seeds = f"[{mean['low_over_seeds']:+.3f}, {mean['high_over_seeds']:+.3f}]"
     cells = (
         " - ".join(contrast["arms"]),
         str(len(by_seed)),
-        f"{overall['value']:+.3f} {_signed_ends(overall, 'low', 'high')}",
+        _interval(overall, "+.3f"),
         over_seeds,
-        "; ".join(
-            f"{one['difference']:+.3f} {_signed_ends(one, 'low', 'high')}" for one in by_seed
-        ),
+        "; ".join(_interval(one, "+.3f") for one in by_seed),
         verdict,
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _signed_ends(record: dict[str, float], low: str, high: str) -> str:
-    return f"[{record[low]:+.3f}, {record[high]:+.3f}]"
-
-
-def _interval(record: dict[str, float]) -> str:
-    return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+def _interval(record: dict[str, float], show: str = ".3f") -> str:
+    return bracketed(record["value"], record["low"], record["high"], show=show)
 
 
 def main() -> None:

@@ -346,16 +346,17 @@ def class_row(
             predictions=ours,
             seed=place,
         )
-        b = replace(a, predictions=theirs, value=METRICS[name](labels, theirs))
+        value = METRICS[name](labels, theirs)
+        b = replace(a, predictions=theirs, interval=replace(a.interval, value=value))
         pair = compare(a, b, seed=place)
         seen = drawn > 0
         draws = generator.multinomial(n, drawn[seen] / n, size=1000).astype(np.float64)
         resampled = _values(name, cells[seen], draws)
         low, high = np.quantile(resampled[0] - resampled[1], (0.025, 0.975))
         intervals = (
-            (a.low, a.high),
+            (a.interval.low, a.interval.high),
             tuple(np.quantile(resampled[0], (0.025, 0.975)).tolist()),
-            (pair.low, pair.high),
+            (pair.interval.low, pair.interval.high),
             (low, high),
         )
         hits[place] = _held(intervals, (first, first, first - second, first - second))

@@ -37,6 +37,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.intervals import bracketed
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -47,7 +48,8 @@ from paretobert.search.front import ParetoFront
 from paretobert.search.pool import Pool
 from paretobert.search.selection import FOLDS, REPEATS, corrected_choice, corrected_front, parts
 from paretobert.storage import write_json, write_text
-from paretobert.tasks.metrics import Z95, Evaluation, score
+from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.proportions import Z95
 
 Floats = NDArray[np.float64]
 
@@ -144,15 +146,12 @@ class Outcomes:
         found = []
         for i, key in enumerate(self.keys):
             predictions = tuple(self.predictions[split][i].tolist())
-            evaluation = Evaluation(
+            evaluation = score_predictions(
                 task=self.about["task"]["name"],
                 split=split,
-                metric="accuracy",
-                **score("accuracy", labels, predictions).to_dict(),
-                n=len(labels),
+                metrics=("accuracy",),
                 labels=labels,
                 predictions=predictions,
-                others={},
             )
             found.append(
                 Candidate(
@@ -576,7 +575,7 @@ def report_text(name: str, record: Mapping[str, Any]) -> str:
 def interval(entry: Mapping[str, float], *, factor: float = 1) -> str:
     """A mean with its range."""
     mean, low, high = (factor * entry[name] for name in ("mean", "low", "high"))
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return bracketed(mean, low, high, show=".2f")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from ..profiling.carried import Carried
 from ..profiling.table import CostTable, LatencySummary
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
+from ..search.pool import outcomes
 from ..search.quantities import QUANTITIES
 from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
 from ..tasks.metrics import PairedComparison
@@ -114,10 +115,10 @@ def added_table(added: "Added") -> Table:
     if tokens is not None:
         unit = "% of the input's tokens" if tokens.unit == "percent" else "tokens"
         drawing.add_row("kept per layer", f"{', '.join(map(str, tokens.amounts))} {unit}")
-    for score in (candidate.evaluation, report):
+    for score in (outcomes(candidate), report):
         drawing.add_row(
             f"{score.metric}, {score.split}",
-            f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}] on {score.n} examples",
+            f"{score.interval.text('.4f')} on {score.n} examples",
         )
     drawing.add_row("parameters", _count(candidate.num_params))
     drawing.add_row("FLOPs", _count(candidate.num_flops))
@@ -147,7 +148,7 @@ def network_table(candidates: Sequence[Candidate]) -> Table:
             escape(entry.label),
             entry.deployment.title,
             f"{score.value:.4f}",
-            "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
+            "" if score.interval is None else score.interval.ends(".4f"),
             _count(entry.num_params),
             _count(entry.num_flops),
             *_latency_cells(entry.latency)[:2],
@@ -189,11 +190,11 @@ def _loss_cells(table: CostTable, loss: PairedComparison | None) -> tuple[str, s
         return "0", "same logits"
     if loss is None:
         return "not scored", ""
-    interval = f"{loss.low:.4f} to {loss.high:.4f}"
+    value, ends = f"{loss.interval.value:.4f}", loss.interval.ends(".4f")
     if not loss.tie:
-        return f"{loss.difference:.4f}", interval
+        return value, ends
     seen = "" if loss.detectable is None else f"; {loss.detectable:.2g} would show"
-    return f"{loss.difference:.4f}", f"{interval} (a tie{seen})"
+    return value, f"{ends} (a tie{seen})"
 
 
 def front_table(front: ParetoFront) -> Table:
@@ -233,7 +234,7 @@ def _candidate_cells(candidate: Candidate, *, corrected: str) -> tuple[str, ...]
         escape(candidate.label),
         candidate.name,
         f"{score.value:.4f}",
-        "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
+        "" if score.interval is None else score.interval.ends(".4f"),
         corrected,
         _count(candidate.num_params),
         _count(candidate.num_flops),
@@ -248,9 +249,9 @@ def _latency_cells(latency: LatencySummary | None) -> tuple[str, str, str, str]:
     time_ms, ratio = latency.time_ms, latency.ratio
     return (
         QUANTITIES["latency_ms"].text(float(f"{time_ms.value:.3g}")),
-        f"{time_ms.low:.3g} to {time_ms.high:.3g}{mark}",
+        time_ms.ends(".3g") + mark,
         f"{ratio.value:.3f}",
-        f"{ratio.low:.3f} to {ratio.high:.3f}{mark}",
+        ratio.ends(".3f") + mark,
     )
 
 

@@ -26,15 +26,13 @@ class CardNumber:
     Attributes:
         name: What it is, e.g. "accuracy on the report split".
         text: Its value.
-        low: Lower end of its interval, as text.
-        high: Upper end, as text.
+        ends: Those of its interval, as text.
         meaning: What the ends are, and of what.
     """
 
     name: str
     text: str
-    low: str
-    high: str
+    ends: str
     meaning: str
 
 
@@ -152,8 +150,7 @@ def _rows(card: ModelCard) -> Iterable[tuple[str, str]]:
         if size is not None:
             yield name, f"{size / 1e6:.1f} MB"
     for number in card.numbers:
-        interval = f"{number.meaning}: {number.low} to {number.high}"
-        yield number.name, f"{number.text} ({interval})"
+        yield number.name, f"{number.text} ({number.meaning}: {number.ends})"
     if card.conditions:
         yield "times and memory measured", card.conditions
 

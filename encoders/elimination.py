@@ -12,15 +12,7 @@ length needs, so that no size depends on the data and the network can be exporte
 The score comes out of the attention itself: `ATTENTION` is an implementation for transformers'
 attention interface whose second result is the score in place of the probabilities, and whose mask
 is the padding alone, [B, 1, 1, T]. Without gradients it goes through examples and heads in blocks
-that fit in the processor's cache. The time of one attention of 12 heads of size 32 on one thread,
-as a multiple of PyTorch's fused attention (`benchmarks/significance_attention.json`):
-
-| tokens           | this | in one block | transformers' eager |
-|------------------|------|--------------|---------------------|
-| 1 x 128          | 1.1  | 1.1          | 1.0                 |
-| 1 x 256          | 1.8  | 2.4          | 2.6                 |
-| 32 x 128         | 1.3  | 2.3          | 1.9                 |
-| 32 x 128, padded | 1.5  | 2.9          | 3.2                 |
+that fit in the processor's cache.
 
 A stock BERT given left-padded texts numbers the positions from the padding on, and its head reads
 padding. `right_padded` moves the padding behind the text first; the networks of `eliminate` do so.

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..deploy.deployment import PRECISIONS, RUNTIMES, Deployment
 from ..errors import InputError
+from ..intervals import Interval
 from ..networks.network import Network
 from ..profiling.conditions import Conditions
 from ..profiling.counts import FLOPS_PER_MAC, count_macs, count_parameters
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.statistics import Estimate
 from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
 from ..search.pool import Column, Outcomes, Pool
@@ -348,15 +348,9 @@ def _rebased(latency: LatencySummary | None, reference: LatencySummary) -> Laten
     """
     if latency is None:
         return None
-    time_ms, full_ms = latency.time_ms, reference.full_ms.value
-    ratio = Estimate(
-        time_ms.value / full_ms,
-        time_ms.low / full_ms,
-        time_ms.high / full_ms,
-        time_ms.num_processes,
-    )
-    exact = Estimate(full_ms, full_ms, full_ms, reference.full_ms.num_processes)
-    return replace(latency, ratio=ratio, full_ms=exact)
+    full_ms = reference.full_ms.value
+    exact = Interval(full_ms, full_ms, full_ms, reference.full_ms.n, "processes")
+    return replace(latency, ratio=latency.time_ms.scaled(1 / full_ms), full_ms=exact)
 
 
 def elsewhere(conditions: Conditions) -> str | None:

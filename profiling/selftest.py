@@ -6,13 +6,14 @@ the interval.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ..intervals import Interval
 from .measuring import MeasuringProgress, Starter, measure
 from .protocol import LatencyProtocol
-from .statistics import Estimate, NoiseReport
+from .statistics import NoiseReport
 
 FULL = ("sentinel", "a", "b")
 """Names under which the full model is measured."""
@@ -35,8 +36,8 @@ class SelfTest:
         protocol: How it was measured.
     """
 
-    same: Estimate
-    steps: tuple[tuple[int, Estimate], ...]
+    same: Interval
+    steps: tuple[tuple[int, Interval], ...]
     noise: NoiseReport
     protocol: LatencyProtocol
 
@@ -48,13 +49,13 @@ class SelfTest:
     @property
     def tied(self) -> bool:
         """Whether the network ties with itself."""
-        return not self.same.excludes_one
+        return not self.same.excludes(1)
 
     @property
     def faster_though_deeper(self) -> tuple[int, ...]:
         """Depths, in layers, that were measured faster than the next smaller one."""
         return tuple(
-            layers for layers, ratio in self.steps if ratio.excludes_one and ratio.high < 1
+            layers for layers, ratio in self.steps if ratio.excludes(1) and ratio.high < 1
         )
 
     @property
@@ -67,8 +68,8 @@ class SelfTest:
         return {
             "passed": self.passed,
             "noise_floor": self.noise_floor,
-            "same": asdict(self.same),
-            "steps": [{"layers": layers, **asdict(ratio)} for layers, ratio in self.steps],
+            "same": self.same.to_dict(),
+            "steps": [{"layers": layers, **ratio.to_dict()} for layers, ratio in self.steps],
             "noise": self.noise.to_dict(),
             "protocol": self.protocol.to_dict(),
         }
@@ -77,15 +78,14 @@ class SelfTest:
         """The findings for a reader, one sentence per line."""
         verdict = "ties" if self.tied else "does NOT tie"
         lines = [
-            f"A/A: the full model {verdict} with itself: ratio {self.same.value:.4f} "
-            f"[{self.same.low:.4f}, {self.same.high:.4f}], {self.same.meaning}.",
+            f"A/A: the full model {verdict} with itself: ratio "
+            f"{self.same.text('.4f')}, {self.same.meaning}.",
             f"Noise floor: {self.noise_floor:.2%} ({self.protocol.title}).",
         ]
         for layers, ratio in self.steps:
             verdict = "FASTER" if ratio.high < 1 else "a tie" if ratio.low <= 1 else "slower"
             lines.append(
-                f"{layers} layers against the next smaller depth: {ratio.value:.4f} "
-                f"[{ratio.low:.4f}, {ratio.high:.4f}], {verdict}."
+                f"{layers} layers against the next smaller depth: {ratio.text('.4f')}, {verdict}."
             )
         discarded = f"{self.noise.num_discarded_visits} of its visits were discarded"
         lines.append(

@@ -6,17 +6,8 @@ so a network is compared with the sentinel of its own round. A *process* is a fe
 freshly started process: memory layout and the kernels chosen differ between processes and never
 inside one, so the process is the unit of repetition and every interval is over processes.
 
-**The interval.** The value of a process is the median over its rounds, taken on the logarithm;
-over processes, Student's t interval (Student 1908). Processes are added until intervals are narrow
-enough, noise may be correlated in time, and one process in five may be disturbed; each of these
-costs coverage. `LEVEL` is what t is asked for so that at least 94 of 100 intervals hold the truth
-under all of them, shown by simulation for `FEWEST_PROCESSES` to `MOST_PROCESSES`
-(`benchmarks/latency_coverage.py`). Beyond that many a steady share of disturbed processes, which
-biases any mean, outweighs the interval; with fewer the result is only called a range.
-
-Rejected: the percentile bootstrap over the rounds of one process, which covers .45 to .71 in the
-same simulation; order statistics of the median and Hodges-Lehmann's estimate, which have no 95 %
-interval of 5 processes at all (their widest one covers 1 - 2 / 2**5 = .9375).
+The value of a process is the median over its rounds, taken on the logarithm; over processes,
+Student's t interval (Student 1908), of at least 94 % coverage. `docs/statistics.md` says why.
 """
 
 import math
@@ -28,17 +19,26 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..intervals import FEWEST_PROCESSES, Interval
 from .environment import Environment
 from .protocol import LatencyProtocol
 
-FEWEST_PROCESSES = 5
-"""Processes from which on an interval is called a 95 % one."""
-
 MOST_PROCESSES = 12
-"""Processes up to which its coverage was shown."""
+"""Processes up to which the coverage of intervals was shown."""
 
 LEVEL = 0.985
 """Two-sided level that Student's t is asked for, so that the interval covers at least .94."""
+
+_STUDENT = {
+    4: 4.087974788125326,
+    5: 3.633841230662073,
+    6: 3.3722869317071185,
+    7: 3.2031520453702225,
+    8: 3.0851224189791724,
+    9: 2.998203427920089,
+    10: 2.931585397888895,
+    11: 2.878928883141048,
+}
 
 QUANTILE_RUNS = {0.90: 44, 0.99: 459}
 """Fewest runs from which a tail quantile is reported.
@@ -190,75 +190,38 @@ class Process:
         return cls(**{**record, "rounds": tuple(map(Round.from_dict, record["rounds"]))})
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A positive value with what it may as well be.
-
-    Attributes:
-        value: The geometric mean over processes.
-        low: Lower end of the 95 % interval, or of the range.
-        high: Upper end.
-        num_processes: Processes behind it; below `FEWEST_PROCESSES` the ends are the smallest and
-            the largest of their values, and nothing is concluded from them.
-    """
-
-    value: float
-    low: float
-    high: float
-    num_processes: int
-
-    @property
-    def half_width(self) -> float:
-        """Half of the interval relative to the value."""
-        return (self.high - self.low) / 2 / self.value
-
-    @property
-    def covers(self) -> bool:
-        """Whether this is a 95 % interval, and not a mere range."""
-        return self.num_processes >= FEWEST_PROCESSES
-
-    @property
-    def meaning(self) -> str:
-        """What the ends are, for a reader."""
-        return interval_name(self.num_processes)
-
-    @property
-    def excludes_one(self) -> bool:
-        """Whether a ratio differs from 1: the one criterion for "faster" or "slower"."""
-        return self.covers and (self.high < 1 or self.low > 1)
-
-
-def interval_name(num_processes: int) -> str:
-    """What the ends of an estimate from so many processes are, for a reader.
-
-    >>> interval_name(7), interval_name(3)
-    ('95 % interval over 7 processes', 'range of 3 processes')
-    """
-    if num_processes >= FEWEST_PROCESSES:
-        return f"95 % interval over {num_processes} processes"
-    return f"range of {num_processes} process{'es' if num_processes > 1 else ''}"
-
-
-def estimate(per_process: ArrayLike) -> Estimate:
+def estimate(per_process: ArrayLike) -> Interval:
     """Geometric mean over processes with Student's t interval on the logarithm.
 
     Args:
         per_process: One positive value per process, [P].
     """
-    from scipy.special import stdtrit
-
     values = np.asarray(per_process, dtype=float)
     logarithms, count = np.log(values), len(values)
     mean = float(logarithms.mean())
     if count < FEWEST_PROCESSES:
         low, high = float(values.min()), float(values.max())
-        return Estimate(min(max(math.exp(mean), low), high), low, high, count)
+        return Interval(min(max(math.exp(mean), low), high), low, high, count, "processes")
     error = float(logarithms.std(ddof=1)) / math.sqrt(count)
-    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * error
-    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half), count)
+    half = student_quantile(count - 1) * error
+    low, high = math.exp(mean - half), math.exp(mean + half)
+    return Interval(math.exp(mean), low, high, count, "processes")
 
 
-def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
+def student_quantile(freedom: int) -> float:
+    """The quantile of Student's t that an interval at `LEVEL` reaches to on either side.
+
+    Those of the numbers of processes that sessions have are at hand: SciPy takes a quarter of a
+    second to import, which is much of the time that a query takes.
+    """
+    if freedom in _STUDENT:
+        return _STUDENT[freedom]
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """Ratio of two networks, paired by process: below 1 when ours is faster.
 
     Args:
@@ -273,12 +236,10 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
     return estimate(np.asarray(ours) / np.asarray(theirs))
 
 
-def product(ratio: Estimate, reference: Estimate) -> Estimate:
-    """A ratio to a reference times the reference, as an estimate of its own.
+def product(ratio: Interval, reference: Interval) -> Interval:
+    """A ratio to a reference times the reference, with an interval of its own.
 
-    The two errors are added in squares on the logarithm. They are not independent: noise of the
-    reference makes the one large where it makes the other small, so that the sum is on the safe
-    side (`benchmarks/latency_coverage.py`).
+    The two errors are added in squares on the logarithm, which is on the safe side.
 
     Args:
         ratio: Relative to the reference.
@@ -291,8 +252,8 @@ def product(ratio: Estimate, reference: Estimate) -> Estimate:
         math.log(ratio.high / ratio.value), math.log(reference.high / reference.value)
     )
     value = ratio.value * reference.value
-    count = min(ratio.num_processes, reference.num_processes)
-    return Estimate(value, value * math.exp(-below), value * math.exp(above), count)
+    count = min(ratio.n, reference.n)
+    return Interval(value, value * math.exp(-below), value * math.exp(above), count, "processes")
 
 
 def tail_quantile(times_s: Sequence[float], quantile: float) -> float | None:
@@ -364,12 +325,12 @@ class Measurement:
         return tuple(entry.ratio(self.network, sentinel) for entry in self.session.processes)
 
     @property
-    def ratio(self) -> Estimate:
+    def ratio(self) -> Interval:
         """Time relative to the sentinel: the headline."""
         return estimate(self.process_ratios)
 
     @property
-    def time_s(self) -> Estimate:
+    def time_s(self) -> Interval:
         """Seconds of a run: the ratio times the session's one reference time."""
         return product(self.ratio, self.session.reference_s)
 
@@ -387,10 +348,10 @@ class Measurement:
     def resolved(self) -> bool:
         """Whether there are enough processes and the interval is as narrow as was aimed at."""
         ratio = self.ratio
-        enough = ratio.covers and ratio.num_processes >= self.session.protocol.min_processes
+        enough = not ratio.is_range and ratio.n >= self.session.protocol.min_processes
         return enough and ratio.half_width <= self.session.targets[self.network]
 
-    def ratio_to(self, other: "Measurement") -> Estimate:
+    def ratio_to(self, other: "Measurement") -> Interval:
         """Time relative to another network of the same session, paired by round."""
         return estimate(
             [entry.ratio(self.network, other.network) for entry in self.session.processes]
@@ -398,7 +359,7 @@ class Measurement:
 
     def ties_with(self, other: "Measurement") -> bool:
         """Whether neither is faster: the interval of their paired ratio holds 1."""
-        return not self.ratio_to(other).excludes_one
+        return not self.ratio_to(other).excludes(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,7 +397,7 @@ class Session:
         return tuple(chain.from_iterable(entry.rounds for entry in self.processes))
 
     @property
-    def reference_s(self) -> Estimate:
+    def reference_s(self) -> Interval:
         """Seconds of a run of the sentinel."""
         return estimate([entry.time_s(self.sentinel) for entry in self.processes])
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from ..intervals import Interval
 from ..networks.network import Network
 from .conditions import Conditions
 from .counts import FLOPS_PER_MAC, count_macs, count_parameters
 from .environment import Environment
 from .protocol import LatencyProtocol
 from .quietness import disturbances
-from .statistics import Estimate, Measurement, NoiseReport, paired_ratio, product
+from .statistics import Measurement, NoiseReport, paired_ratio, product
 
 _MS_PER_S = 1000.0
 
@@ -35,8 +36,8 @@ class LatencySummary:
         p99_ms: 99 % of the runs took at most so long; None below 459 runs, likewise.
     """
 
-    ratio: Estimate
-    full_ms: Estimate
+    ratio: Interval
+    full_ms: Interval
     resolved: bool
     process_ratios: tuple[float, ...]
     session: str
@@ -58,17 +59,10 @@ class LatencySummary:
         """Summarise the raw times."""
         session = measurement.session
         num_batches = len(session.protocol.batch_lengths)
-        reference = session.reference_s
-        ms_per_s = _MS_PER_S / num_batches
         tails = (measurement.p90_s, measurement.p99_s) if num_batches == 1 else (None, None)
         return cls(
             ratio=measurement.ratio,
-            full_ms=Estimate(
-                reference.value * ms_per_s,
-                reference.low * ms_per_s,
-                reference.high * ms_per_s,
-                reference.num_processes,
-            ),
+            full_ms=session.reference_s.scaled(_MS_PER_S / num_batches),
             resolved=measurement.resolved,
             process_ratios=measurement.process_ratios,
             session=session.name,
@@ -78,7 +72,7 @@ class LatencySummary:
         )
 
     @property
-    def time_ms(self) -> Estimate:
+    def time_ms(self) -> Interval:
         """Milliseconds of a batch."""
         return product(self.ratio, self.full_ms)
 
@@ -92,7 +86,7 @@ class LatencySummary:
         """How many times faster than the full model."""
         return 1 / self.ratio.value
 
-    def ratio_to(self, other: "LatencySummary") -> Estimate:
+    def ratio_to(self, other: "LatencySummary") -> Interval:
         """Time relative to another network of the same session, paired by process.
 
         The full model's time cancels.
@@ -106,11 +100,15 @@ class LatencySummary:
 
     def ties_with(self, other: "LatencySummary") -> bool:
         """Whether neither is faster: the interval of their paired ratio holds 1."""
-        return not self.ratio_to(other).excludes_one
+        return not self.ratio_to(other).excludes(1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return asdict(self) | {"process_ratios": list(self.process_ratios)}
+        return asdict(self) | {
+            "ratio": self.ratio.to_dict(),
+            "full_ms": self.full_ms.to_dict(),
+            "process_ratios": list(self.process_ratios),
+        }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -118,8 +116,8 @@ class LatencySummary:
         return cls(
             **{
                 **record,
-                "ratio": Estimate(**record["ratio"]),
-                "full_ms": Estimate(**record["full_ms"]),
+                "ratio": Interval.from_dict(record["ratio"]),
+                "full_ms": Interval.from_dict(record["full_ms"]),
                 "process_ratios": tuple(record["process_ratios"]),
             }
         )

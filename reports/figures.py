@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import plotly.graph_objects as go
 
+from ..intervals import bracketed
 from ..search.candidate import Candidate, StatedScore
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
@@ -186,7 +187,7 @@ def front_figure(
             number=numbers.get(c.key),
             on_front=c.key in front,
             **_extent("x", *_cost(c, quantity)),
-            **_extent("y", c.evaluation.value, c.evaluation.low, c.evaluation.high),
+            **_extent("y", *_score(c.evaluation)),
             series=series.get((c.origin, c.label), ""),
             source=shared.source(c),
         )
@@ -312,12 +313,14 @@ def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
     return value, value, value
 
 
-def _extent(axis: str, value: float, low: float | None, high: float | None) -> dict[str, float]:
-    return {
-        axis: value,
-        f"{axis}_low": value if low is None else low,
-        f"{axis}_high": value if high is None else high,
-    }
+def _score(score: Evaluation | StatedScore) -> tuple[float, float, float]:
+    """A score with the ends of its interval, which are itself where none is stated."""
+    interval, value = score.interval, score.value
+    return (value, value, value) if interval is None else (value, interval.low, interval.high)
+
+
+def _extent(axis: str, value: float, low: float, high: float) -> dict[str, float]:
+    return {axis: value, f"{axis}_low": low, f"{axis}_high": high}
 
 
 def _staircase(points: Sequence[FigurePoint]) -> tuple[tuple[float, float], ...]:
@@ -406,7 +409,7 @@ def _hover(point: FigurePoint, figure: FrontFigure) -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{value:.4g}" if low == value == high else f"{value:.4g} [{low:.4g}, {high:.4g}]"
+    return f"{value:.4g}" if low == value == high else bracketed(value, low, high, show=".4g")
 
 
 def _error_bars(values: Sequence[tuple[float, float, float]]) -> dict[str, Any]:

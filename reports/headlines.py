@@ -104,16 +104,14 @@ def sentence(candidate: Candidate, full: Candidate | None) -> str:
 
 
 def _latency(latency: LatencySummary) -> str:
-    ratio = latency.ratio
-    text = f"×{ratio.value:.2f} latency [{ratio.low:.2f}, {ratio.high:.2f}]"
+    text = f"×{latency.ratio.text('.2f', unit=' latency')}"
     return text if latency.resolved else f"{text} (not resolved in the time given)"
 
 
 def _score(candidate: Candidate, full: Candidate) -> str:
     pair = compare(cast(Evaluation, candidate.evaluation), cast(Evaluation, full.evaluation))
-    interval = f"[{_points(pair.low)}, {_points(pair.high)}]"
-    points = f"{_points(pair.difference)} points of {shared.METRICS[pair.metric]}"
-    return f"{points} {interval}, {pair.verdict}"
+    unit = f" points of {shared.METRICS[pair.metric]}"
+    return f"{pair.interval.text(_points, unit=unit)}, {pair.verdict}"
 
 
 def _points(fraction: float) -> str:

@@ -282,7 +282,7 @@ def heat_map_figure(
             tuple(
                 ""
                 if cell is None
-                else f"{cell.speedup:.3g}\n[{1 / cell.ratio.high:.3g}, {1 / cell.ratio.low:.3g}]"
+                else cell.ratio.dividing(1).text(".3g").replace(" ", "\n", 1)
                 + ("" if cell.resolved else "\nnot resolved")
                 for cell in row
             )
@@ -340,7 +340,7 @@ def deployment_figure(
         if not deployment.changes_numbers:
             interval = (0.0, 0.0, 0.0)
         elif loss is not None:
-            interval = (loss.difference, loss.low, loss.high)
+            interval = (loss.interval.value, loss.interval.low, loss.interval.high)
         bars.append(
             DeploymentBar(
                 label=deployment.title,

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..search.candidate import Candidate
+from ..intervals import bracketed
+from ..search.candidate import Candidate, StatedScore
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
 from ..search.selection import SelectionReport
@@ -252,17 +253,18 @@ def _latency(candidate: Candidate) -> dict[str, Any]:
         "latency_ratio": latency and latency.ratio.value,
         "latency_ratio_low": latency and latency.ratio.low,
         "latency_ratio_high": latency and latency.ratio.high,
-        "latency_processes": latency and latency.ratio.num_processes,
+        "latency_processes": latency and latency.ratio.n,
         "latency_resolved": latency and latency.resolved,
     }
 
 
-def _score(name: str, evaluation: Any) -> dict[str, Any]:
+def _score(name: str, evaluation: Evaluation | StatedScore | None) -> dict[str, Any]:
+    interval = evaluation and evaluation.interval
     return {
         name: evaluation and evaluation.value,
-        f"{name}_low": evaluation and evaluation.low,
-        f"{name}_high": evaluation and evaluation.high,
-        f"{name}_n": evaluation and evaluation.n,
+        f"{name}_low": interval and interval.low,
+        f"{name}_high": interval and interval.high,
+        f"{name}_n": interval and interval.n,
     }
 
 
@@ -283,7 +285,7 @@ def _interval(row: Mapping[str, Any], value: str, low: str, high: str, places: s
         return ""
     if row[low] is None:
         return format(row[value], places)
-    return f"{row[value]:{places}} [{row[low]:{places}}, {row[high]:{places}}]"
+    return bracketed(row[value], row[low], row[high], show=places)
 
 
 def _signed(difference: float | None) -> str:

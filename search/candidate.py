@@ -7,7 +7,7 @@ tables and figures need no second kind. What only some have may be None.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from ..deploy.deployment import Deployment
 from ..networks.network import Cut, Network, Printed
@@ -27,18 +27,16 @@ class StatedScore:
         split: The split's name.
         metric: The metric's name.
         value: The score as a fraction.
-        low: Lower end of its 95 % interval, None where none is stated.
-        high: Upper end of its 95 % interval, None where none is stated.
-        n: The number of examples, None where it is not stated.
+        interval: None, for none is stated.
+        n: None, likewise.
     """
 
     task: str
     split: str
     metric: str
     value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
+    interval: ClassVar[None] = None
+    n: ClassVar[None] = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -171,9 +169,7 @@ class Candidate:
             "flops": self.num_flops,
             "latency_ms": latency
             and {
-                "value": latency.time_ms.value,
-                "low": latency.time_ms.low,
-                "high": latency.time_ms.high,
+                **latency.time_ms.numbers,
                 "interval": latency.ratio.meaning,
                 "resolved": latency.resolved,
             },
@@ -209,4 +205,6 @@ class Candidate:
 
 def score_record(score: Evaluation | StatedScore) -> dict[str, Any]:
     """A score with its interval and number of examples, as JSON types."""
-    return {"value": score.value, "low": score.low, "high": score.high, "n": score.n}
+    interval = score.interval
+    numbers = {"low": None, "high": None} if interval is None else interval.numbers
+    return {"value": score.value, **numbers, "n": score.n}

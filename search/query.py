@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..profiling.statistics import Estimate
+from ..intervals import Interval
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare, discordant
 from ..tasks.proportions import LEVEL, mcnemar_p_value, tango_interval
@@ -144,7 +144,7 @@ class Budget:
         full = self.full
         assert full is not None
         if full.metric != "accuracy":
-            return np.array([self.loss_of(entry).high for entry in pool])
+            return np.array([self.loss_of(entry).interval.high for entry in pool])
         only_full, only_other = discordant(full, pool.outcomes.predictions)
         _, high = tango_interval(only_full.astype(float), only_other.astype(float), n=full.n)
         return high
@@ -208,7 +208,7 @@ class RunnerUp:
     candidate: Candidate
     comparison: PairedComparison
     is_cheaper: bool
-    ratio: Estimate | None = None
+    ratio: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +328,7 @@ class QueryResult:
             for entry in self.budget.limits
         }
         if self.budget.loss is not None:
-            left["loss"] = self.budget.loss.limit - self.budget.loss_of(candidate).high
+            left["loss"] = self.budget.loss.limit - self.budget.loss_of(candidate).interval.high
         return left
 
     def misses(self, candidate: Candidate) -> tuple[Miss, ...]:
@@ -363,10 +363,8 @@ class QueryResult:
                     "cheaper": entry.is_cheaper,
                     "latency_ratio": entry.ratio
                     and {
-                        "value": entry.ratio.value,
-                        "low": entry.ratio.low,
-                        "high": entry.ratio.high,
-                        "tie": not entry.ratio.excludes_one,
+                        **entry.ratio.numbers,
+                        "tie": not entry.ratio.excludes(1),
                     },
                 }
                 for entry in self.rivals
@@ -397,7 +395,8 @@ class QueryResult:
         verdict = "scores best" if aim is None else f"is best by {QUANTITIES[aim].word}"
         lines = [
             f"{self.name(answer)} {verdict} of the {self._field(metric)}.",
-            f"{metric}: {_interval(outcomes(answer))} on {answer.evaluation.n} search examples.",
+            f"{metric}: {outcomes(answer).interval.text('.4f')} on {answer.evaluation.n} search "
+            "examples.",
         ]
         if self.corrected is not None and self.corrected.num_tried > 1:
             lines.append(
@@ -406,8 +405,8 @@ class QueryResult:
             )
         if self.report is not None:
             lines.append(
-                f"{metric}: {_interval(self.report)} on {self.report.n} report examples, "
-                "which took no part in the choice."
+                f"{metric}: {self.report.interval.text('.4f')} on {self.report.n} report "
+                "examples, which took no part in the choice."
             )
         if self.budget.loss is not None:
             lines.append(f"Against the full model it loses {_loss(self.budget.loss_of(answer))}.")
@@ -441,7 +440,7 @@ class QueryResult:
             f"None of the {self.num_candidates} networks meets "
             f"{self.budget.phrase(metric=metric)}.",
             *self.hints,
-            f"Nearest is {self.name(nearest)}: {metric} {_interval(outcomes(nearest))}, "
+            f"Nearest is {self.name(nearest)}: {metric} {outcomes(nearest).interval.text('.4f')}, "
             f"{_costs(nearest)}.",
             *(
                 f"It misses {miss.constraint.phrase(metric=metric)} by "
@@ -450,7 +449,7 @@ class QueryResult:
             ),
         ]
         loss = self.budget.loss
-        if loss is not None and self.budget.loss_of(nearest).high > loss.limit:
+        if loss is not None and self.budget.loss_of(nearest).interval.high > loss.limit:
             lines.append(
                 f"It misses {loss.phrase()}: it loses {_loss(self.budget.loss_of(nearest))}."
             )
@@ -474,12 +473,13 @@ class QueryResult:
         )
 
     def _loss_record(self, candidate: Candidate) -> dict[str, float] | None:
-        return None if self.budget.loss is None else self.budget.loss_of(candidate).interval
+        loss = self.budget.loss
+        return None if loss is None else self.budget.loss_of(candidate).interval.numbers
 
     def _tie_of_times(self, entry: RunnerUp) -> str:
         if self.budget.cheapest not in TIMED or entry.ratio is None:
             return ""
-        verdict = "a tie in time" if not entry.ratio.excludes_one else "distinguishable in time"
+        verdict = "a tie in time" if not entry.ratio.excludes(1) else "distinguishable in time"
         return f"; {verdict}"
 
 
@@ -706,19 +706,13 @@ def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
 
 def _difference(comparison: PairedComparison) -> str:
     """How a network scores against the answer, with the verdict."""
-    return (
-        f"{0 - comparison.difference:+.4f} [{0 - comparison.high:+.4f}, "
-        f"{0 - comparison.low:+.4f}] "
-        f"against the answer, {comparison.verdict}"
-    )
+    difference = comparison.interval.scaled(-1).text("+.4f")
+    return f"{difference} against the answer, {comparison.verdict}"
 
 
 def _loss(comparison: PairedComparison) -> str:
     """What is lost against the full model."""
-    return (
-        f"{100 * comparison.difference:.2f} points [{100 * comparison.low:.2f}, "
-        f"{100 * comparison.high:.2f}], {comparison.verdict}"
-    )
+    return f"{comparison.interval.scaled(100).text('.2f', unit=' points')}, {comparison.verdict}"
 
 
 def _record(candidate: Candidate) -> dict[str, Any]:
@@ -733,16 +727,11 @@ def _record(candidate: Candidate) -> dict[str, Any]:
 
 
 def _comparison_record(comparison: PairedComparison) -> dict[str, Any]:
-    return {"difference": comparison.interval, **comparison.test}
+    return {"difference": comparison.interval.numbers, **comparison.test}
 
 
-def _interval(evaluation: Evaluation) -> str:
-    return f"{evaluation.value:.4f} [{evaluation.low:.4f}, {evaluation.high:.4f}]"
-
-
-def _time(time_ms: Estimate) -> str:
-    kind = QUANTITIES["latency_ms"]
-    return f"{kind.text(time_ms.value)} [{kind.text(time_ms.low)}, {kind.text(time_ms.high)}]"
+def _time(time_ms: Interval) -> str:
+    return time_ms.text(QUANTITIES["latency_ms"].text)
 
 
 def _costs(candidate: Candidate) -> str:

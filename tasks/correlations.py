@@ -31,11 +31,11 @@ ROUNDING = 1e-12
 """A variance so small is none, a correlation so close to 1 is 1."""
 
 Floats = NDArray[np.float64]
-Interval = tuple[float, float, float]
-"""Standard error, lower end, upper end."""
 
 
-def correlation_interval(name: str, labels: Floats, predictions: Floats, *, seed: int) -> Interval:
+def correlation_interval(
+    name: str, labels: Floats, predictions: Floats, *, seed: int
+) -> tuple[float, float, float]:
     """The standard error of a correlation and its 95 % interval.
 
     Args:
@@ -68,7 +68,7 @@ def correlation_interval(name: str, labels: Floats, predictions: Floats, *, seed
 
 def difference_interval(
     name: str, labels: Floats, first: Floats, second: Floats, *, seed: int
-) -> Interval:
+) -> tuple[float, float, float]:
     """The standard error of one correlation minus another on the same examples, and its interval.
 
     Args:

@@ -22,12 +22,13 @@ import warnings
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..intervals import Interval
 from .correlations import correlation_interval, difference_interval, mid_distribution
 from .proportions import (
     LEVEL,
@@ -65,25 +66,21 @@ class Score:
     """A metric's value with its uncertainty.
 
     Attributes:
-        value: The metric on all examples, between -1 or 0 and 1.
+        interval: The metric on all examples, between -1 or 0 and 1.
         standard_error: Its standard error over examples.
-        low: Lower end of the 95 % interval.
-        high: Upper end of the 95 % interval.
     """
 
-    value: float
+    interval: Interval
     standard_error: float
-    low: float
-    high: float
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return asdict(self)
+        return {"interval": self.interval.to_dict(), "standard_error": self.standard_error}
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, float]) -> Self:
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(**record)
+        return cls(Interval.from_dict(record["interval"]), record["standard_error"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +91,8 @@ class Evaluation:
         task: The task's name.
         split: The split's name.
         metric: The primary metric.
-        value: The primary metric's value.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
+        interval: The primary metric's value.
         standard_error: Its standard error over examples.
-        n: The number of examples.
         labels: The true class index or score of each example.
         predictions: The predicted class index or score of each example.
         others: The scores of further metrics.
@@ -107,11 +101,8 @@ class Evaluation:
     task: str
     split: str
     metric: str
-    value: float
-    low: float
-    high: float
+    interval: Interval
     standard_error: float
-    n: int
     labels: Labels
     predictions: Labels
     others: Mapping[str, Score]
@@ -124,6 +115,16 @@ class Evaluation:
             raise ValueError(
                 f"{len(self.labels)} labels and {len(self.predictions)} predictions for n={self.n}"
             )
+
+    @property
+    def value(self) -> float:
+        """The primary metric's value."""
+        return self.interval.value
+
+    @property
+    def n(self) -> int:
+        """The number of examples."""
+        return self.interval.n
 
     def is_of_the_examples_of(self, other: "Evaluation") -> bool:
         """Whether it is the same metric on the same examples, so that the two compare in pairs."""
@@ -144,11 +145,8 @@ class Evaluation:
             "task": self.task,
             "split": self.split,
             "metric": self.metric,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
+            "interval": self.interval.to_dict(),
             "standard_error": self.standard_error,
-            "n": self.n,
             "labels": list(self.labels),
             "predictions": list(self.predictions),
             "others": {name: score.to_dict() for name, score in self.others.items()},
@@ -157,12 +155,11 @@ class Evaluation:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        columns: dict[str, Any] = {
-            "labels": record["labels"],
-            "predictions": record["predictions"],
+        parts: dict[str, Any] = {
+            "interval": Interval.from_dict(record["interval"]),
             "others": {n: Score.from_dict(s) for n, s in record["others"].items()},
         }
-        return cls(**{**record, **columns})
+        return cls(**{**record, **parts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +168,7 @@ class PairedComparison:
 
     Attributes:
         metric: The metric compared.
-        difference: The first model's value minus the second's.
-        low: Lower end of the difference's 95 % interval.
-        high: Upper end of the difference's 95 % interval.
-        n: The number of examples.
+        interval: The first model's value minus the second's.
         discordant: For accuracy, how many examples only the first model has right and how many
             only the second; None for other metrics.
         p_value: Of McNemar's exact test, which decides between two accuracies; None for other
@@ -185,10 +179,7 @@ class PairedComparison:
     """
 
     metric: str
-    difference: float
-    low: float
-    high: float
-    n: int
+    interval: Interval
     discordant: tuple[int, int] | None
     p_value: float | None
     detectable: float | None
@@ -202,12 +193,12 @@ class PairedComparison:
         """
         if self.p_value is not None:
             return self.p_value >= LEVEL
-        return self.low <= 0 <= self.high
+        return not self.interval.excludes(0)
 
     @property
     def verdict(self) -> str:
         """The same in words, with what could have been seen where nothing was."""
-        examples = f"on {self.n} examples"
+        examples = f"on {self.interval.n} examples"
         if not self.tie:
             return f"distinguishable {examples}"
         if self.detectable is None:
@@ -216,11 +207,6 @@ class PairedComparison:
             f"not distinguishable {examples} (a loss of {self.detectable:.2g} would have been "
             f"seen with {100 * POWER:.0f} % power)"
         )
-
-    @property
-    def interval(self) -> dict[str, float]:
-        """The difference with its interval, as JSON types."""
-        return {"value": self.difference, "low": self.low, "high": self.high}
 
     @property
     def test(self) -> dict[str, Any]:
@@ -233,8 +219,8 @@ class PairedComparison:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields and whether that is a tie as JSON types."""
-        return asdict(self) | self.test
+        """The difference with its interval, and the test, as JSON types."""
+        return {**self.interval.numbers, **self.test}
 
     @classmethod
     def of_accuracies(cls, only_a: int, only_b: int, *, n: int) -> Self:
@@ -248,10 +234,7 @@ class PairedComparison:
         low, high = tango_interval(float(only_a), float(only_b), n=n)
         return cls(
             metric="accuracy",
-            difference=(only_a - only_b) / n,
-            low=low,
-            high=high,
-            n=n,
+            interval=Interval((only_a - only_b) / n, low, high, n, "examples"),
             discordant=(only_a, only_b),
             p_value=mcnemar_p_value(only_a, only_b),
             detectable=detectable_loss(n, only_a + only_b),
@@ -301,8 +284,8 @@ def score_predictions(
         task=task,
         split=split,
         metric=primary,
-        **scores[primary].to_dict(),
-        n=len(labels),
+        interval=scores[primary].interval,
+        standard_error=scores[primary].standard_error,
         labels=labels,
         predictions=predictions,
         others={name: scores[name] for name in others},
@@ -318,17 +301,19 @@ def score(name: str, labels: Labels, predictions: Labels, *, seed: int = 0) -> S
         predictions: Predicted class indices or scores, in the same order.
         seed: Of the bootstrap.
     """
-    value = METRICS[name](labels, predictions)
+    value, n = METRICS[name](labels, predictions), len(labels)
     if name == "accuracy":
-        return _wilson(value, len(labels))
+        error = math.sqrt(value * (1 - value) / n)
+        return Score(Interval(value, *wilson_interval(value, n), n, "examples"), error)
     if name in CORRELATIONS:
         columns = (np.asarray(column, dtype=np.float64) for column in (labels, predictions))
-        return Score(value, *correlation_interval(name, *columns, seed=seed))
+        error, low, high = correlation_interval(name, *columns, seed=seed)
+        return Score(Interval(value, low, high, n, "examples"), error)
     table: Counter[tuple[float, ...]] = Counter(zip(labels, predictions, strict=True))
-    (resampled,) = _resampled_from_counts(name, table, num_examples=len(labels), seed=seed)
+    (resampled,) = _resampled_from_counts(name, table, num_examples=n, seed=seed)
     ends = np.quantile(resampled, (0.025, 0.975)) - (resampled.mean() - value)
     low, high = np.clip(ends, -1.0 if name == "matthews" else 0.0, 1.0).tolist()
-    return Score(value, float(resampled.std(ddof=1)), low, high)
+    return Score(Interval(value, low, high, n, "examples"), float(resampled.std(ddof=1)))
 
 
 def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
@@ -355,10 +340,7 @@ def compare(a: Evaluation, b: Evaluation, *, seed: int = 0) -> PairedComparison:
         error, low, high = _bootstrapped_difference(a.metric, a.labels, both, seed=seed)
     return PairedComparison(
         metric=a.metric,
-        difference=a.value - b.value,
-        low=low,
-        high=high,
-        n=a.n,
+        interval=Interval(a.value - b.value, low, high, a.n, "examples"),
         discordant=None,
         p_value=None,
         detectable=DETECTABLE * error,
@@ -478,10 +460,6 @@ def _correlation(function: Callable[..., Any], labels: Labels, predictions: Labe
         warnings.simplefilter("ignore")
         value = float(function(labels, predictions).statistic)
     return 0.0 if math.isnan(value) else value
-
-
-def _wilson(share: float, n: int) -> Score:
-    return Score(share, math.sqrt(share * (1 - share) / n), *wilson_interval(share, n))
 
 
 def _f1_from_counts(hits: Floats, totals: Floats, classes: Floats) -> Floats:

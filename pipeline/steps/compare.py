@@ -10,7 +10,7 @@ import numpy as np
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...profiling.statistics import Estimate
+from ...intervals import Interval
 from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ...tasks.task import Task
@@ -63,7 +63,7 @@ class Comparison:
     split: str
     outcomes: tuple[Evaluation, Evaluation]
     scores: PairedComparison
-    ratio: Estimate | None
+    ratio: Interval | None
     flip_rate: float | None
     classes: tuple[ClassScores, ...]
     flipped: tuple[int, ...]
@@ -76,14 +76,8 @@ class Comparison:
             "a": self.a.summary(),
             "b": self.b.summary(),
             "split": self.split,
-            "score": {**self.scores.interval, **self.scores.test, "metric": self.scores.metric},
-            "latency_ratio": ratio
-            and {
-                "value": ratio.value,
-                "low": ratio.low,
-                "high": ratio.high,
-                "tie": not ratio.excludes_one,
-            },
+            "score": {**self.scores.to_dict(), "metric": self.scores.metric},
+            "latency_ratio": ratio and {**ratio.numbers, "tie": not ratio.excludes(1)},
             "flip_rate": self.flip_rate,
             "classes": [
                 {"name": c.name, "n": c.n, "recall_a": c.recall_a, "recall_b": c.recall_b}
@@ -95,24 +89,24 @@ class Comparison:
 
     def sentences(self) -> list[str]:
         """The comparison for a reader, warnings first."""
-        scores, n = self.scores, self.scores.n
+        scores, n = self.scores, self.scores.interval.n
         lines = [
             *self.warnings,
             f"A is {self.a.name}; B is {self.b.name}.",
-            f"{scores.metric} on {self.split}, A minus B: {scores.difference:+.4f} "
-            f"[{scores.low:+.4f}, {scores.high:+.4f}], {scores.verdict}.",
+            f"{scores.metric} on {self.split}, A minus B: "
+            f"{scores.interval.text('+.4f')}, {scores.verdict}.",
         ]
         if self.ratio is not None:
             verdict = (
                 "a tie"
-                if not self.ratio.excludes_one
+                if not self.ratio.excludes(1)
                 else "A is faster"
                 if self.ratio.value < 1
                 else "A is slower"
             )
             lines.append(
-                f"Latency of A relative to B: {self.ratio.value:.3f} [{self.ratio.low:.3f}, "
-                f"{self.ratio.high:.3f}], {self.ratio.meaning}: {verdict}."
+                f"Latency of A relative to B: {self.ratio.text('.3f')}, "
+                f"{self.ratio.meaning}: {verdict}."
             )
         if self.flip_rate is not None:
             lines.append(

@@ -187,9 +187,8 @@ def _score_numbers(scores: Mapping[str, Evaluation]) -> list[CardNumber]:
         CardNumber(
             f"{entry.metric} on the {split} split",
             f"{entry.value:.4f}",
-            f"{entry.low:.4f}",
-            f"{entry.high:.4f}",
-            f"95 % interval over {entry.n:,} examples",
+            entry.interval.ends(".4f"),
+            entry.interval.meaning,
         )
         for split, entry in scores.items()
     ]
@@ -198,10 +197,9 @@ def _score_numbers(scores: Mapping[str, Evaluation]) -> list[CardNumber]:
 def _loss_number(loss: PairedComparison) -> CardNumber:
     return CardNumber(
         f"{loss.metric} lost against the full model in fp32",
-        f"{loss.difference:+.4f}",
-        f"{loss.low:+.4f}",
-        f"{loss.high:+.4f}",
-        f"95 % interval in pairs over {loss.n:,} search examples",
+        f"{loss.interval.value:+.4f}",
+        loss.interval.ends("+.4f"),
+        f"95 % interval in pairs over {loss.interval.n:,} search examples",
     )
 
 
@@ -209,28 +207,25 @@ def _time_numbers(candidate: Candidate) -> list[CardNumber]:
     latency = candidate.latency
     if latency is None:
         return []
-    time_ms, ratio = latency.time_ms, latency.ratio
-    sequences = candidate.profile.sequences * 1000
+    time_ms, speedup = latency.time_ms, latency.ratio.dividing(1)
+    throughput = time_ms.dividing(candidate.profile.sequences * 1000)
     return [
         CardNumber(
             "latency of a batch",
             f"{time_ms.value:.2f} ms",
-            f"{time_ms.low:.2f}",
-            f"{time_ms.high:.2f}",
+            time_ms.ends(".2f"),
             time_ms.meaning,
         ),
         CardNumber(
             "times the full model's speed",
-            f"{latency.speedup:.2f}",
-            f"{1 / ratio.high:.2f}",
-            f"{1 / ratio.low:.2f}",
-            ratio.meaning,
+            f"{speedup.value:.2f}",
+            speedup.ends(".2f"),
+            speedup.meaning,
         ),
         CardNumber(
             "sequences per second",
-            f"{sequences / time_ms.value:.1f}",
-            f"{sequences / time_ms.high:.1f}",
-            f"{sequences / time_ms.low:.1f}",
-            time_ms.meaning,
+            f"{throughput.value:.1f}",
+            throughput.ends(".1f"),
+            throughput.meaning,
         ),
     ]

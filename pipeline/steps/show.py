@@ -8,6 +8,7 @@ from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...networks.network import Network, Stored
 from ...profiling.table import Profile
+from ...search.candidate import score_record
 from ...tasks.metrics import Evaluation
 from ..context import Context
 from ..costs import cost_table, find_network, measured
@@ -40,13 +41,7 @@ class Holding:
             "protocol": self.protocol,
             "machine": self.machine,
             "scores": {
-                split: {
-                    "metric": entry.metric,
-                    "value": entry.value,
-                    "low": entry.low,
-                    "high": entry.high,
-                    "n": entry.n,
-                }
+                split: {"metric": entry.metric, **score_record(entry)}
                 for split, entry in self.scores.items()
             },
         }
@@ -93,13 +88,13 @@ class Shown:
             latency = entry.profile.latency
             if latency is not None:
                 lines.append(
-                    f"{entry.protocol} on {entry.machine}: {latency.time_ms.value:.3g} ms "
-                    f"[{latency.time_ms.low:.3g}, {latency.time_ms.high:.3g}], "
+                    f"{entry.protocol} on {entry.machine}: "
+                    f"{latency.time_ms.text('.3g', unit=' ms')}, "
                     f"{latency.speedup:.3g} times the full model's speed."
                 )
             lines.extend(
-                f"{score.metric} on {split}, {entry.deployment.title}: {score.value:.4f} "
-                f"[{score.low:.4f}, {score.high:.4f}], {score.n} examples."
+                f"{score.metric} on {split}, {entry.deployment.title}: "
+                f"{score.interval.text('.4f')}, {score.n} examples."
                 for split, score in entry.scores.items()
             )
         return lines

@@ -114,12 +114,10 @@ def test_outcomes_decide_where_they_were_kept(tmp_path):
     full, pair = scored["L0"], compare(*scored.values())
     record = {
         "task": {"metric": "matthews", "sizes": {"search": 60}},
-        "deployments": [
-            {"protocol": "cpu, eager bf16", "score_lost": {**pair.interval, **pair.test}}
-        ],
+        "deployments": [{"protocol": "cpu, eager bf16", "score_lost": pair.to_dict()}],
     }
     row = {"key": "L0", "report": "", "search": str(full.value), "search_n": "60"}
-    row |= {"search_low": str(full.low), "search_high": str(full.high)}
+    row |= {"search_low": str(full.interval.low), "search_high": str(full.interval.high)}
     outcomes = recompute.read_outcomes(tmp_path / "outcomes.json")
     found = list(run_statements(record, [row], outcomes))
     assert [statement.difference() for statement in found] == [None, None]

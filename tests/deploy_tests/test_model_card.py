@@ -34,8 +34,8 @@ CARD = ModelCard(
     size_bytes=12_345_678,
     peak_memory_bytes=98_700_000,
     numbers=(
-        CardNumber("accuracy on the report split", "0.9123", "0.8918", "0.9301", "95 % interval"),
-        CardNumber("latency of a batch", "4.21 ms", "4.10", "4.30", "range of 3 processes"),
+        CardNumber("accuracy on the report split", "0.9123", "0.8918 to 0.9301", "95 % interval"),
+        CardNumber("latency of a batch", "4.21 ms", "4.10 to 4.30", "range of 3 processes"),
     ),
     conditions="batch 1 x 128 tokens, cpu, 1 thread, openvino int8, on edge-2c",
 )

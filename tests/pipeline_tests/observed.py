@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -10,7 +11,7 @@ from paretobert.pipeline.ledger import Ledger, SessionRecord, Subject
 from paretobert.profiling.conditions import Conditions
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, NoiseReport, Process, Round, Visit
+from paretobert.profiling.statistics import NoiseReport, Process, Round, Visit
 from paretobert.profiling.table import LatencySummary
 from paretobert.tasks.metrics import Evaluation, Labels, score_predictions
 
@@ -65,8 +66,8 @@ def evaluation(
 def latency(ratio: float = 0.5, *, session: str) -> LatencySummary:
     """Five processes that agree."""
     return LatencySummary(
-        ratio=Estimate(ratio, 0.98 * ratio, 1.02 * ratio, 5),
-        full_ms=Estimate(20.0, 19.5, 20.5, 5),
+        ratio=Interval(ratio, 0.98 * ratio, 1.02 * ratio, 5, "processes"),
+        full_ms=Interval(20.0, 19.5, 20.5, 5, "processes"),
         resolved=True,
         process_ratios=(ratio,) * 5,
         session=session,

@@ -9,6 +9,7 @@ import pytest
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.errors import InputError
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
@@ -30,7 +31,7 @@ from paretobert.profiling.conditions import Conditions
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.footprint import Footprint
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, NoiseReport
+from paretobert.profiling.statistics import NoiseReport
 from paretobert.profiling.table import LatencySummary
 from paretobert.search.options import SearchOptions
 from paretobert.search.pool import Column, outcomes
@@ -105,8 +106,8 @@ def measured(
 
 def latency(ratio: float, full_ms: float, *, session: str) -> LatencySummary:
     return LatencySummary(
-        ratio=Estimate(ratio, ratio * 0.99, ratio * 1.01, 5),
-        full_ms=Estimate(full_ms, full_ms, full_ms, 5),
+        ratio=Interval(ratio, ratio * 0.99, ratio * 1.01, 5, "processes"),
+        full_ms=Interval(full_ms, full_ms, full_ms, 5, "processes"),
         resolved=True,
         process_ratios=(ratio,) * 5,
         session=session,

@@ -12,6 +12,7 @@ import pytest
 from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.errors import InputError
 from paretobert.pipeline.ledger import Ledger, Subject
+from paretobert.pipeline.schema import SCHEMA
 from paretobert.profiling.footprint import Footprint
 
 from .observed import CONDITIONS, FULL, begun, cut, evaluation, finished, process
@@ -135,7 +136,8 @@ def test_the_ledger_of_another_run(path: Path) -> None:
 
 def test_another_schema(path: Path) -> None:
     changed(path, "UPDATE runs SET schema = 99")
-    with pytest.raises(InputError, match=r"has schema 99, this version reads 2: start a new run"):
+    refusal = f"has schema 99, this version reads {SCHEMA}: start a new run"
+    with pytest.raises(InputError, match=refusal):
         Ledger.open(path, run="a")
 
 

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -31,7 +32,8 @@ from paretobert.tasks.metrics import Evaluation
 path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 shape = EncoderShape("bert", 1, 4, 8, 32, 10**6, 32, 100, 64, 2, 3)
 outcomes = [number % 3 for number in range(2_000)]
-scored = Evaluation("t", "search", "accuracy", 1.0, 0.9, 1.0, 0.1, 2_000, outcomes, outcomes, {})
+share = Interval(1.0, 0.9, 1.0, 2_000, "examples")
+scored = Evaluation("t", "search", "accuracy", share, 0.1, outcomes, outcomes, {})
 ledger = Ledger.open(path, run="a")
 for neurons in range(first, first + count):
     network = Network(str(neurons), Cut(shape, SubnetConfig((0,), (4,), (neurons,))))

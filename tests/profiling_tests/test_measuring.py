@@ -71,7 +71,7 @@ def test_the_time_budget_ends_measuring_and_leaves_a_range() -> None:
     assert len(session.processes) == 2
     found = session["a"].ratio
     assert not session["a"].resolved
-    assert not found.covers
+    assert found.is_range
     assert found.meaning == "range of 2 processes"
     assert (found.low, found.high) == pytest.approx((2 / 3, 2 / 3 * 1.06))
 

@@ -13,13 +13,14 @@ from transformers import BertConfig
 
 from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.design import NEURON_STEP, design, held_out
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.predictor import MODELS, Predictor, Setting
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, estimate
+from paretobert.profiling.statistics import estimate
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
 
 SHAPE = shape_of(BertConfig())
@@ -54,7 +55,7 @@ def table(
         ratios = world(config) / full_ms * (1 + noise * generator.standard_normal(7))
         latency = LatencySummary(
             ratio=estimate(ratios),
-            full_ms=Estimate(full_ms, full_ms, full_ms, 7),
+            full_ms=Interval(full_ms, full_ms, full_ms, 7, "processes"),
             resolved=True,
             process_ratios=tuple(ratios.tolist()),
             session="table",

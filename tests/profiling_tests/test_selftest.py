@@ -3,9 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
+from paretobert.intervals import Interval
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.selftest import FULL, SelfTest, depth_name, self_test
-from paretobert.profiling.statistics import Estimate, NoiseReport
+from paretobert.profiling.statistics import NoiseReport
 
 from .fake import FakeProcesses, FakeTime
 
@@ -52,7 +53,7 @@ def test_a_deeper_network_that_is_faster_fails() -> None:
 
 def test_a_network_that_differs_from_itself_fails() -> None:
     noise = NoiseReport(5, 15, 75, 2, 0, 0, 0)
-    found = SelfTest(Estimate(1.10, 1.05, 1.15, 5), (), noise, PROTOCOL)
+    found = SelfTest(Interval(1.10, 1.05, 1.15, 5, "processes"), (), noise, PROTOCOL)
     assert not found.tied
     assert not found.passed
     assert found.noise_floor == pytest.approx(0.15)

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
+from paretobert.intervals import Interval
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import (
     LEVEL,
-    Estimate,
     NoiseReport,
     Process,
     Round,
@@ -16,6 +17,7 @@ from paretobert.profiling.statistics import (
     estimate,
     paired_ratio,
     product,
+    student_quantile,
     tail_quantile,
 )
 
@@ -73,7 +75,7 @@ def test_a_slow_round_cancels_in_the_ratio() -> None:
     slowness = [1, 1, 1, 3, 1, 1, 2]
     rounds = [steady_round(i, full=0.1 * s, a=0.05 * s) for i, s in enumerate(slowness)]
     measured = session(rounds)["a"]
-    assert measured.ratio == Estimate(0.5, 0.5, 0.5, 7)
+    assert measured.ratio == Interval(0.5, 0.5, 0.5, 7, "processes")
     assert measured.time_s.low < 0.05 < measured.time_s.high
     assert measured.resolved
 
@@ -85,14 +87,14 @@ def test_drifting_machine_keeps_the_ratio() -> None:
 
 def test_one_slow_round_of_a_process_changes_nothing() -> None:
     rounds = [steady_round(i, full=0.1, a=0.2 if i % 3 == 1 else 0.05) for i in range(15)]
-    assert session(rounds, per_process=3)["a"].ratio == Estimate(0.5, 0.5, 0.5, 5)
+    assert session(rounds, per_process=3)["a"].ratio == Interval(0.5, 0.5, 0.5, 5, "processes")
 
 
 def test_too_few_processes_are_a_range() -> None:
     rounds = [steady_round(i, full=0.1, a=0.05) for i in range(4)]
     few = session(rounds)["a"]
     assert not few.resolved
-    assert not few.ratio.covers
+    assert few.ratio.is_range
     assert few.ratio.meaning == "range of 4 processes"
     assert not session([*rounds, rounds[0]], min_processes=6)["a"].resolved
     enough = session([*rounds, rounds[0]])["a"]
@@ -101,8 +103,8 @@ def test_too_few_processes_are_a_range() -> None:
 
 
 def test_a_range_proves_no_difference() -> None:
-    assert not Estimate(0.5, 0.49, 0.51, 4).excludes_one
-    assert Estimate(0.5, 0.49, 0.51, 5).excludes_one
+    assert not Interval(0.5, 0.49, 0.51, 4, "processes").excludes(1)
+    assert Interval(0.5, 0.49, 0.51, 5, "processes").excludes(1)
 
 
 def test_ties_and_differences() -> None:
@@ -158,13 +160,13 @@ def test_a_ratio_and_its_inverse_agree(ours: list[float]) -> None:
 def test_a_product_is_wider_than_either_factor(
     ratio: float, wide: float, time_ms: float, below: float, above: float
 ) -> None:
-    one = Estimate(ratio, ratio / wide, ratio * wide, 5)
-    other = Estimate(time_ms, time_ms / below, time_ms * above, 5)
+    one = Interval(ratio, ratio / wide, ratio * wide, 5, "processes")
+    other = Interval(time_ms, time_ms / below, time_ms * above, 5, "processes")
     both = product(one, other)
     assert both.value == pytest.approx(ratio * time_ms)
     assert both.high / both.value >= max(wide, above) * 0.999999
     assert both.value / both.low >= max(wide, below) * 0.999999
-    exact = product(Estimate(1.0, 1.0, 1.0, 5), other)
+    exact = product(Interval(1.0, 1.0, 1.0, 5, "processes"), other)
     assert (exact.low, exact.high) == pytest.approx((other.low, other.high))
 
 
@@ -204,3 +206,9 @@ def test_noise_is_counted() -> None:
     )
     assert NoiseReport.from_dict(report.to_dict()) == report
     assert Round.from_dict(drifted.to_dict()) == drifted
+
+
+@pytest.mark.parametrize("freedom", range(4, 20))
+def test_quantiles_at_hand_are_those_of_scipy(freedom: int) -> None:
+    expected = stats.t.ppf((1 + LEVEL) / 2, freedom)
+    assert student_quantile(freedom) == pytest.approx(expected, rel=1e-12)

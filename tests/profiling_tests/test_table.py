@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate, NoiseReport
+from paretobert.profiling.statistics import NoiseReport
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
 
 SHAPE = EncoderShape("bert", 4, 4, 6, 24, 40, 24, 53, 34, 2, 3)
@@ -21,8 +22,8 @@ ENVIRONMENT = Environment.capture()
 
 def latency(ratio: float = 0.5, *, resolved: bool = True) -> LatencySummary:
     return LatencySummary(
-        ratio=Estimate(ratio, ratio * 0.99, ratio * 1.01, 5),
-        full_ms=Estimate(10.0, 9.9, 10.1, 5),
+        ratio=Interval(ratio, ratio * 0.99, ratio * 1.01, 5, "processes"),
+        full_ms=Interval(10.0, 9.9, 10.1, 5, "processes"),
         resolved=resolved,
         process_ratios=tuple(ratio * noise for noise in (0.99, 0.995, 1.0, 1.005, 1.01)),
         session="table",
@@ -142,12 +143,15 @@ def test_conditions_differ_where_latencies_do_not_compare(change: dict[str, Any]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"full_ms": Estimate(10.0, 11.0, 12.0, 5)}, "interval of the full model's time"),
-        ({"ratio": Estimate(0.5, 0.0, 0.6, 5)}, "interval of the ratio"),
-        ({"ratio": Estimate(-0.5, -0.6, -0.4, 5)}, "interval of the ratio"),
+        (
+            {"full_ms": Interval(10.0, 11.0, 12.0, 5, "processes")},
+            "interval of the full model's time",
+        ),
+        ({"ratio": Interval(0.5, 0.0, 0.6, 5, "processes")}, "interval of the ratio"),
+        ({"ratio": Interval(-0.5, -0.6, -0.4, 5, "processes")}, "interval of the ratio"),
     ],
 )
-def test_impossible_summaries_are_refused(change: dict[str, Estimate], message: str) -> None:
+def test_impossible_summaries_are_refused(change: dict[str, Interval], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(latency(), **change)
 

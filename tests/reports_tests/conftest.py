@@ -7,13 +7,13 @@ import pytest
 
 from paretobert.baselines.published import published_candidates
 from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig, grid, subnet_label
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate
 from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.reports.page import ReportContent
 from paretobert.search.candidate import Candidate
@@ -53,8 +53,8 @@ def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
     """A latency with symmetric intervals."""
     ratio = median_ms / full_ms
     return LatencySummary(
-        ratio=Estimate(ratio, ratio / (1 + spread), ratio * (1 + spread), 5),
-        full_ms=Estimate(full_ms, full_ms, full_ms, 5),
+        ratio=Interval(ratio, ratio / (1 + spread), ratio * (1 + spread), 5, "processes"),
+        full_ms=Interval(full_ms, full_ms, full_ms, 5, "processes"),
         resolved=resolved,
         process_ratios=(ratio,) * 5,
         session="table",

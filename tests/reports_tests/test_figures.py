@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -26,11 +27,8 @@ def sub_network(heads, value, *, num_params, latency=None, recipe=None, label=""
         task="RTE",
         split="report",
         metric="accuracy",
-        value=value,
-        low=value - 0.05,
-        high=value + 0.04,
+        interval=Interval(value, value - 0.05, value + 0.04, 2, "examples"),
         standard_error=0.02,
-        n=2,
         labels=(0, 1),
         predictions=(0, 1),
         others={},
@@ -81,7 +79,14 @@ def test_points_front_and_staircase():
 def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another():
     """On the judging split the small one beats nothing and the full model beats all."""
     judged = [
-        replace(entry, evaluation=replace(entry.evaluation, split="search", value=value))
+        replace(
+            entry,
+            evaluation=replace(
+                entry.evaluation,
+                split="search",
+                interval=replace(entry.evaluation.interval, value=value),
+            ),
+        )
         for entry, value in ((FULL, 0.9), (LARGE, 0.7), (MIDDLE, 0.8), (SMALL, 0.6))
     ]
     figure = front_figure(ALL, "num_params", judged=judged, conditions="")
@@ -192,7 +197,7 @@ def test_a_network_trained_beside_the_supernet_is_a_series_with_error_bars():
     assert figure.series == ("PoWER-BERT", "published: Dyna")
     by_name = {trace.name: trace for trace in plotly_figure(figure).data}
     bars = by_name["PoWER-BERT"].error_y
-    assert bars.array[0] == pytest.approx(LARGE.evaluation.high - LARGE.evaluation.value)
+    assert bars.array[0] == pytest.approx(LARGE.evaluation.interval.high - LARGE.evaluation.value)
     assert bars.visible
     assert not by_name["published: Dyna"].error_y.visible
     assert by_name["PoWER-BERT"].marker.symbol == "diamond"

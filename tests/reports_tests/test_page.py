@@ -120,7 +120,15 @@ def test_the_front_is_shown_with_corrected_scores(report, content):
 def test_too_few_search_examples_to_divide_leave_the_correction_out(content):
     n = MIN_EXAMPLES - 1
     few = tuple(
-        replace(c, evaluation=replace(e, n=n, labels=e.labels[:n], predictions=e.predictions[:n]))
+        replace(
+            c,
+            evaluation=replace(
+                e,
+                interval=replace(e.interval, n=n),
+                labels=e.labels[:n],
+                predictions=e.predictions[:n],
+            ),
+        )
         for c in content.candidates
         if (e := c.evaluation)
     )

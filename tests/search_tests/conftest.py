@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig, subnet_label
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import Estimate
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation, score_predictions
@@ -45,8 +45,8 @@ def latency(
 ) -> LatencySummary:
     ratio = median_ms / full_ms
     return LatencySummary(
-        ratio=Estimate(ratio, ratio / (1 + width), ratio * (1 + width), processes),
-        full_ms=Estimate(full_ms, full_ms, full_ms, processes),
+        ratio=Interval(ratio, ratio / (1 + width), ratio * (1 + width), processes, "processes"),
+        full_ms=Interval(full_ms, full_ms, full_ms, processes, "processes"),
         resolved=True,
         process_ratios=(ratio,) * processes,
         session="table",

@@ -92,7 +92,7 @@ def test_runners_up_are_compared_on_the_same_examples() -> None:
     result = answer_query(Pool.of([far, close, best]))
     assert [entry.candidate for entry in result.rivals] == [close, far]
     assert [entry.comparison.tie for entry in result.rivals] == [True, False]
-    assert result.rivals[0].comparison.difference == pytest.approx(2 / NUM_EXAMPLES)
+    assert result.rivals[0].comparison.interval.value == pytest.approx(2 / NUM_EXAMPLES)
     text = "\n".join(result.sentences())
     assert f"not distinguishable on {NUM_EXAMPLES} examples" in text
     assert f", distinguishable on {NUM_EXAMPLES} examples" in text
@@ -233,7 +233,7 @@ def test_a_loss_is_judged_in_pairs_and_surely() -> None:
         candidate(at(0.25, 1.0), evaluation(120, seed=1)),
     ]
     budget = Budget(loss=LossLimit(0.05), cheapest="num_params", full=full.evaluation)
-    high = {entry.key: compare(full.evaluation, entry.evaluation).high for entry in pool}
+    high = {entry.key: compare(full.evaluation, entry.evaluation).interval.high for entry in pool}
     result = answer_query(Pool.of(pool), budget)
     assert result.answer == pool[1]
     assert result.num_feasible == sum(value <= 0.05 for value in high.values()) == 2
@@ -295,7 +295,8 @@ def test_many_losses_are_those_of_single_comparisons(rights: list[int], limit: f
         stored(str(place), evaluation(right, seed=place)) for place, right in enumerate(rights)
     ]
     budget = Budget((Constraint("num_params", 500),), loss=LossLimit(limit), full=full)
-    alone = [1.0 + max(0.0, compare(full, entry.evaluation).high / limit - 1) for entry in pool]
+    most_lost = [compare(full, entry.evaluation).interval.high for entry in pool]
+    alone = [1.0 + max(0.0, lost / limit - 1) for lost in most_lost]
     assert budget.violations(Pool.of(pool)) == pytest.approx(alone)
     assert [budget.violation(entry) for entry in pool] == pytest.approx(alone)
     assert not len(budget.feasible(Pool.of(pool)))

@@ -36,9 +36,9 @@ def evaluation(labels, predictions, *metrics):
 def test_wilson_interval_of_newcombe_1998_example():
     """Newcombe (1998), table I: 81 of 263 gives .2553 to .3662; 0 of 20 gives 0 to .1611."""
     labels = (1,) * 263
-    found = score("accuracy", labels, (1,) * 81 + (0,) * 182)
+    found = score("accuracy", labels, (1,) * 81 + (0,) * 182).interval
     assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
-    none = score("accuracy", (1,) * 20, (0,) * 20)
+    none = score("accuracy", (1,) * 20, (0,) * 20).interval
     assert none.low == pytest.approx(0, abs=1e-12)
     assert round(none.high, 4) == 0.1611
 
@@ -87,7 +87,7 @@ def test_rare_classes_do_not_pull_the_interval_of_macro_f1_down():
     (resampled,) = _resampled_from_counts(
         "macro_f1", Counter(zip(*pairs, strict=True)), num_examples=160, seed=0
     )
-    found = score("macro_f1", *pairs)
+    found = score("macro_f1", *pairs).interval
     assert resampled.mean() < found.value - 0.004
     assert (found.low + found.high) / 2 == pytest.approx(found.value, abs=0.003)
 
@@ -95,10 +95,10 @@ def test_rare_classes_do_not_pull_the_interval_of_macro_f1_down():
 @pytest.mark.parametrize("name", ["accuracy", "f1", "macro_f1", "matthews"])
 def test_interval_holds_the_value_and_shrinks_with_more_examples(name):
     labels, predictions = (0, 1, 1, 0, 1), (0, 1, 0, 0, 1)
-    few, many = (score(name, labels * k, predictions * k) for k in (10, 100))
+    few, many = (score(name, labels * k, predictions * k).interval for k in (10, 100))
     assert few.low < few.value < few.high
     assert many.high - many.low < (few.high - few.low) / 2
-    assert few == score(name, labels * 10, predictions * 10)
+    assert few == score(name, labels * 10, predictions * 10).interval
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_interval_holds_the_value_and_shrinks_with_more_examples(name):
     [("pearson", (0.0, 1.0, 2.0, 4.0)), ("spearman", (0.0, 1.0, 2.0, 4.0)), ("matthews", (0, 1))],
 )
 def test_constant_predictions_count_as_no_correlation(name, labels):
-    assert score(name, labels, (1,) * len(labels)).value == 0
+    assert score(name, labels, (1,) * len(labels)).interval.value == 0
 
 
 def test_perfect_and_tiny_correlations_have_finite_intervals():
-    perfect = score("pearson", (0.0, 1.0, 2.0, 3.0), (0.0, 1.0, 2.0, 3.0))
+    perfect = score("pearson", (0.0, 1.0, 2.0, 3.0), (0.0, 1.0, 2.0, 3.0)).interval
     assert perfect.value == pytest.approx(1)
     assert perfect.low > 0.99
-    tiny = score("pearson", (0.0, 1.0, 2.0), (0.0, 2.0, 1.0))
+    tiny = score("pearson", (0.0, 1.0, 2.0), (0.0, 2.0, 1.0)).interval
     assert (tiny.low, tiny.high) == (-1, 1)
 
 
@@ -121,12 +121,14 @@ def test_evaluation_keeps_outcomes_and_survives_json():
     found = evaluation((0, 1, 1, 2), (0, 1, 2, 2), "accuracy", "macro_f1")
     assert found.value == 0.75
     assert found.correct.tolist() == [True, True, False, True]
-    assert found.others["macro_f1"].low <= found.others["macro_f1"].value
+    other = found.others["macro_f1"].interval
+    assert other.low <= other.value
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_evaluation_refuses_columns_of_different_lengths():
-    record = evaluation((0, 1), (0, 1), "accuracy").to_dict() | {"n": 3}
+    record = evaluation((0, 1), (0, 1), "accuracy").to_dict()
+    record["interval"]["num_examples"] = 3
     with pytest.raises(ValueError, match="2 labels and 2 predictions for n=3"):
         Evaluation.from_dict(record)
 
@@ -145,17 +147,18 @@ def test_accuracy_ties_exactly_when_mcnemar_does_not_reject(outcomes):
     assert found.p_value == pytest.approx(p_value)
     assert found.tie == (p_value > 0.05)
     assert found.discordant == (only_a, discordant - only_a)
-    assert found.difference == pytest.approx((2 * only_a - discordant) / len(outcomes))
-    assert found.low <= found.difference + 1e-12
-    assert found.difference <= found.high + 1e-12
-    swapped = compare(b, a)
-    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+    difference = found.interval
+    assert difference.value == pytest.approx((2 * only_a - discordant) / len(outcomes))
+    assert difference.low <= difference.value + 1e-12
+    assert difference.value <= difference.high + 1e-12
+    swapped = compare(b, a).interval
+    assert (swapped.low, swapped.high) == pytest.approx((-difference.high, -difference.low))
     assert json.loads(json.dumps(found.to_dict()))["tie"] == found.tie
 
 
 def test_the_exact_test_decides_where_the_interval_says_otherwise():
     found = PairedComparison.of_accuracies(31, 17, n=872)
-    assert found.low > 0
+    assert found.interval.low > 0
     assert found.p_value > 0.05
     assert found.tie
 
@@ -186,9 +189,9 @@ def test_agreement_on_every_example_leaves_a_difference_open(metric):
     labels = (0, 1) * 100
     found = evaluation(labels, tuple(1 - label for label in labels[:20]) + labels[20:], metric)
     pair = compare(found, found)
-    assert pair.difference == 0
-    assert pair.low < -0.005 < 0.005 < pair.high
-    assert pair.detectable > pair.high
+    assert pair.interval.value == 0
+    assert pair.interval.low < -0.005 < 0.005 < pair.interval.high
+    assert pair.detectable > pair.interval.high
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
@@ -201,7 +204,7 @@ def test_other_class_metrics_compare_by_paired_bootstrap(metric):
     found = compare(a, b)
     assert not found.tie
     assert found.to_dict()["tie"] is False
-    assert found.low < found.difference < found.high
+    assert found.interval.low < found.interval.value < found.interval.high
 
 
 def test_correlations_compare_by_their_intervals():
@@ -213,7 +216,7 @@ def test_correlations_compare_by_their_intervals():
         for side in (good, poor)
     )
     assert compare(a, a).tie
-    assert compare(a, b).low > 0
+    assert compare(a, b).interval.low > 0
 
 
 def test_only_evaluations_of_the_same_examples_compare():
