@@ -93,7 +93,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
                 target = teacher(**inputs).logits
             with autocast(device, dtype):
                 logits = student(**inputs).logits
-            loss = logit_loss(logits, target)
+            loss = logit_loss(logits, target, head=making.task.head)
             loss.backward()
             return loss.item()
 

@@ -40,6 +40,7 @@ from paretobert.networks.network import Cut, Network
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
+from paretobert.tasks.heads import CLASSIFICATION
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("onnxruntime", "openvino", "tokenizers", "numpy")
@@ -170,6 +171,7 @@ def exported(texts: Sequence[str], root: Path) -> dict[Deployment, Path]:
             card=ModelCard(
                 base_model="minilm",
                 task="none",
+                head=CLASSIFICATION,
                 network=network,
                 deployment=deployment,
                 num_params=dense.num_parameters(),

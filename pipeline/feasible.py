@@ -32,6 +32,8 @@ def check_together(
     Raises:
         InputError: Naming what does not go together, and which option mends it.
     """
+    if min(training.tokens) < 1:
+        task.head.require_first_token()
     check_lengths(checkpoint, task)
     check_protocol(protocol, max_tokens=checkpoint.max_tokens)
     check_steps(training, num_examples=len(task.train))

@@ -65,8 +65,10 @@ def train_power(
         progress: Called after every step.
 
     Raises:
-        InputError: When the target is out of reach, or a loss stops being finite.
+        InputError: When the head reads every word-vector, the target is out of reach, or a loss
+            stops being finite.
     """
+    task.head.require_first_token()
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))
@@ -135,7 +137,7 @@ class _Training:
         def gradients(batch: Batch, step: int) -> float:
             with autocast(self.device, self.dtype):
                 logits = soft_logits(model, retention, batch)
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=self.task.head)
             loss.backward()
             masses = retention.masses().tolist()
             weight = wanted.penalty(
@@ -177,7 +179,7 @@ class _Training:
             inputs = {name: entry for name, entry in batch.items() if name != "labels"}
             with autocast(self.device, self.dtype):
                 logits: Tensor = network(**inputs).logits
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=self.task.head)
             loss.backward()
             return loss.item()
 

@@ -3,12 +3,12 @@
 Convention: one multiply-add (MAC) is one multiplication with its addition, and FLOPs = 2 x MACs.
 Counted are the matrix products of one example of T tokens: the linear layers, the two products of
 attention (queries with keys, weights with values), the embedding projection where there is one,
-the pooler and the classifier, which see one token. Left out, as in DynaBERT's efficiency figures:
+the head's layers at the tokens that it reads. Left out, as in DynaBERT's efficiency figures:
 biases, softmax, activations, LayerNorm, residual sums and embedding look-ups. Where word-vectors
 are eliminated, so are the scores and their sorting.
 
 What an encoder layer costs follows from its family's plan (`encoders.plan`). The rest is alike in
-all of them: embeddings with a LayerNorm, and a head of one E x E layer and one E x labels layer.
+all of them: embeddings with a LayerNorm, and the task's head (`tasks.heads`).
 What differs is in the shape: DistilBERT has no token types, small ELECTRAs have embeddings
 narrower than the encoder and a projection between the two.
 
@@ -20,15 +20,16 @@ from collections.abc import Iterator
 from ..encoders.plan import PLANS, LayerSizes
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
+from ..tasks.heads import head_with
 
 
 def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
     """Parameters of the sequence-classification model: embeddings, encoder and head."""
+    head = head_with(shape.num_labels)
     return (
         _embedding_parameters(shape)
         + count_encoder_parameters(shape, config)
-        + _linear(shape.hidden_size, shape.hidden_size)
-        + _linear(shape.hidden_size, shape.num_labels)
+        + head.num_params(hidden_size=shape.hidden_size, num_outputs=shape.num_labels)
     )
 
 
@@ -55,7 +56,9 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
         for sizes, attending, fed in zip(_layer_sizes(shape, config), given, left, strict=True)
     )
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
-    head = hidden * hidden + hidden * shape.num_labels
+    head = head_with(shape.num_labels).num_macs(
+        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=left[-1]
+    )
     return projection + layers + head
 
 
