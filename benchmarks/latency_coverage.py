@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from paretobert.profiling.environment import Environment
-from paretobert.profiling.protocol import FEWEST_ROUNDS
-from paretobert.profiling.statistics import FEWEST_PROCESSES, LEVEL, MOST_PROCESSES
+from paretobert.profiling.protocol import FEWEST_ROUNDS, MOST_PROCESSES
+from paretobert.profiling.statistics import FEWEST_PROCESSES, LEVEL
 from paretobert.storage import write_json
 
 Floats = NDArray[np.float64]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .artefact import RECORD, load, read_record
+from .deployment import require_cores
 from .runner import Inputs
 
 TOKENIZER = "tokenizer.json"
@@ -55,8 +56,11 @@ class Answering:
             threads: Threads of one operator; None for those that it was measured with.
 
         Raises:
-            InputError: When the folder is no export or damaged, or a package is absent.
+            InputError: When the folder is no export or damaged, a package is absent, or there are
+                more threads than cores.
         """
+        if threads is not None:
+            require_cores(threads)
         record = read_record(folder)
         try:
             self._labels = tuple(map(str, record["labels"]))

@@ -30,6 +30,7 @@ from ..tasks.task import Task
 from ..training.classifier import load_stored
 from ..training.distillation import prediction_loss
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from ..training.pace import check_steps
 from ..training.precision import autocast, matmul_dtype
 from .configuration import retention_learning_rate, search_for
 from .options import PowerOptions
@@ -65,10 +66,15 @@ def train_power(
         progress: Called after every step.
 
     Raises:
-        InputError: When the head reads every word-vector, the target is out of reach, or a loss
-            stops being finite.
+        InputError: When the head reads every word-vector, the training has too many steps, the
+            target is out of reach, or a loss stops being finite.
     """
     task.head.require_first_token()
+    check_steps(
+        options,
+        epochs=options.search_epochs + options.retrain_epochs,
+        num_examples=len(task.train),
+    )
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))

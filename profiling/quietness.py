@@ -6,7 +6,8 @@ line of the terminal, in the JSON, on the page and on the model card.
 
 from collections.abc import Sequence
 
-from .statistics import FEWEST_PROCESSES, MOST_PROCESSES, NoiseReport, interval_name
+from .protocol import MOST_PROCESSES
+from .statistics import FEWEST_PROCESSES, NoiseReport, interval_name
 
 FOREIGN_SHARE = 0.10
 """Share of all processors' time that other programs may use while latencies are measured."""

@@ -10,7 +10,7 @@ inside one, so the process is the unit of repetition and every interval is over 
 over processes, Student's t interval (Student 1908). Processes are added until intervals are narrow
 enough, noise may be correlated in time, and one process in five may be disturbed; each of these
 costs coverage. `LEVEL` is what t is asked for so that at least 94 of 100 intervals hold the truth
-under all of them, shown by simulation for `FEWEST_PROCESSES` to `MOST_PROCESSES`
+under all of them, shown by simulation for `FEWEST_PROCESSES` to `protocol.MOST_PROCESSES`
 (`benchmarks/latency_coverage.py`). Beyond that many a steady share of disturbed processes, which
 biases any mean, outweighs the interval; with fewer the result is only called a range.
 
@@ -33,9 +33,6 @@ from .protocol import LatencyProtocol
 
 FEWEST_PROCESSES = 5
 """Processes from which on an interval is called a 95 % one."""
-
-MOST_PROCESSES = 12
-"""Processes up to which its coverage was shown."""
 
 LEVEL = 0.985
 """Two-sided level that Student's t is asked for, so that the interval covers at least .94."""

@@ -7,7 +7,8 @@ import latency_coverage
 import pytest
 from latency_coverage import NOISES, REQUIRED, bootstrap, cells, coverage
 
-from paretobert.profiling.statistics import FEWEST_PROCESSES, LEVEL, MOST_PROCESSES, estimate
+from paretobert.profiling.protocol import MOST_PROCESSES
+from paretobert.profiling.statistics import FEWEST_PROCESSES, LEVEL, estimate
 
 COMMITTED = Path(latency_coverage.__file__).with_name("latency_coverage.json")
 FAST = {"rounds": 3, "samples": 4000, "seed": 3}
