@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "Candidate": "search.candidate",
     "CostTable": "profiling.table",
-    "EncoderShape": "dynabert.shape",
+    "EncoderShape": "networks.shape",
     "Evaluation": "tasks.metrics",
     "InputError": "errors",
     "LatencyProtocol": "profiling.protocol",
     "ParetoFront": "search.front",
     "Run": "pipeline.run",
-    "SubnetConfig": "dynabert.subnet",
+    "SubnetConfig": "networks.subnet",
     "Supernet": "dynabert.supernet",
     "TaskRequest": "tasks.loading",
     "TrainingOptions": "dynabert.options",
-    "extract": "dynabert.extraction",
+    "extract": "encoders.extraction",
     "load_task": "tasks.loading",
 }
 

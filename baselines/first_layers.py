@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..training.method import Making, Method
-from ..training.pace import Pace, refuse_below
+from ..training.pace import Pace, check_steps, refuse_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
     from ..training.loop import Result, made, run_stage, weight_groups
     from ..training.precision import autocast, matmul_dtype
 
+    check_steps(options, epochs=options.epochs, num_examples=len(making.task.train))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = matmul_dtype(options.precision, device)
 
@@ -93,7 +94,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
                 target = teacher(**inputs).logits
             with autocast(device, dtype):
                 logits = student(**inputs).logits
-            loss = logit_loss(logits, target)
+            loss = logit_loss(logits, target, head=making.task.head)
             loss.backward()
             return loss.item()
 

@@ -30,8 +30,8 @@ from scipy.special import stdtrit
 
 from paretobert.intervals import FEWEST_PROCESSES
 from paretobert.profiling.environment import Environment
-from paretobert.profiling.protocol import FEWEST_ROUNDS
-from paretobert.profiling.statistics import LEVEL, MOST_PROCESSES
+from paretobert.profiling.protocol import FEWEST_ROUNDS, MOST_PROCESSES
+from paretobert.profiling.statistics import LEVEL
 from paretobert.storage import write_json
 
 Floats = NDArray[np.float64]

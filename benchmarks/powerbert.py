@@ -207,7 +207,7 @@ def static_network(
         def gradients(batch: TorchBatch, step: int) -> float:
             with autocast(torch.device("cpu"), dtype):
                 found = logits(model, batch)
-            loss = prediction_loss(found, batch["labels"])
+            loss = prediction_loss(found, batch["labels"], head=bench.task.head)
             loss.backward()
             return loss.item()
 

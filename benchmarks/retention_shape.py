@@ -220,7 +220,7 @@ class Workplace:
             inputs = {name: entry for name, entry in batch.items() if name != "labels"}
             with autocast(self.device, self.dtype):
                 logits: Tensor = model(**inputs).logits
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=task.head)
             loss.backward()
             return loss.item()
 

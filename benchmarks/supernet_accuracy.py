@@ -40,6 +40,7 @@ from paretobert.tasks.batches import (
     training_batches,
 )
 from paretobert.tasks.evaluation import evaluate
+from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.metrics import compare
 from paretobert.training.distillation import DEPTH_STAGE, WIDTH_STAGE
 from paretobert.training.loop import linear_decay
@@ -99,7 +100,13 @@ def trained(
                 naive_gradients(supernet, fixed, long, configs, weights)
             else:
                 distillation_gradients(
-                    supernet, fixed, batch, configs, weights=weights, dtype=dtype
+                    supernet,
+                    fixed,
+                    batch,
+                    configs,
+                    weights=weights,
+                    head=CLASSIFICATION,
+                    dtype=dtype,
                 )
 
         train_stage(supernet, encoded, gradients, rate)
@@ -124,7 +131,8 @@ def main() -> None:
     teacher = AutoModelForSequenceClassification.from_pretrained(folder)
     rewired = copy.deepcopy(teacher)
     batches = evaluation_batches(search, batch_size=BATCH_SIZE)
-    rewire(rewired, importance(rewired, (padded(search, indices) for indices in batches)))
+    searched = (padded(search, indices) for indices in batches)
+    rewire(rewired, importance(rewired, searched, head=task.head))
     outcomes, seconds = {}, {}
     for kind in ("ours", "naive"):
         started = time.perf_counter()

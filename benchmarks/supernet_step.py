@@ -34,6 +34,7 @@ from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, training_batches
+from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.loading import TaskRequest, load_task
 from paretobert.training import distillation
 from paretobert.training.dropout import PackedDropout
@@ -78,6 +79,7 @@ def naive_gradients(
             ],
             mask=batch["attention_mask"],
             weights=weights,
+            head=CLASSIFICATION,
         ).backward()
 
 
@@ -138,7 +140,9 @@ def compare(folder: Path, encoded: EncodedSplit, stage: str, *, num_steps: int) 
         batch = padded(encoded, indices)
         started, started_busy = time.perf_counter(), time.process_time()
         fused.zero_grad(set_to_none=False)
-        distillation_gradients(ours, teacher, batch, configs, weights=weights, dtype=dtype)
+        distillation_gradients(
+            ours, teacher, batch, configs, weights=weights, head=CLASSIFICATION, dtype=dtype
+        )
         nn.utils.clip_grad_norm_(ours.model.parameters(), 1.0)
         fused.step()
         between, between_busy = time.perf_counter(), time.process_time()

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, g
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 
 Given = dict[str, Any]
 """Values by field name, of the fields that the user gave."""
@@ -193,7 +193,7 @@ def _field_value(value: Any, hint: Any) -> Any:
     try:
         return tuple(item(part.strip()) for part in value.split(","))
     except ValueError:
-        raise InputError(f"{value!r} is not a list of numbers between commas.") from None
+        raise InputError(f"{shortened(value)} is not a list of numbers between commas.") from None
 
 
 def _number(text: str) -> float:
@@ -201,7 +201,7 @@ def _number(text: str) -> float:
     try:
         return float(text.strip().removesuffix("x"))
     except ValueError:
-        raise InputError(f"{text!r} is not a number.") from None
+        raise InputError(f"{shortened(text)} is not a number.") from None
 
 
 def _without_none(hint: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..profiling.carried import Carried, write_carried
 from ..profiling.exported import (
     Exported,
@@ -114,4 +114,6 @@ def _counts(text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise InputError(f"{text!r} is not a list of whole numbers between commas.") from None
+        raise InputError(
+            f"{shortened(text)} is not a list of whole numbers between commas."
+        ) from None

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ..errors import InputError
+from ..deploy.deployment import require_cores
+from ..errors import InputError, shortened
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from . import steps
@@ -94,6 +95,7 @@ def command(
     ]
     for protocol in protocols:
         protocol.deployment.require(protocol.device)
+        require_cores(protocol.threads, device=protocol.device)
     if self_test:
         steps.self_test(run, protocols, json=json)
         return
@@ -170,4 +172,6 @@ def _counts(text: str | None) -> list[int]:
     try:
         return [int(word) for word in _words(text)]
     except ValueError:
-        raise InputError(f"{text!r} is not a list of whole numbers between commas.") from None
+        raise InputError(
+            f"{shortened(text)} is not a list of whole numbers between commas."
+        ) from None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .artefact import RECORD, load, read_record
+from .deployment import require_cores
 from .runner import Inputs
 
 TOKENIZER = "tokenizer.json"
@@ -24,9 +25,9 @@ class Answer:
     """What a network says of one text, or pair of texts.
 
     Attributes:
-        label: The most probable class; None for a regression.
-        value: Its probability; the score of a regression.
-        probabilities: Every class's; empty for a regression.
+        label: The most probable class; None where a score is answered.
+        value: Its probability, or the score.
+        probabilities: Every class's; empty where a score is answered.
     """
 
     label: str | None
@@ -55,11 +56,15 @@ class Answering:
             threads: Threads of one operator; None for those that it was measured with.
 
         Raises:
-            InputError: When the folder is no export or damaged, or a package is absent.
+            InputError: When the folder is no export or damaged, a package is absent, or there are
+                more threads than cores.
         """
+        if threads is not None:
+            require_cores(threads)
         record = read_record(folder)
         try:
-            labels = tuple(map(str, record["labels"]))
+            self._labels = tuple(map(str, record["labels"]))
+            self._answers_score = {"score": True, "class": False}[record["answer"]]
             self._max_length, measured_with = int(record["max_length"]), int(record["threads"])
             self._has_types = bool(record["has_types"])
         except (KeyError, TypeError, ValueError):
@@ -67,7 +72,6 @@ class Answering:
                 f"{folder / RECORD} does not say how texts are answered: give a folder that "
                 "`paretobert export` wrote."
             ) from None
-        self._labels = labels
         self._tokenizer = _tokenizer(folder, max_length=self._max_length)
         self._runner = load(folder, threads=threads or measured_with)
 
@@ -104,7 +108,7 @@ class Answering:
         return {name: np.array([entry], dtype=np.int64) for name, entry in entries.items()}
 
     def _answer(self, logits: NDArray[np.float32]) -> Answer:
-        if not self._labels:
+        if self._answers_score:
             return Answer(None, float(logits[0]), {})
         shares = np.exp(logits.astype(float) - logits.max())
         shares /= shares.sum()

@@ -4,12 +4,13 @@ Which combinations exist is said here once, so that what a runtime lacks is refu
 anything is measured.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any, Self
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 
 RUNTIMES = ("eager", "compile", "onnxruntime", "openvino")
 """What can run a network."""
@@ -158,6 +159,24 @@ class Deployment:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
         return cls(**record)
+
+
+def require_cores(threads: int, *, device: str = "cpu") -> None:
+    """Check that threads on a processor do not take turns.
+
+    Args:
+        threads: Inside one operator.
+        device: See `Deployment.require`; on others the processor's threads do not matter.
+
+    Raises:
+        InputError: When this machine has fewer cores.
+    """
+    cores = os.cpu_count() or 1
+    if device == "cpu" and threads > cores:
+        raise InputError(
+            f"{shortened(threads)} threads would take turns on the {cores} cores of this machine, "
+            f"and be slower than {cores}: give --threads {cores} or less."
+        )
 
 
 EAGER_FP32 = Deployment()

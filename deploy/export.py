@@ -16,10 +16,12 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..encoders.families import FAMILIES
+from ..encoders.heads import head_of
 from ..encoders.modeling_subnet import PREFIX
 from ..errors import InputError
 from ..storage import folder as atomic_folder
 from ..storage import refuse_destination
+from ..tasks.heads import Head
 from . import artefact, int8
 from .deployment import Deployment
 from .model_card import ModelCard, render
@@ -82,6 +84,7 @@ def export(
         ExportError: When the files do not compute what the network computes.
     """
     refuse_occupied(folder)
+    head = head_of(model.config)
     is_torch = deployment.runtime in TORCH_RUNTIMES
     with atomic_folder(folder) as temporary:
         artefact.write_into(model, deployment, temporary, calibration=calibration)
@@ -102,6 +105,8 @@ def export(
             temporary,
             {
                 "has_types": "token_type_ids" in tokenizer.model_input_names,
+                "answer": head.answer,
+                "auto_class": head.auto_class,
                 "labels": _labels(model.config),
                 "max_length": min(max_length, tokenizer.model_max_length),
                 "threads": threads,
@@ -111,7 +116,7 @@ def export(
         check(temporary)
         difference = artefact.read_record(temporary)["logit_difference"]
         needs_code = is_torch and model.config.model_type not in FAMILIES
-        text = render(card, usage=_usage(deployment, needs_code=needs_code), check=_CHECK)
+        text = render(card, usage=_usage(deployment, head, needs_code=needs_code), check=_CHECK)
         (temporary / "README.md").write_text(text, encoding="utf-8")
         found = artefact.fingerprint(temporary)
         num_bytes = sum(p.stat().st_size for p in temporary.rglob("*") if p.is_file())
@@ -144,9 +149,9 @@ def labels_config(config: PreTrainedConfig) -> PreTrainedConfig:
 
 
 def _labels(config: PreTrainedConfig) -> list[str]:
-    """The classes' names in order; none for a regression."""
+    """The classes' names in order; none where a score is answered."""
     names: dict[int, str] = {int(index): name for index, name in (config.id2label or {}).items()}
-    return [names[index] for index in sorted(names)] if len(names) > 1 else []
+    return [names[index] for index in sorted(names)] if head_of(config).has_classes else []
 
 
 _CHECK = (
@@ -167,10 +172,10 @@ _STOCK = """
 With transformers:
 
 ```python
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import {auto_class}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
-model = AutoModelForSequenceClassification.from_pretrained("THIS_FOLDER"{trust})
+model = {auto_class}.from_pretrained("THIS_FOLDER"{trust})
 logits = model(**tokenizer("some text", return_tensors="pt")).logits
 ```"""
 
@@ -190,17 +195,19 @@ _PACKAGES = {
     "onnxruntime": "onnxruntime, numpy and tokenizers",
     "openvino": "openvino, numpy and tokenizers",
 }
-_OPTIMUM_MODELS = {
-    "onnxruntime": "ORTModelForSequenceClassification",
-    "openvino": "OVModelForSequenceClassification",
-}
+_OPTIMUM_PREFIXES = {"onnxruntime": "ORT", "openvino": "OV"}
 
 
-def _usage(deployment: Deployment, *, needs_code: bool) -> str:
+def _usage(deployment: Deployment, head: Head, *, needs_code: bool) -> str:
     text = _PREDICT.format(packages=_PACKAGES[deployment.runtime])
-    if deployment.runtime in _OPTIMUM_MODELS:
-        return text + _OPTIMUM.format(model=_OPTIMUM_MODELS[deployment.runtime])
+    if deployment.runtime in _OPTIMUM_PREFIXES:
+        prefix = _OPTIMUM_PREFIXES[deployment.runtime]
+        return text + _OPTIMUM.format(model=prefix + head.auto_class.removeprefix("Auto"))
     if deployment.precision == "int8":
         return f"{text}\n\nThe weights are 8-bit, which `int8.py` reads."
     trust = ", trust_remote_code=True" if needs_code else ""
-    return text + _STOCK.format(trust=trust) + (_CODE if needs_code else "")
+    return (
+        text
+        + _STOCK.format(auto_class=head.auto_class, trust=trust)
+        + (_CODE if needs_code else "")
+    )

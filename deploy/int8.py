@@ -12,11 +12,12 @@ exported folders.
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 WEIGHTS = "model.safetensors"
 INT8, SCALES = ".weight_int8", ".weight_scales"
@@ -50,11 +51,14 @@ class Int8Linear(nn.Module):
         return outputs
 
 
-def load_int8(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_int8(
+    folder: Path, auto_model: Any, *, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """Build a network from its int8 tensors, without ever holding the float32 weights.
 
     Args:
         folder: Holds the config and the tensors.
+        auto_model: The class of transformers that makes a model of the config.
         trust_remote_code: Whether transformers may run the folder's own modelling code, which
             networks with layers of different widths need where paretobert is not installed.
     """
@@ -62,7 +66,7 @@ def load_int8(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedMod
         folder, local_files_only=True, trust_remote_code=trust_remote_code
     )
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
+        model: PreTrainedModel = auto_model.from_config(
             config, trust_remote_code=trust_remote_code
         )
     tensors = load_file(folder / WEIGHTS)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..networks.network import Network, Stored
+from ..tasks.heads import Head
 from .deployment import Deployment
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
@@ -43,6 +44,7 @@ class ModelCard:
     Attributes:
         base_model: The checkpoint that the run began with.
         task: The task it was trained for.
+        head: What it answers.
         network: The network.
         deployment: Runtime and precision.
         num_params: Parameters of the exported network.
@@ -57,6 +59,7 @@ class ModelCard:
 
     base_model: str
     task: str
+    head: Head
     network: Network
     deployment: Deployment
     num_params: int
@@ -112,7 +115,7 @@ def render(card: ModelCard, *, usage: str, check: str) -> str:
 def _front_matter(card: ModelCard) -> Iterable[str]:
     library = LIBRARIES.get(card.deployment.runtime, "transformers")
     yield f"library_name: {json.dumps(library)}"
-    yield 'pipeline_tag: "text-classification"'
+    yield f"pipeline_tag: {json.dumps(card.head.pipeline_tag)}"
     if HUB_NAME.fullmatch(card.base_model):
         yield f"base_model: {json.dumps(card.base_model)}"
     yield 'tags: ["paretobert", "compression"]'

@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 
 from ..encoders.families import register
+from ..encoders.heads import auto_model, head_of
 from .int8 import INT8, SCALES, WEIGHTS, linears, load_int8
 from .runner import Inputs, allowed_difference
 
@@ -113,11 +114,13 @@ def load_compiled(folder: Path, *, precision: str, device: str, threads: int) ->
 
 
 def _model(folder: Path, *, precision: str, device: str) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    auto = auto_model(head_of(config))
     if precision == "int8":
-        return load_int8(folder)
+        return load_int8(folder, auto)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=dtype
+    model: PreTrainedModel = auto.from_pretrained(
+        folder, config=config, local_files_only=True, use_safetensors=True, dtype=dtype
     )
     nn.Module.to(model.eval(), torch.device(device))
     return model

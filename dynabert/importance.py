@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from ..encoders.families import family_of, shape_of
 from ..encoders.plan import SlicingPlan
 from ..encoders.slicing import linears
+from ..tasks.heads import Head
 from ..training.distillation import prediction_loss
 
 
@@ -37,7 +38,9 @@ class Importance:
     neurons: tuple[Tensor, ...]
 
 
-def importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Importance:
+def importance(
+    model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]], *, head: Head
+) -> Importance:
     """Score the units of a fine-tuned model on labelled batches.
 
     Dropout is off. The model's gradients are cleared before and after; its mode is restored.
@@ -45,13 +48,14 @@ def importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) 
     Args:
         model: A sequence classifier of a supported family.
         batches: Inputs with `labels`. Each batch counts by its number of examples.
+        head: Gives the loss.
     """
     was_training = model.training
     model.eval()
     model.zero_grad(set_to_none=True)
     for batch in batches:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        loss = prediction_loss(model(**inputs).logits, batch["labels"])
+        loss = prediction_loss(model(**inputs).logits, batch["labels"], head=head)
         (loss * len(batch["labels"])).backward()
     scores = _scores(model)
     model.zero_grad(set_to_none=True)

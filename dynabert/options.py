@@ -82,6 +82,17 @@ class TrainingOptions(Pace):
         rate = self.teacher_learning_rate
         return self.learning_rate if rate is None else rate
 
+    @property
+    def total_epochs(self) -> int:
+        """Those of all stages."""
+        return (
+            self.teacher_epochs
+            + self.width_epochs
+            + self.depth_epochs
+            + self.token_epochs
+            + self.final_epochs
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         lists = {name: list(getattr(self, name)) for name in ("widths", "depths", "tokens")}

@@ -43,6 +43,7 @@ from ..tasks.batches import (
     evaluation_batches,
     padded,
 )
+from ..tasks.heads import Head
 from ..tasks.task import Task
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
@@ -127,7 +128,12 @@ def step_configs(
 
 
 def label_gradients(
-    supernet: Supernet, batch: Batch, configs: Sequence[SubnetConfig], *, dtype: torch.dtype
+    supernet: Supernet,
+    batch: Batch,
+    configs: Sequence[SubnetConfig],
+    *,
+    head: Head,
+    dtype: torch.dtype,
 ) -> float:
     """Add the gradients of the loss on true labels, for each of `configs`.
 
@@ -135,6 +141,7 @@ def label_gradients(
         supernet: What learns.
         batch: Inputs with `labels`.
         configs: Sub-networks.
+        head: Gives the loss.
         dtype: Of matrix products.
 
     Returns:
@@ -145,7 +152,7 @@ def label_gradients(
         for config in configs:
             with supernet.active(config), autocast(embeddings.device, dtype):
                 logits = supernet.encode(embeddings, batch).logits
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=head)
             loss.backward()
             total += loss.item()
     return total / len(configs)
@@ -158,6 +165,7 @@ def distillation_gradients(
     teacher_configs: Mapping[SubnetConfig, SubnetConfig],
     *,
     weights: LossWeights,
+    head: Head,
     dtype: torch.dtype,
 ) -> float:
     """Add the gradients of the distillation loss, for each of the sub-networks.
@@ -172,6 +180,7 @@ def distillation_gradients(
         teacher_configs: Sub-networks of the student, each with the teacher's sub-network of full
             depth that it learns from. A teacher's forward pass serves all of its students.
         weights: Of logits and hidden states.
+        head: Says how logits are compared.
         dtype: Of matrix products.
 
     Returns:
@@ -200,6 +209,7 @@ def distillation_gradients(
                     hidden=_hidden_pairs(output, target, batch["attention_mask"]),
                     mask=batch["attention_mask"],
                     weights=weights,
+                    head=head,
                 )
                 loss.backward()
                 total += loss.item()
@@ -275,7 +285,9 @@ class _Training:
             "teacher",
             supernet,
             tokenizer,
-            lambda batch, step: label_gradients(supernet, batch, full, dtype=self.dtype),
+            lambda batch, step: label_gradients(
+                supernet, batch, full, head=self.task.head, dtype=self.dtype
+            ),
             epochs=options.teacher_epochs,
             learning_rate=options.fine_tuning_rate,
         )
@@ -288,7 +300,8 @@ class _Training:
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
         encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
         batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
-        rewire(model, importance(model, (padded(encoded, b, device=self.device) for b in batches)))
+        padded_batches = (padded(encoded, b, device=self.device) for b in batches)
+        rewire(model, importance(model, padded_batches, head=self.task.head))
         return model, tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
@@ -328,6 +341,7 @@ class _Training:
                 batch,
                 dict.fromkeys(chosen, full),
                 weights=WIDTH_STAGE,
+                head=self.task.head,
                 dtype=self.dtype,
             )
 
@@ -342,7 +356,7 @@ class _Training:
 
         def gradients(batch: Batch, step: int) -> float:
             chosen = step_configs(configs, options=self.options, stage="final", step=step)
-            return label_gradients(supernet, batch, chosen, dtype=self.dtype)
+            return label_gradients(supernet, batch, chosen, head=self.task.head, dtype=self.dtype)
 
         self._run("final", supernet, tokenizer, gradients, epochs=self.options.final_epochs)
         return supernet, tokenizer
@@ -371,6 +385,7 @@ class _Training:
                 batch,
                 {config: teacher_config(config) for config in chosen},
                 weights=weights,
+                head=self.task.head,
                 dtype=self.dtype,
             )
 

@@ -140,12 +140,14 @@ def stock_model(path: Path, config: Mapping[str, Any]) -> "PreTrainedModel":
     """
     import torch
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
+
+    from .heads import auto_model, head_of
 
     try:
         parsed: PreTrainedConfig = AutoConfig.for_model(**config)
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForSequenceClassification.from_config(parsed)
+            model: PreTrainedModel = auto_model(head_of(parsed)).from_config(parsed)
     except (
         StrictDataclassError,
         ArithmeticError,

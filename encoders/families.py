@@ -2,21 +2,22 @@
 
 A family is a file with its record and the classes of its narrow networks, the paths of its linear
 layers in `plan`, and an entry here. `register` makes the classes known to `AutoConfig` and
-`AutoModelForSequenceClassification`; importing `paretobert.encoders.extraction` does so.
+the class of each head; importing `paretobert.encoders.extraction` does so.
 """
 
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
 from ..networks.shape import EncoderShape
+from ..tasks.heads import HEADS
 from .bert import BERT
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Family
+from .heads import auto_model
 from .modeling_subnet import PREFIX
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
@@ -68,9 +69,10 @@ def register() -> None:
     for family in FAMILIES.values():
         config_class, model_class = family.subnet_config, family.subnet_model
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
-        AutoModelForSequenceClassification.register(config_class, model_class, exist_ok=True)
         config_class.register_for_auto_class()
-        model_class.register_for_auto_class("AutoModelForSequenceClassification")
+        for head in HEADS.values():
+            auto_model(head).register(config_class, model_class, exist_ok=True)
+            model_class.register_for_auto_class(head.auto_class)
 
 
 def _encoder_family(config: PreTrainedConfig, model_type: str) -> Family:

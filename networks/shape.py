@@ -24,7 +24,7 @@ class EncoderShape:
         vocab_size: Rows of the word-embedding table.
         num_positions: Rows of the position-embedding table.
         num_token_types: Rows of the token-type table; 0 where the family has none.
-        num_labels: Outputs of the head; 1 for regression.
+        num_labels: Outputs of the head; 1 for a score.
     """
 
     family: str

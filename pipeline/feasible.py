@@ -5,17 +5,14 @@ than the model's positions, a device that is not there, a training of years) wou
 after hours. Left out: whether memory and disk suffice.
 """
 
-import math
-import os
-
+from ..deploy.deployment import require_cores
 from ..dynabert.options import TrainingOptions
 from ..encoders.checkpoints import Checkpoint
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
 from ..tasks.task import Task
-
-MAX_STEPS = 10_000_000
-"""Training steps in all: months, even at ten a second."""
+from ..training.pace import check_steps
+from .context import Context
 
 
 def check_together(
@@ -32,9 +29,11 @@ def check_together(
     Raises:
         InputError: Naming what does not go together, and which option mends it.
     """
+    if min(training.tokens) < 1:
+        task.head.require_first_token()
     check_lengths(checkpoint, task)
     check_protocol(protocol, max_tokens=checkpoint.max_tokens)
-    check_steps(training, num_examples=len(task.train))
+    check_steps(training, epochs=training.total_epochs, num_examples=len(task.train))
 
 
 def check_lengths(checkpoint: Checkpoint, task: Task) -> None:
@@ -57,6 +56,18 @@ def check_lengths(checkpoint: Checkpoint, task: Task) -> None:
         )
 
 
+def check_measurable(context: Context, protocol: LatencyProtocol) -> None:
+    """Check that latencies of a run's networks can be measured so, here.
+
+    Raises:
+        InputError: When there is no supernet yet, and as `check_protocol` has it.
+    """
+    context.require_supernet()
+    from ..deploy.graph import longest_input
+
+    check_protocol(protocol, max_tokens=longest_input(context.workshop.model.config))
+
+
 def check_protocol(protocol: LatencyProtocol, *, max_tokens: int) -> None:
     """Check that latencies can be measured so, here and of this model.
 
@@ -75,34 +86,4 @@ def check_protocol(protocol: LatencyProtocol, *, max_tokens: int) -> None:
             f"{max_tokens}; give --seq-len {max_tokens} or less."
         )
     protocol.deployment.require(protocol.device)
-    cores = os.cpu_count() or 1
-    if protocol.device == "cpu" and protocol.threads > cores:
-        raise InputError(
-            f"{protocol.threads} threads would take turns on the {cores} cores of this machine, "
-            f"and be slower than {cores}: give --threads {cores} or less."
-        )
-
-
-def check_steps(training: TrainingOptions, *, num_examples: int) -> None:
-    """Check that training ends in reasonable time.
-
-    Args:
-        training: How the supernet is trained.
-        num_examples: Of the training split.
-
-    Raises:
-        InputError: When it has too many steps.
-    """
-    epochs = (
-        training.teacher_epochs
-        + training.width_epochs
-        + training.depth_epochs
-        + training.token_epochs
-        + training.final_epochs
-    )
-    steps = epochs * math.ceil(num_examples / training.batch_size)
-    if steps > MAX_STEPS:
-        raise InputError(
-            f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
-            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger --training-batch-size."
-        )
+    require_cores(protocol.threads, device=protocol.device)

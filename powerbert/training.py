@@ -30,6 +30,7 @@ from ..tasks.task import Task
 from ..training.classifier import load_stored
 from ..training.distillation import prediction_loss
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from ..training.pace import check_steps
 from ..training.precision import autocast, matmul_dtype
 from .configuration import retention_learning_rate, search_for
 from .options import PowerOptions
@@ -65,8 +66,15 @@ def train_power(
         progress: Called after every step.
 
     Raises:
-        InputError: When the target is out of reach, or a loss stops being finite.
+        InputError: When the head reads every word-vector, the training has too many steps, the
+            target is out of reach, or a loss stops being finite.
     """
+    task.head.require_first_token()
+    check_steps(
+        options,
+        epochs=options.search_epochs + options.retrain_epochs,
+        num_examples=len(task.train),
+    )
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))
@@ -135,7 +143,7 @@ class _Training:
         def gradients(batch: Batch, step: int) -> float:
             with autocast(self.device, self.dtype):
                 logits = soft_logits(model, retention, batch)
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=self.task.head)
             loss.backward()
             masses = retention.masses().tolist()
             weight = wanted.penalty(
@@ -177,7 +185,7 @@ class _Training:
             inputs = {name: entry for name, entry in batch.items() if name != "labels"}
             with autocast(self.device, self.dtype):
                 logits: Tensor = network(**inputs).logits
-            loss = prediction_loss(logits, batch["labels"])
+            loss = prediction_loss(logits, batch["labels"], head=self.task.head)
             loss.backward()
             return loss.item()
 

@@ -3,12 +3,12 @@
 Convention: one multiply-add (MAC) is one multiplication with its addition, and FLOPs = 2 x MACs.
 Counted are the matrix products of one example of T tokens: the linear layers, the two products of
 attention (queries with keys, weights with values), the embedding projection where there is one,
-the pooler and the classifier, which see one token. Left out, as in DynaBERT's efficiency figures:
+the head's layers at the tokens that it reads. Left out, as in DynaBERT's efficiency figures:
 biases, softmax, activations, LayerNorm, residual sums and embedding look-ups. Where word-vectors
 are eliminated, so are the scores and their sorting.
 
 What an encoder layer costs follows from its family's plan (`encoders.plan`). The rest is alike in
-all of them: embeddings with a LayerNorm, and a head of one E x E layer and one E x labels layer.
+all of them: embeddings with a LayerNorm, and the task's head (`tasks.heads`).
 What differs is in the shape: DistilBERT has no token types, small ELECTRAs have embeddings
 narrower than the encoder and a projection between the two.
 
@@ -23,17 +23,18 @@ from typing import Self
 from ..encoders.plan import PLANS, LayerSizes
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
+from ..tasks.heads import head_with
 
 FLOPS_PER_MAC = 2
 
 
 def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
     """Parameters of the sequence-classification model: embeddings, encoder and head."""
+    head = head_with(shape.num_labels)
     return (
         _embedding_parameters(shape)
         + count_encoder_parameters(shape, config)
-        + _linear(shape.hidden_size, shape.hidden_size)
-        + _linear(shape.hidden_size, shape.num_labels)
+        + head.num_params(hidden_size=shape.hidden_size, num_outputs=shape.num_labels)
     )
 
 
@@ -52,10 +53,12 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
     """
     hidden = shape.hidden_size
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
-    head = hidden * hidden + hidden * shape.num_labels
+    left = (seq_len,) if config.tokens is None else config.tokens.kept(seq_len)
+    head = head_with(shape.num_labels).num_macs(
+        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=left[-1]
+    )
     if config.tokens is None:
         return projection + _mac_rates(shape, seq_len).total(config) + head
-    left = config.tokens.kept(seq_len)
     plan = PLANS[shape.family]
     layers = sum(
         plan.num_macs(_sizes(shape, heads, neurons), attending=attending, fed=fed)

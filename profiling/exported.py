@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..deploy.artefact import fingerprint, read_record
-from ..deploy.deployment import Deployment
+from ..deploy.deployment import Deployment, require_cores
 from ..errors import InputError
 from ..networks.network import Network
 from .carried import Carried, CarriedNetwork
@@ -153,6 +153,7 @@ def measure_exports(
     longest = max(protocol.seq_len, *protocol.lengths, 1)
     for entry in exports:
         entry.deployment.require_to_run(protocol.device)
+        require_cores(protocol.threads, device=protocol.device)
         if longest > entry.max_tokens:
             raise InputError(
                 f"{entry.folder} takes texts of at most {entry.max_tokens} tokens, not of "

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from .environment import Environment
-from .protocol import LatencyProtocol
-from .statistics import MOST_PROCESSES, Process, Session
+from .protocol import MOST_PROCESSES, LatencyProtocol
+from .statistics import Process, Session
 
 FEWEST_TO_COMPARE = 2
 """Processes that are measured whatever the time budget says: one has no range."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from .footprint import Footprint, measure_footprint
 from .fresh import FreshProcesses, Written
 from .measuring import MeasuringProgress, Starter, measure
-from .protocol import LatencyProtocol
+from .protocol import MAX_SECONDS, LatencyProtocol
 from .statistics import Process, Session
 
 DECIDING = 2.0
@@ -107,7 +107,9 @@ def measure_deployed(
         if spent:
             found = measure(
                 start,
-                replace(protocol, time_budget_s=DECIDING * protocol.time_budget_s),
+                replace(
+                    protocol, time_budget_s=min(MAX_SECONDS, DECIDING * protocol.time_budget_s)
+                ),
                 networks=subjects,
                 sentinel=sentinel,
                 name=session,

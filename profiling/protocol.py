@@ -17,12 +17,30 @@ from ..tasks.splits import MAX_SEED
 FEWEST_ROUNDS = 3
 """Rounds of each process at least: the median of fewer passes disturbances on."""
 
+MOST_PROCESSES = 12
+"""Fresh processes at most: so many the interval's coverage was shown for."""
+
+MAX_SECONDS = 30 * 24 * 3600.0
+"""Of any time that measuring may take: a month."""
+
+MAX_BATCH_TOKENS = 2**24
+"""Tokens of one batch, padding included: hidden states of a gigabyte even in small models."""
+
 STOPPING = ("min_processes", "half_width", "front_half_width", "time_budget_s", "seed")
 """Fields that decide when measuring ends and with which random numbers, not what is measured."""
 
 
 _SMALLEST = {"seed": 0, "max_redos": 0, "visit_discards": 0, "rounds": FEWEST_ROUNDS}
-_LARGEST = {"seed": MAX_SEED, "threads": 1024, "batch_size": 65_536, "rounds": 1000}
+_LARGEST = {
+    "seed": MAX_SEED,
+    "threads": 1024,
+    "batch_size": 65_536,
+    "rounds": 1000,
+    "min_processes": MOST_PROCESSES,
+    "max_redos": 1000,
+    **dict.fromkeys(("half_width", "front_half_width"), 1.0),
+    **dict.fromkeys(("time_budget_s", "visit_min_s", "warmup_min_s", "warmup_max_s"), MAX_SECONDS),
+}
 _MAX_WHOLE = 1_000_000
 _MAX_LENGTHS = 100_000
 
@@ -120,15 +138,25 @@ class LatencyProtocol:
                         f"{field.name} must be a whole number of at least {smallest}, "
                         f"not {shortened(value)}."
                     )
-                largest = _LARGEST.get(field.name, _MAX_WHOLE)
-                if value > largest:
+                self._refuse_above(field.name, _LARGEST.get(field.name, _MAX_WHOLE))
+            elif field.type is float:
+                if not isinstance(value, int | float) or not 0 < value < math.inf:
                     raise InputError(
-                        f"{field.name} must be at most {largest:,}, not {shortened(value)}."
+                        f"{field.name} must be a positive number, not {shortened(value)}."
                     )
-            elif field.type is float and (
-                not isinstance(value, int | float) or not 0 < value < math.inf
-            ):
-                raise InputError(f"{field.name} must be a positive number, not {value!r}.")
+                self._refuse_above(field.name, _LARGEST.get(field.name, math.inf))
+        longest = max(self.seq_len, *self.lengths, 1)
+        if self.batch_size * longest > MAX_BATCH_TOKENS:
+            raise InputError(
+                f"A batch of {self.batch_size:,} sequences of {longest:,} tokens is more than "
+                f"memory holds: give a batch_size of at most {MAX_BATCH_TOKENS // longest:,}, or "
+                "shorter sequences."
+            )
+
+    def _refuse_above(self, name: str, largest: float) -> None:
+        value = getattr(self, name)
+        if value > largest:
+            raise InputError(f"{name} must be at most {largest:,.10g}, not {shortened(value)}.")
 
     @classmethod
     def for_device(cls, device: str) -> Self:

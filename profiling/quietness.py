@@ -7,7 +7,8 @@ line of the terminal, in the JSON, on the page and on the model card.
 from collections.abc import Sequence
 
 from ..intervals import FEWEST_PROCESSES, interval_name
-from .statistics import MOST_PROCESSES, NoiseReport
+from .protocol import MOST_PROCESSES
+from .statistics import NoiseReport
 
 FOREIGN_SHARE = 0.10
 """Share of all processors' time that other programs may use while latencies are measured."""

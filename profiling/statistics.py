@@ -23,9 +23,6 @@ from ..intervals import FEWEST_PROCESSES, Interval
 from .environment import Environment
 from .protocol import LatencyProtocol
 
-MOST_PROCESSES = 12
-"""Processes up to which the coverage of intervals was shown."""
-
 LEVEL = 0.985
 """Two-sided level that Student's t is asked for, so that the interval covers at least .94."""
 

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
-from ..errors import InputError
+from ..errors import InputError, shortened
+from ..tasks.splits import MAX_SEED
 from .budget import BudgetWord, parse_budget
 from .constraints import Constraint
 from .quantities import quantity_named
 
 Sampler = Literal["grid", "nsga2", "tpe"]
+
+MAX_TRIALS = 100_000
+"""Trials of a search: a month, even at two a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,20 @@ class SearchOptions:
             raise InputError("A search needs a cost beside the score, such as latency_ms.")
         if self.sampler not in get_args(Sampler):
             names = ", ".join(get_args(Sampler))
-            raise InputError(f"There is no sampler {self.sampler!r}: choose from {names}.")
-        if self.num_trials < 1:
-            raise InputError(f"A search needs at least one trial, not {self.num_trials}.")
+            raise InputError(
+                f"There is no sampler {shortened(self.sampler)}: choose from {names}."
+            )
+        for name, (smallest, largest) in (
+            ("num_trials", (1, MAX_TRIALS)),
+            ("seed", (0, MAX_SEED)),
+        ):
+            value = getattr(self, name)
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not is_whole or not smallest <= value <= largest:
+                raise InputError(
+                    f"{name} must be a whole number from {smallest} to {largest:,}, "
+                    f"not {shortened(value)}."
+                )
         _ = self.constraints
 
     @property

@@ -31,7 +31,7 @@ class EncodedSplit:
     Attributes:
         input_ids: Token ids of each example.
         token_type_ids: Segment ids of each example; None when the tokenizer makes none.
-        labels: Class indices, or scores for regression.
+        labels: Class indices, or scores.
         pad_token_id: What fills `input_ids` on the right.
         pad_token_type_id: What fills `token_type_ids` on the right.
     """

@@ -87,7 +87,7 @@ def _scored(logits: Tensor, encoded: EncodedSplit, *, task: Task, split: str) ->
         )
     if not bool(torch.isfinite(logits).all()):
         raise ArithmeticError(f"the model's outputs on the split {split!r} are not finite")
-    outcomes = logits.squeeze(-1) if task.kind == "regression" else logits.argmax(-1)
+    outcomes = task.head.outcomes(logits)
     return score_predictions(
         task=task.name,
         split=split,

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from ..errors import InputError, listed, shortened
 from .columns import as_number, class_labels, class_names, score_labels, texts
+from .heads import HEADS, Kind
 from .splits import hold_out, hold_out_search, part_size, text_keys
 from .tables import READERS, Table, read_table
-from .task import Kind, Task, TextSplit
+from .task import Task, TextSplit
 
 NAME = "files"
 
@@ -89,15 +90,15 @@ def load_files(
     train = tables[files.train]
     columns = text_columns or _default_text_columns(train)
     label = label_column or _default_label_column(train)
-    kind = kind or detect_kind(train.column(label))
-    names = _class_names(train, label) if kind == "classification" else ()
+    head = HEADS[kind or detect_kind(train.column(label))]
+    names = _class_names(train, label) if head.has_classes else ()
     indices = {name: index for index, name in enumerate(names)}
 
     def split(path: Path) -> TextSplit:
         first, second = texts(tables[path], columns)
-        if kind == "regression":
-            return TextSplit(first, second, score_labels(tables[path], label))
-        return TextSplit(first, second, class_labels(tables[path], label, indices))
+        if head.has_classes:
+            return TextSplit(first, second, class_labels(tables[path], label, indices))
+        return TextSplit(first, second, score_labels(tables[path], label))
 
     everything = split(files.train)
     held_out = [split(path) for path in (files.dev, files.test) if path]
@@ -111,13 +112,12 @@ def load_files(
         remaining, search, report = hold_out(everything, sizes=sizes, seed=seed)
     for name, part in (("search", search), ("report", report)):
         _warn_of_repeats(remaining, part, name)
-    classification = kind == "classification"
     return Task(
         name=data.stem or NAME,
-        kind=kind,
+        kind=head.kind,
         label_names=names,
-        metric="accuracy" if classification else "pearson",
-        other_metrics=("macro_f1",) if classification else ("spearman",),
+        metric=head.metrics[0],
+        other_metrics=head.metrics[1:],
         train=remaining,
         search=search,
         report=report,

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import InputError
 from .columns import class_labels, score_labels, texts, without_empty_texts
+from .heads import CLASSIFICATION, REGRESSION, Head
 from .splits import hold_out_search
 from .tables import read_tsv
 from .task import Task, TextSplit
@@ -34,7 +35,7 @@ class GlueTask:
         columns: The text columns in the files.
         label_column: The label column in the files; on the hub it is "label".
         labels: The classes' names by their labels in the files, in the order of GLUE's class
-            indices; empty for regression.
+            indices; empty where labels are scores.
         metrics: GLUE's metrics, first the one that DynaBERT's published tables use.
         hub_columns: The text columns on the hub; None when they are `columns`.
         header: The columns' names when the files have no header line.
@@ -56,6 +57,11 @@ class GlueTask:
     hub_dev: str = "validation"
     extra: tuple[tuple[str, str, str], ...] = ()
     skip_broken_rows: bool = False
+
+    @property
+    def head(self) -> Head:
+        """What a model's head must be."""
+        return CLASSIFICATION if self.labels else REGRESSION
 
 
 _ENTAILMENT = {"entailment": "entailment", "not_entailment": "not_entailment"}
@@ -242,7 +248,7 @@ def _assembled(
     remaining, search = hold_out_search(train, size=search_size, seed=seed)
     return Task(
         name=glue.name,
-        kind="classification" if glue.labels else "regression",
+        kind=glue.head.kind,
         label_names=tuple(glue.labels.values()),
         metric=glue.metrics[0],
         other_metrics=glue.metrics[1:],
@@ -270,7 +276,7 @@ def _read_split(glue: GlueTask, path: Path) -> TextSplit:
     indices = {label: index for index, label in enumerate(glue.labels)}
     labels = (
         class_labels(table, glue.label_column, indices)
-        if indices
+        if glue.head.has_classes
         else score_labels(table, glue.label_column)
     )
     return TextSplit(first, second, labels)

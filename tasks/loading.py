@@ -12,8 +12,9 @@ from ..errors import InputError, shortened
 from ..storage import is_name
 from . import files, stdlib_docs
 from .glue import GLUE_TASKS, load_glue_folder, load_glue_hub
+from .heads import HEADS, Kind
 from .splits import MAX_SEED
-from .task import Kind, Task
+from .task import Task
 
 TASK_NAMES = (*GLUE_TASKS, stdlib_docs.NAME, files.NAME)
 """The names of the tasks: GLUE's, the embedded one, and `files` for own data."""
@@ -65,9 +66,9 @@ class TaskRequest:
             raise InputError(f"Give one or two text columns, not {len(self.text_columns)}.")
         if self.text_columns is not None and self.label_column in self.text_columns:
             raise InputError(f"Column {self.label_column!r} cannot be both text and label.")
-        if self.kind not in (None, "classification", "regression"):
+        if self.kind is not None and self.kind not in HEADS:
             raise InputError(
-                f"The kind of a task is classification or regression, not {shortened(self.kind)}."
+                f"The kind of a task is {' or '.join(HEADS)}, not {shortened(self.kind)}."
             )
         if self.text_columns is not None and len(set(self.text_columns)) < len(self.text_columns):
             raise InputError(f"Column {shortened(self.text_columns[0])} cannot be both texts.")

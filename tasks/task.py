@@ -9,9 +9,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["classification", "regression"]
+from .heads import HEADS, Head, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class TextSplit:
     Attributes:
         first: The texts, or the first text of each pair.
         second: The second text of each pair; None for single texts.
-        labels: Class indices, or scores for regression.
+        labels: Class indices, or scores.
     """
 
     first: tuple[str, ...]
@@ -49,7 +49,7 @@ class Task:
     Attributes:
         name: The task's name, e.g. "SST-2".
         kind: Whether labels are class indices or scores.
-        label_names: The name of each class; empty for regression.
+        label_names: The name of each class; empty where labels are scores.
         metric: The primary metric, by which sub-networks are compared.
         other_metrics: Further metrics that are reported.
         train: What models learn from.
@@ -77,22 +77,27 @@ class Task:
         splits = self.splits.values()
         if len({split.second is None for split in splits}) > 1:
             raise ValueError("some splits hold single texts and some hold pairs")
-        if self.kind == "regression":
-            if self.label_names:
-                raise ValueError("a regression task has no classes")
-            if not all(math.isfinite(label) for split in splits for label in split.labels):
-                raise ValueError("regression labels must be finite")
-        else:
+        if self.head.has_classes:
             if len(self.label_names) < 2:
-                raise ValueError("classification needs two classes or more")
+                raise ValueError(f"{self.kind} needs two classes or more")
             classes = range(len(self.label_names))
             if not all(label in classes for split in splits for label in split.labels):
                 raise ValueError(f"labels must be class indices below {len(self.label_names)}")
+        else:
+            if self.label_names:
+                raise ValueError(f"a {self.kind} task has no classes")
+            if not all(math.isfinite(label) for split in splits for label in split.labels):
+                raise ValueError(f"{self.kind} labels must be finite")
+
+    @property
+    def head(self) -> Head:
+        """What a model's head must be."""
+        return HEADS[self.kind]
 
     @property
     def num_labels(self) -> int:
-        """The size of a model's output: the number of classes, or 1 for regression."""
-        return max(1, len(self.label_names))
+        """The size of a model's output."""
+        return len(self.head.output_names(self.label_names))
 
     @property
     def splits(self) -> dict[str, TextSplit]:
@@ -122,7 +127,7 @@ class Task:
             "sizes": {name: len(split) for name, split in self.splits.items()},
             "fingerprint": self.fingerprint,
         }
-        if self.kind == "classification":
+        if self.head.has_classes:
             counts = Counter(self.train.labels)
             record["train_class_counts"] = [counts[c] for c in range(self.num_labels)]
         return record

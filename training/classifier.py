@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from ..encoders.families import family_of
+from ..encoders.heads import auto_model, head_of
 from ..errors import InputError, shortened
 from ..tasks.task import Task
 
@@ -30,13 +31,14 @@ def load_classifier(
             already and has no head, or one for other classes.
     """
     torch.manual_seed(seed)
-    names = dict(enumerate(task.label_names)) or {0: "score"}
+    names = dict(enumerate(task.head.output_names(task.label_names)))
     if fine_tuned:
         _check_head(checkpoint, task)
     with _one_sentence(checkpoint):
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        model, info = auto_model(task.head).from_pretrained(
             checkpoint,
-            num_labels=task.num_labels,
+            num_labels=len(names),
+            problem_type=task.head.problem_type,
             id2label=names,
             label2id={name: index for index, name in names.items()},
             use_safetensors=True,
@@ -66,8 +68,10 @@ def load_stored(folder: Path) -> PreTrainedModel:
         InputError: When it cannot be loaded, or lacks a tensor.
     """
     with _one_sentence(folder):
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model, info = auto_model(head_of(config)).from_pretrained(
             folder,
+            config=config,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -119,10 +123,11 @@ def _check_head(checkpoint: str | Path, task: Task) -> None:
     config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     theirs = [str(config.id2label[index]) for index in sorted(config.id2label)]
     unnamed = theirs == [f"LABEL_{index}" for index in range(len(theirs))]
-    ours = list(task.label_names)
-    if len(theirs) != task.num_labels or (ours and not unnamed and theirs != ours):
+    ours = list(task.head.output_names(task.label_names))
+    renamed = task.head.has_classes and not unnamed and theirs != ours
+    if len(theirs) != len(ours) or renamed:
         raise InputError(
-            f"{checkpoint} classifies into {', '.join(theirs)}, but the task {task.name} has "
-            f"{', '.join(ours) or 'a score'}: give a checkpoint that was fine-tuned on this "
+            f"{checkpoint} classifies into {', '.join(theirs)}, but the task {task.name} "
+            f"needs {', '.join(ours)}: give a checkpoint that was fine-tuned on this "
             "task with its classes in this order."
         )

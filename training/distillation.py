@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
+from ..tasks.heads import Head
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
@@ -27,26 +29,28 @@ WIDTH_STAGE = LossWeights(logits=1.0, hidden=0.1)
 DEPTH_STAGE = LossWeights(logits=1.0, hidden=1.0)
 
 
-def prediction_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Loss on true labels: cross-entropy, or MSE where the head has one output.
+def prediction_loss(logits: Tensor, labels: Tensor, *, head: Head) -> Tensor:
+    """Loss on true labels, cross-entropy or MSE as the head has it.
 
     Args:
         logits: [B, C].
         labels: [B], class indices or scores.
+        head: Says which.
     """
-    if logits.shape[-1] == 1:
+    if head.loss == "squared error":
         return functional.mse_loss(logits.squeeze(-1).float(), labels.float())
     return functional.cross_entropy(logits.float(), labels)
 
 
-def logit_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Soft cross-entropy with the teacher's probabilities; MSE where the head has one output.
+def logit_loss(student: Tensor, teacher: Tensor, *, head: Head) -> Tensor:
+    """Soft cross-entropy with the teacher's probabilities, or MSE, as the head has it.
 
     Args:
         student: Logits [B, C].
         teacher: Logits [B, C], without gradient.
+        head: Says which.
     """
-    if student.shape[-1] == 1:
+    if head.loss == "squared error":
         return functional.mse_loss(student.float(), teacher.float())
     return functional.cross_entropy(student.float(), teacher.float().softmax(dim=-1))
 
@@ -70,6 +74,7 @@ def distillation_loss(
     hidden: Sequence[tuple[Tensor, Tensor, Tensor]],
     mask: Tensor,
     weights: LossWeights,
+    head: Head,
 ) -> Tensor:
     """The whole loss; every pair is (student, teacher).
 
@@ -80,6 +85,7 @@ def distillation_loss(
             the word-vectors that the student keeps there.
         mask: [B, T], 1 at tokens and 0 at padding.
         weights: (l1, l2).
+        head: Says how logits are compared.
     """
     states = sum((hidden_loss(*entry) for entry in hidden), hidden_loss(*embeddings, mask))
-    return weights.logits * logit_loss(*logits) + weights.hidden * states
+    return weights.logits * logit_loss(*logits, head=head) + weights.hidden * states

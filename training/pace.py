@@ -10,6 +10,9 @@ from ..tasks.splits import MAX_SEED
 Precision = Literal["auto", "fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 
+MAX_STEPS = 10_000_000
+"""Steps of all stages of a training: months, even at ten a second."""
+
 _LARGEST = {"batch_size": 65_536, "seed": MAX_SEED}
 _MAX_WHOLE = 1_000_000
 
@@ -55,6 +58,25 @@ class Pace:
             raise InputError(f"weight_decay must be at least 0, not {self.weight_decay}.")
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
+
+
+def check_steps(pace: Pace, *, epochs: int, num_examples: int) -> None:
+    """Check that a training ends in reasonable time.
+
+    Args:
+        pace: Gives the batch size.
+        epochs: Of all of its stages.
+        num_examples: Of the training split.
+
+    Raises:
+        InputError: When it has too many steps.
+    """
+    steps = epochs * math.ceil(num_examples / pace.batch_size)
+    if steps > MAX_STEPS:
+        raise InputError(
+            f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
+            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger batch size for training."
+        )
 
 
 def refuse_below(options: object, smallest: int, *names: str) -> None:

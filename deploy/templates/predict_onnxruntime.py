@@ -19,14 +19,14 @@ SESSION = onnxruntime.InferenceSession(str(HERE / "model.onnx"), OPTIONS)
 
 
 def predict(text, second=None):
-    """The label and its probability; the score of a regression."""
+    """The label and its probability, or the score."""
     found = TOKENIZER.encode(text, second)
     given = {"input_ids": found.ids, "attention_mask": found.attention_mask}
     given["token_type_ids"] = found.type_ids if RECORD["has_types"] else [0] * len(found.ids)
     names = [entry.name for entry in SESSION.get_inputs()]
     inputs = {name: np.array([given[name]], dtype=np.int64) for name in names}
     logits = SESSION.run(None, inputs)[0][0]
-    if not RECORD["labels"]:
+    if RECORD["answer"] == "score":
         return float(logits[0])
     shares = np.exp(logits - logits.max())
     best = int(shares.argmax())

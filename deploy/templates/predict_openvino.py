@@ -23,13 +23,13 @@ MODEL = openvino.Core().compile_model(HERE / "openvino_model.xml", "CPU", SETTIN
 
 
 def predict(text, second=None):
-    """The label and its probability; the score of a regression."""
+    """The label and its probability, or the score."""
     found = TOKENIZER.encode(text, second)
     given = {"input_ids": found.ids, "attention_mask": found.attention_mask}
     given["token_type_ids"] = found.type_ids if RECORD["has_types"] else [0] * len(found.ids)
     names = [entry.any_name for entry in MODEL.inputs]
     logits = MODEL({name: np.array([given[name]], dtype=np.int64) for name in names})[0][0]
-    if not RECORD["labels"]:
+    if RECORD["answer"] == "score":
         return float(logits[0])
     shares = np.exp(logits - logits.max())
     best = int(shares.argmax())

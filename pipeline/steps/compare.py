@@ -52,8 +52,8 @@ class Comparison:
         outcomes: Of both on it.
         scores: A minus B in the primary metric.
         ratio: Time of A relative to B, paired by process; None where they were not timed here.
-        flip_rate: Share of the examples that the two answer differently; for regression None.
-        classes: For each class how often it is recognised; empty for regression.
+        flip_rate: Share of the examples that the two answer differently; None for scores.
+        classes: For each class how often it is recognised; empty for scores.
         flipped: Places of the examples that are answered differently.
         warnings: What forbids to take the latencies at their word.
     """
@@ -159,7 +159,8 @@ def compare_networks(
         ratio = timing.latencies[both[0].key].ratio_to(timing.latencies[both[1].key])
         both = [entry.timed(timing.latencies[entry.key]) for entry in both]
         warnings += timing.disturbances
-    names = context.task.label_names
+    task = context.task
+    has_classes = task.head.has_classes
     flipped = np.flatnonzero(np.not_equal(ours.predictions, theirs.predictions)).tolist()
     return Comparison(
         a=both[0],
@@ -168,9 +169,9 @@ def compare_networks(
         outcomes=(ours, theirs),
         scores=compare(ours, theirs),
         ratio=ratio,
-        flip_rate=len(flipped) / ours.n if names else None,
-        classes=tuple(_classes(ours, theirs, names)),
-        flipped=tuple(flipped) if names else (),
+        flip_rate=len(flipped) / ours.n if has_classes else None,
+        classes=tuple(_classes(ours, theirs, task.label_names)),
+        flipped=tuple(flipped) if has_classes else (),
         warnings=tuple(dict.fromkeys(filter(None, warnings))),
     )
 

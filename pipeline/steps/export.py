@@ -144,7 +144,7 @@ def _rescored(
     )
     answers = np.asarray(found)
     wanted = np.asarray(expected.predictions)[: len(answers)]
-    if context.task.label_names:
+    if context.task.head.has_classes:
         return len(answers), int((answers != wanted).sum())
     return len(answers), int((np.abs(answers - wanted) > 1e-2).sum())
 
@@ -165,6 +165,7 @@ def _card(
     return ModelCard(
         base_model=context.request.model,
         task=context.manifest["task"]["name"],
+        head=context.task.head,
         network=candidate.network,
         deployment=candidate.deployment,
         num_params=profile.num_params,

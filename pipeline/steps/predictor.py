@@ -8,6 +8,7 @@ from ...networks.subnet import SubnetConfig
 from ...profiling.protocol import LatencyProtocol
 from ..context import Context
 from ..costs import cost_table
+from ..feasible import check_measurable
 from ..sessions import conditions_here, measure_session
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def build_predictor(
     Raises:
         InputError: When there is no supernet yet, or the device or the runtime is absent.
     """
-    context.require_supernet()
+    check_measurable(context, protocol)
     from ...profiling.design import design, held_out
     from ...profiling.predictor import Predictor
 

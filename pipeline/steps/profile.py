@@ -11,7 +11,7 @@ from ...profiling.table import CostTable
 from ...search.front import ParetoFront
 from ..context import Context
 from ..costs import candidates, cost_table, measured
-from ..feasible import check_protocol
+from ..feasible import check_measurable
 from ..ledger import SessionRecord, Subject
 from ..scores import score_missing
 from ..sessions import conditions_here, measure_session
@@ -48,10 +48,7 @@ def profile(
     """
     record = None if anew else profiled(context, protocol)
     if record is None:
-        from ...deploy.graph import longest_input
-
-        context.require_supernet()
-        check_protocol(protocol, max_tokens=longest_input(context.workshop.model.config))
+        check_measurable(context, protocol)
         with context.timed("profile"):
             record = measure_session(
                 context,

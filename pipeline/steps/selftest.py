@@ -11,6 +11,7 @@ from ...profiling.measuring import MeasuringProgress
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.selftest import FULL, SelfTest, depth_name, self_test
 from ..context import Context
+from ..feasible import check_measurable
 
 DEPTHS = (1.0, 0.75, 0.5, 0.25)
 """Depth multipliers at which more layers must not be faster."""
@@ -33,8 +34,7 @@ def self_test_run(
         InputError: When there is no supernet yet, or the device, the runtime or a package is
             absent.
     """
-    context.require_supernet()
-    protocol.deployment.require(protocol.device)
+    check_measurable(context, protocol)
     shape = context.shape
     subnets: dict[int, Network] = {}
     for depth in DEPTHS:

@@ -8,7 +8,8 @@ import pytest
 from latency_coverage import NOISES, REQUIRED, bootstrap, cells, coverage
 
 from paretobert.intervals import FEWEST_PROCESSES
-from paretobert.profiling.statistics import LEVEL, MOST_PROCESSES, estimate
+from paretobert.profiling.protocol import MOST_PROCESSES
+from paretobert.profiling.statistics import LEVEL, estimate
 
 COMMITTED = Path(latency_coverage.__file__).with_name("latency_coverage.json")
 FAST = {"rounds": 3, "samples": 4000, "seed": 3}

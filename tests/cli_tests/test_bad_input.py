@@ -118,6 +118,13 @@ def test_data_that_changed_since(
         ("--threads", "4096", "threads must be at most 1,024"),
         ("--seq-len", "10000000", "seq_len must be at most 1,000,000"),
         ("--measure-s", "inf", "must be a positive number"),
+        ("--measure-s", "1e9", "time_budget_s must be at most 2,592,000"),
+        ("--min-processes", "13", "min_processes must be at most 12"),
+        ("--rounds", "1001", "rounds must be at most 1,000"),
+        ("--batch-size", "65537", "batch_size must be at most 65,536"),
+        ("--num-trials", "0", "num_trials must be a whole number from 1 to 100,000, not 0"),
+        ("--num-trials", "1000001", "num_trials must be a whole number from 1 to 100,000"),
+        ("--depth-epochs", "1000000", "and at most 10,000,000 are taken"),
         ("--training-batch-size", "1000000", "batch_size must be at most 65,536"),
         ("--learning-rate", "nan", "learning_rate must be positive"),
         ("--weight-decay", "inf", "weight_decay must be at least 0"),
@@ -140,6 +147,45 @@ def test_refused_options(
     assert sentence in answer
     assert answer.isprintable()
     assert not list(tmp_path.iterdir())
+
+
+def test_more_threads_than_cores(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    sentence = "threads would take turns on the 2 cores of this machine"
+    for words in (
+        ("profile", finished, "--threads", "1,3"),
+        ("profile", finished, "--threads", "3", "--self-test"),
+        ("profile", finished, "--threads", "3", "--build-predictor"),
+        ("predict", tmp_path, "some text", "--threads", "9" * 400),
+    ):
+        answer = refused(*words)
+        assert sentence in answer
+        assert len(answer) < 250
+
+
+def test_longer_than_the_model_reads(finished: Path, refused: Callable) -> None:
+    for step in ("--self-test", "--build-predictor", "--anew"):
+        answer = refused("profile", finished, "--seq-len", "65", step)
+        assert "the model reads at most 64; give --seq-len 64 or less" in answer
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("powerbert", ("--search-epochs", "1000000")),
+        ("powerbert", ("--retrain-epochs", "1000000")),
+        ("first-layers", ("--epochs", "1000000")),
+    ],
+)
+def test_a_method_without_end(
+    method: str, options: tuple[str, ...], run_copy: Path, refused: Callable
+) -> None:
+    before = snapshot(run_copy / "networks")
+    answer = refused("add", run_copy, "--method", method, *options)
+    assert "at most 10,000,000 are taken: give fewer epochs" in answer
+    assert snapshot(run_copy / "networks") == before
 
 
 @pytest.mark.parametrize(

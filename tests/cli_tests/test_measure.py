@@ -19,6 +19,7 @@ from paretobert.networks.network import Cut, Network
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.carried import read_carried
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.tasks.heads import CLASSIFICATION
 
 from ..deploy_tests.test_export import make_tokenizer
 from ..profiling_tests.conftest import tiny_model
@@ -56,7 +57,18 @@ def exported(model: PreTrainedModel, config: SubnetConfig, folder: Path) -> Path
         deployment,
         folder,
         card=ModelCard(
-            "org/tiny", "sst2", network, deployment, 1, 1, 8, None, None, numbers=(), conditions=""
+            "org/tiny",
+            "sst2",
+            CLASSIFICATION,
+            network,
+            deployment,
+            num_params=1,
+            num_flops=1,
+            seq_len=8,
+            size_bytes=None,
+            peak_memory_bytes=None,
+            numbers=(),
+            conditions="",
         ),
         max_length=16,
         threads=1,

@@ -34,6 +34,7 @@ from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network, Recipe, Stored
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.tasks.heads import CLASSIFICATION
 
 NARROW = SubnetConfig(layers=(0, 3), heads=(3, 1), neurons=(17, 40))
 SHALLOW = SubnetConfig(layers=(1, 3), heads=(4, 4), neurons=(40, 40))
@@ -154,6 +155,7 @@ def make_card(network: Network, deployment: Deployment) -> ModelCard:
     return ModelCard(
         base_model="org/tiny",
         task="sst2",
+        head=CLASSIFICATION,
         network=network,
         deployment=deployment,
         num_params=1234,

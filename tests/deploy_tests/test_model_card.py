@@ -8,6 +8,7 @@ from paretobert.deploy.model_card import CardNumber, ModelCard, render
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.tasks.heads import CLASSIFICATION
 
 SHAPE = EncoderShape(
     family="bert",
@@ -26,6 +27,7 @@ CONFIG = SubnetConfig((0, 2), (9, 6), (1152, 768))
 CARD = ModelCard(
     base_model="org/mini-lm",
     task="sst2",
+    head=CLASSIFICATION,
     network=Network("small | narrow", Cut(SHAPE, CONFIG)),
     deployment=Deployment("openvino", "int8"),
     num_params=11_171_074,

@@ -9,7 +9,9 @@ from torch.nn import functional
 from paretobert.dynabert.importance import Importance, importance
 from paretobert.dynabert.rewiring import rewire
 from paretobert.encoders.families import FAMILIES, family_of
+from paretobert.tasks.heads import CLASSIFICATION
 
+HEAD = CLASSIFICATION
 LABELS = torch.tensor([0, 2, 1])
 
 
@@ -24,7 +26,7 @@ def test_importance_is_the_first_order_change_when_a_unit_is_scaled(
     """Compare with a central difference of the loss in the unit's scale."""
     model = tiny_model(family).double()
     batches = batches_of(padded_batch, family)
-    scores = importance(model, batches)
+    scores = importance(model, batches, head=HEAD)
     adapter = family_of(model)
     head_size = model.config.hidden_size // model.config.num_attention_heads
 
@@ -61,11 +63,11 @@ def test_importance_is_the_first_order_change_when_a_unit_is_scaled(
 def test_importance_leaves_the_model_as_it_was(tiny_model, padded_batch):
     model = tiny_model("bert").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    first = importance(model, batches_of(padded_batch, "bert"))
+    first = importance(model, batches_of(padded_batch, "bert"), head=HEAD)
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    second = importance(model, batches_of(padded_batch, "bert"))
+    second = importance(model, batches_of(padded_batch, "bert"), head=HEAD)
     assert all(map(torch.equal, first.neurons, second.neurons))
 
 
@@ -73,14 +75,17 @@ def test_the_split_into_batches_does_not_matter(tiny_model, padded_batch):
     model = tiny_model("bert")
     batches = [padded_batch("bert", lengths=(6, 6, 6)) | {"labels": LABELS}]
     singles = [{name: tensor[i : i + 1] for name, tensor in batches[0].items()} for i in range(3)]
-    whole, single = importance(model, batches), importance(model, singles)
+    whole, single = (
+        importance(model, batches, head=HEAD),
+        importance(model, singles, head=HEAD),
+    )
     for a, b in zip(whole.heads + whole.neurons, single.heads + single.neurons, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_importance_needs_a_batch(tiny_model):
     with pytest.raises(ValueError, match="at least one batch"):
-        importance(tiny_model("bert"), [])
+        importance(tiny_model("bert"), [], head=HEAD)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -103,12 +108,15 @@ def test_rewiring_sorts_units_by_descending_importance(tiny_model, padded_batch,
     model = tiny_model("bert")
     batches = batches_of(padded_batch, "bert")
     first = parts_of(family_of(model).layer_list(model)[0])
-    scores = importance(model, batches)
+    scores = importance(model, batches, head=HEAD)
     most_important = int(scores.neurons[0].argmax())
     row = first.ffn_in.weight[most_important].clone()
     rewire(model, scores)
     assert torch.equal(first.ffn_in.weight[0], row)
-    for units in (*importance(model, batches).heads, *importance(model, batches).neurons):
+    for units in (
+        *importance(model, batches, head=HEAD).heads,
+        *importance(model, batches, head=HEAD).neurons,
+    ):
         assert (units.diff() <= 1e-3 * units.max()).all()
 
 

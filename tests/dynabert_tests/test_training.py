@@ -31,6 +31,7 @@ from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.tasks.batches import encode, padded
+from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.task import Task, TextSplit
 from paretobert.training.classifier import load_classifier
 from paretobert.training.distillation import LossWeights, distillation_loss
@@ -121,6 +122,7 @@ def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batc
             ],
             mask=batch["attention_mask"],
             weights=weights,
+            head=CLASSIFICATION,
         )
         loss.backward()
         losses.append(loss.item())
@@ -131,6 +133,7 @@ def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batc
         batch,
         {config: same_width_teacher(config, supernet.shape) for config in configs},
         weights=weights,
+        head=CLASSIFICATION,
         dtype=torch.float32,
     )
     assert mean_loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
@@ -148,9 +151,9 @@ def test_label_gradients_are_those_of_the_labels(tiny_model, padded_batch):
     loss.backward()
     supernet = Supernet(model, SPACE)
     config = SubnetConfig((1, 3), (2, 2), (20, 20))
-    assert label_gradients(supernet, batch, [config], dtype=torch.float32) == pytest.approx(
-        loss.item(), rel=1e-5
-    )
+    assert label_gradients(
+        supernet, batch, [config], head=CLASSIFICATION, dtype=torch.float32
+    ) == pytest.approx(loss.item(), rel=1e-5)
     torch.testing.assert_close(
         model.classifier.dense.weight.grad, copy.classifier.dense.weight.grad
     )
@@ -187,7 +190,13 @@ def test_word_vectors_are_compared_where_the_student_keeps_them(tiny_model, padd
 
     def loss(student: SubnetConfig, weights: LossWeights) -> float:
         return distillation_gradients(
-            supernet, teacher, batch, {student: first}, weights=weights, dtype=torch.float32
+            supernet,
+            teacher,
+            batch,
+            {student: first},
+            weights=weights,
+            head=CLASSIFICATION,
+            dtype=torch.float32,
         )
 
     fewer = replace(first, tokens=Retention((50,), "percent"))

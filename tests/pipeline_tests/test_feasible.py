@@ -11,6 +11,7 @@ from paretobert.encoders.checkpoints import Checkpoint
 from paretobert.errors import InputError
 from paretobert.pipeline.feasible import check_together
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.tasks.heads import CLASSIFICATION, HEADS
 from paretobert.tasks.task import Task, TextSplit
 
 CHECKPOINT = Checkpoint(
@@ -73,6 +74,15 @@ def test_what_does_not_go_together(
     asked = {"task": TASK, "training": TRAINING, "protocol": PROTOCOL} | changes
     with pytest.raises(InputError, match=sentence):
         check_together(CHECKPOINT, **asked)
+
+
+def test_tokens_that_the_head_reads_are_not_eliminated(monkeypatch: pytest.MonkeyPatch) -> None:
+    eliminating = replace(TRAINING, tokens=(1.0, 0.5), token_epochs=1)
+    check_together(CHECKPOINT, TASK, eliminating, PROTOCOL)
+    monkeypatch.setitem(HEADS, "classification", replace(CLASSIFICATION, reads="all"))
+    check_together(CHECKPOINT, TASK, TRAINING, PROTOCOL)
+    with pytest.raises(InputError, match="reads every token of a text"):
+        check_together(CHECKPOINT, TASK, eliminating, PROTOCOL)
 
 
 def test_a_training_without_end() -> None:

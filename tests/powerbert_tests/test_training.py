@@ -16,6 +16,7 @@ from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import read_retention, read_trace, train_power
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import predict
+from paretobert.tasks.heads import CLASSIFICATION, HEADS
 from paretobert.training.loop import TrainingProgress
 
 from ..learnable import make_task, save_with_head
@@ -40,6 +41,15 @@ def train(teacher: Path, folder: Path, options: PowerOptions = OPTIONS, **kwargs
     watch = kwargs.get("progress", lambda state: None)
     learnt = kwargs.get("task", make_task())
     train_power(teacher=teacher, task=learnt, folder=folder, options=options, progress=watch)
+
+
+def test_a_head_that_reads_every_token_is_refused_before_anything_is_written(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HEADS, "classification", replace(CLASSIFICATION, reads="all"))
+    with pytest.raises(InputError, match="reads every token of a text, so that none can be"):
+        train(teacher, tmp_path / "power")
+    assert not (tmp_path / "power").exists()
 
 
 def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 
 from paretobert.profiling.measuring import MeasuringProgress, measure
-from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.statistics import MOST_PROCESSES, Process, Session
+from paretobert.profiling.protocol import MOST_PROCESSES, LatencyProtocol
+from paretobert.profiling.statistics import Process, Session
 
 from .fake import FakeProcesses, FakeTime
 

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from paretobert.profiling.protocol import MOST_PROCESSES
 from paretobert.profiling.quietness import disturbances, remedy
-from paretobert.profiling.statistics import MOST_PROCESSES, NoiseReport
+from paretobert.profiling.statistics import NoiseReport
 
 QUIET = NoiseReport(
     num_processes=5,

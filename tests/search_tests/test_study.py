@@ -356,7 +356,6 @@ def test_a_label_counts_the_layers_that_a_depth_was_rounded_to() -> None:
         ({"objectives": ("score", "num_params", "num_params")}, "are no trade"),
         ({"objectives": ("score",)}, "needs a cost"),
         ({"sampler": "dice"}, "choose from grid, nsga2, tpe"),
-        ({"num_trials": 0}, "at least one trial"),
         ({"max_latency": "5 parsecs"}, "not a budget for latency"),
     ],
 )

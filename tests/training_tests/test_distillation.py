@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from paretobert.tasks.heads import CLASSIFICATION, REGRESSION
 from paretobert.training.distillation import (
     LossWeights,
     distillation_loss,
@@ -16,13 +17,14 @@ def test_logit_loss_by_hand():
     student = torch.tensor([[0.0, math.log(3.0)]])
     teacher = torch.tensor([[0.0, 0.0]])
     expected = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75))
-    assert logit_loss(student, teacher).item() == pytest.approx(expected)
+    assert logit_loss(student, teacher, head=CLASSIFICATION).item() == pytest.approx(expected)
 
 
-def test_one_output_is_matched_by_squared_difference():
+def test_a_score_is_matched_by_squared_difference():
     student, teacher = torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [1.0]])
-    assert logit_loss(student, teacher).item() == pytest.approx((1 + 9) / 2)
-    assert prediction_loss(student, torch.tensor([2.0, 1.0])).item() == pytest.approx(5.0)
+    assert logit_loss(student, teacher, head=REGRESSION).item() == pytest.approx((1 + 9) / 2)
+    labels = torch.tensor([2.0, 1.0])
+    assert prediction_loss(student, labels, head=REGRESSION).item() == pytest.approx(5.0)
 
 
 def test_hidden_loss_counts_tokens_and_not_padding():
@@ -43,6 +45,7 @@ def test_the_whole_loss_by_hand():
         ],
         mask=torch.ones(1, 1),
         weights=LossWeights(logits=2.0, hidden=0.1),
+        head=CLASSIFICATION,
     )
     cross_entropy = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75))
     assert loss.item() == pytest.approx(2 * cross_entropy + 0.1 * (1.0 + 2.0 + 8.0))
