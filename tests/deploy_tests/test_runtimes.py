@@ -154,12 +154,12 @@ def test_no_compiled_network_falls_back_to_eager() -> None:
     """Torch limits all networks together, and would leave what comes later uncompiled."""
     before = counters["stats"]["unique_graphs"]
     with torch._dynamo.config.patch(recompile_limit=1, accumulated_recompile_limit=2):
-        for neurons in (8, 16, 24):
+        for neurons in (8, 16):
             model = tiny_model(num_hidden_layers=1, intermediate_size=neurons)
             loaded = torch_runtime.CompiledRunner(model, device="cpu", threads=1)
             for seq_len in (9, 10):
                 loaded.bind(batch(1, seq_len))
-    assert counters["stats"]["unique_graphs"] - before == 6
+    assert counters["stats"]["unique_graphs"] - before == 4
 
 
 @pytest.mark.usefixtures("compile_only_traces")

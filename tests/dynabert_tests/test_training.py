@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -337,6 +338,8 @@ def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned
     without = replace(with_stage, tokens=(1.0,), token_epochs=0)
     for name, options in (("with", with_stage), ("without", without)):
         folder = tmp_path / name
+        if name == "without":
+            shutil.copytree(tmp_path / "with" / "teacher", folder / "teacher")
         train_supernet(
             model=checkpoint, task=task, folder=folder, options=options, progress=ignore
         )
@@ -353,7 +356,6 @@ def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned
             return extract(model, config)(**batch).logits
 
     target = logits("with/teacher", SubnetConfig.full(shape))
-    torch.testing.assert_close(logits("without/teacher", SubnetConfig.full(shape)), target)
     distances = {
         name: (logits(f"{name}/supernet", smallest) - target).square().mean()
         for name in ("with", "without")
@@ -439,7 +441,7 @@ train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2
 
 
 def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_path):
-    """Kill for real, three times: in three stages, between two checkpoints."""
+    """Kill for real, twice: in two stages, between two checkpoints."""
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
     train_supernet(
         model=checkpoint,
@@ -450,7 +452,7 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
     )
     command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
     command.append(str(Path(__file__).parent))
-    for stop in (["teacher", "5"], ["depth", "8"], ["tokens", "8"]):
+    for stop in (["teacher", "5"], ["tokens", "8"]):
         process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
         lines = []
         for line in process.stdout:

@@ -1,6 +1,7 @@
 """The embedded task, built from the Python that runs the tests."""
 
 import random
+from functools import cache
 
 import pytest
 
@@ -18,8 +19,16 @@ from paretobert.tasks.stdlib_docs import (
 
 
 @pytest.fixture(scope="module")
-def task():
-    return load_stdlib_docs(seed=0)
+def read_once():
+    """Reads the sources, which takes nearly all the time, the first time only."""
+    return cache(sentences_by_package)
+
+
+@pytest.fixture(scope="module")
+def task(read_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stdlib_docs, "sentences_by_package", read_once)
+        return load_stdlib_docs(seed=0)
 
 
 def test_it_has_sixteen_classes_and_some_thousands_of_examples(task):
@@ -48,7 +57,8 @@ def test_it_is_deterministic_and_quiet_and_leaves_global_randomness_alone(task, 
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_seed_moves_the_search_split_only(task):
+def test_the_seed_moves_the_search_split_only(task, read_once, monkeypatch):
+    monkeypatch.setattr(stdlib_docs, "sentences_by_package", read_once)
     other = load_stdlib_docs(seed=1)
     assert other.report == task.report
     assert other.search != task.search
