@@ -31,7 +31,8 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
 from paretobert.pipeline.costs import Where, candidates, chosen
 from paretobert.pipeline.folder import RunFolder, claim, read_manifest
-from paretobert.pipeline.ledger import Ledger, Subject
+from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.packing import packed
 from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.schema import LABELS, NETWORKS, OBSERVATIONS, SESSIONS

@@ -23,7 +23,7 @@ from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
 from ..search.pool import Column, Outcomes, Pool
 from .context import Context
-from .ledger import Purpose, SessionRecord, Subject
+from .observations import Purpose, SessionRecord, Subject
 
 ANY = "any"
 """Every runtime, or every precision, that was measured."""

@@ -17,7 +17,7 @@ from ..profiling.table import LatencySummary
 from ..search.candidate import Candidate
 from ..search.query import Timing
 from .context import Context
-from .ledger import SessionRecord, Subject
+from .observations import SessionRecord, Subject
 from .sessions import conditions_here, measure_session
 
 if TYPE_CHECKING:

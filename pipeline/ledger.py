@@ -18,17 +18,15 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..deploy.deployment import EAGER_FP32, Deployment
+from ..deploy.deployment import Deployment
 from ..errors import InputError
 from ..networks.network import Kind, Network
 from ..profiling.conditions import Conditions
@@ -37,10 +35,10 @@ from ..profiling.footprint import Footprint
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import NoiseReport, Process
 from ..profiling.table import LatencySummary
-from ..search.pool import Outcomes
-from ..tasks.metrics import Evaluation, Labels
+from ..tasks.metrics import Evaluation
 from .database import file_engine, url_engine
-from .packing import packed, unpacked, unpacked_rows
+from .observations import Evaluations, Parsed, Purpose, SessionRecord, Subject, scored_as
+from .packing import packed, unpacked
 from .schema import (
     LABELS,
     METADATA,
@@ -51,8 +49,6 @@ from .schema import (
     SCHEMA,
     SESSIONS,
 )
-
-Purpose = Literal["profile", "addition", "delivery", "predictor", "import"]
 
 _DIGEST_DIGITS = 16
 _DAMAGE = (
@@ -68,145 +64,7 @@ _DAMAGE = (
 """What reading a damaged row raises."""
 _MAKING_TABLES = 0x706265727470
 """PostgreSQL's lock for it: two that make the same table at once would fail."""
-_K = TypeVar("_K")
-_R = TypeVar("_R")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is observed: a network as deployed.
-
-    Attributes:
-        network: The network's id.
-        deployment: Runtime and precision.
-    """
-
-    network: str
-    deployment: Deployment
-
-    @property
-    def key(self) -> str:
-        """Both as one word, as a candidate's key."""
-        return f"{self.network}/{self.deployment.slug}"
-
-    @classmethod
-    def from_key(cls, key: str) -> Self:
-        """Read back a key.
-
-        Raises:
-            InputError: When it is none.
-        """
-        network, _, slug = key.partition("/")
-        return cls(network, Deployment.from_slug(slug))
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """Networks that were measured together.
-
-    Attributes:
-        id: Its name, also in the latencies.
-        purpose: What it was measured for.
-        conditions: How and where.
-        subjects: What every process visits.
-        sentinel: What ratios refer to.
-        created: When it was begun, in seconds since 1970.
-        finished: Whether its latencies are known.
-        noise: What the noise guards did; None until it is finished.
-        time_budget_s: Seconds that it could take; None until then.
-        spent: Whether it was measured to the end to decide something.
-        latencies: By subject; empty until it is finished.
-        times_ms: Milliseconds of a batch by subject, with the upper end of their interval.
-        energies_j: Joules of one batch by subject, where the machine counts them.
-    """
-
-    id: str
-    purpose: Purpose
-    conditions: Conditions
-    subjects: tuple[Subject, ...]
-    sentinel: Subject
-    created: float
-    finished: bool
-    noise: NoiseReport | None
-    time_budget_s: float | None
-    spent: bool
-    latencies: Mapping[Subject, LatencySummary] = field(default_factory=dict)
-    times_ms: Mapping[Subject, tuple[float, float]] = field(default_factory=dict)
-    energies_j: Mapping[Subject, float] = field(default_factory=dict)
-
-
-class Parsed(Mapping[_K, _T], Generic[_K, _R, _T]):
-    """Rows by key, each parsed when it is asked for, once."""
-
-    def __init__(self, rows: Mapping[_K, _R], parse: Callable[[_R], _T]) -> None:
-        """Keep the rows and how one is parsed."""
-        self.rows = rows
-        self._parse = parse
-        self._found: dict[_K, _T] = {}
-
-    def __getitem__(self, key: _K) -> _T:
-        """The parsed row of a key."""
-        if key not in self._found:
-            self._found[key] = self._parse(self.rows[key])
-        return self._found[key]
-
-    def __contains__(self, key: object) -> bool:
-        """Whether there is a row of that key; nothing is parsed."""
-        return key in self.rows
-
-    def __iter__(self) -> Iterator[_K]:
-        """The keys, in order."""
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        """The number of rows."""
-        return len(self.rows)
-
-
-class Evaluations(Parsed[str, Any, Evaluation]):
-    """Evaluations on one split by the network's id, and what many hold of them at once."""
-
-    def __init__(
-        self,
-        rows: Mapping[str, Any],
-        parse: Callable[[Any], Evaluation],
-        *,
-        read: Callable[[Callable[[Any], Any], Any], Any],
-        labels: Mapping[str, Labels],
-    ) -> None:
-        """Keep the rows and how they are parsed.
-
-        Args:
-            rows: The ledger's, by the network's id.
-            parse: Makes an evaluation of a row.
-            read: Calls a function with rows, and says in a sentence what is wrong with them.
-            labels: By their digest.
-        """
-        super().__init__(rows, parse)
-        self._read = read
-        self._labels = labels
-
-    def scores(self, networks: Sequence[str]) -> NDArray[np.float64]:
-        """The primary metric of some networks: (networks,).
-
-        Raises:
-            InputError: When the ledger is damaged.
-        """
-        return np.asarray(self._read(_scores, [self.rows[network] for network in networks]))
-
-    def outcomes(self, networks: Sequence[str]) -> Outcomes:
-        """What some networks predict.
-
-        Raises:
-            InputError: When the ledger is damaged, or they are not scored on the same examples.
-        """
-        rows = [self.rows[network] for network in networks]
-        return Outcomes(
-            metric=self[networks[0]].metric,
-            labels=self._read(lambda rows: self._labels[_same_labels(rows)], rows),
-            predictions=self._read(_predictions, rows),
-        )
 
 
 class Ledger:
@@ -724,11 +582,6 @@ class Ledger:
         )
 
 
-def scored_as(deployment: Deployment) -> Deployment:
-    """The deployment under which a score is kept: one for all that give the same logits."""
-    return deployment if deployment.changes_numbers else EAGER_FP32
-
-
 def _network(text: str) -> Network:
     return Network.from_dict(json.loads(text))
 
@@ -741,24 +594,6 @@ def _time_ms(row: Any) -> tuple[float, float]:
     if not 0 < row.value <= row.high:
         raise ValueError(f"{row.value!r} and {row.high!r} are no latency and its upper end")
     return row.value, row.high
-
-
-def _scores(rows: Sequence[Any]) -> NDArray[np.float64]:
-    found = np.array([row.value for row in rows], dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ValueError("a score is missing")
-    return found
-
-
-def _same_labels(rows: Sequence[Any]) -> str:
-    digests = {row.labels for row in rows}
-    if len(digests) != 1:
-        raise ValueError("networks are not scored on the same examples")
-    return str(digests.pop())
-
-
-def _predictions(rows: Sequence[Any]) -> NDArray[Any]:
-    return unpacked_rows([(row.typecode, row.outcomes) for row in rows])
 
 
 def _json(value: object) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..profiling.selftest import SelfTest
     from ..search.study import StudyResult
     from ..training.loop import TrainingProgress
-    from .ledger import SessionRecord
+    from .observations import SessionRecord
     from .steps.add import Added
     from .steps.compare import Comparison
     from .steps.export import Exported

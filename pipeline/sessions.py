@@ -20,7 +20,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import Session
 from ..profiling.table import LatencySummary
 from .context import Context
-from .ledger import Purpose, SessionRecord, Subject
+from .observations import Purpose, SessionRecord, Subject
 
 if TYPE_CHECKING:
     from ..profiling.measuring import MeasuringProgress

@@ -16,7 +16,7 @@ from ...profiling.conditions import Conditions
 from ...profiling.footprint import Footprint
 from ...profiling.table import LatencySummary
 from ..context import Context
-from ..ledger import SessionRecord, Subject
+from ..observations import SessionRecord, Subject
 
 
 def import_measurements(context: Context, path: Path) -> tuple[SessionRecord, ...]:

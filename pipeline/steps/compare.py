@@ -17,7 +17,7 @@ from ...tasks.task import Task
 from ..context import Context
 from ..costs import Where, chosen, elsewhere, find_candidate, find_network, is_here
 from ..delivery import time_again
-from ..ledger import SessionRecord
+from ..observations import SessionRecord
 from ..scores import score_missing
 
 if TYPE_CHECKING:

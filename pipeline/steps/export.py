@@ -19,7 +19,7 @@ from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ..context import Context
 from ..costs import Where, chosen, cost_table, elsewhere, find_candidate, find_network, is_here
 from ..delivery import time_again
-from ..ledger import Subject
+from ..observations import Subject
 from ..scores import score_missing, score_reported
 from ..warnings import table_warnings
 

@@ -12,7 +12,7 @@ from ...search.front import ParetoFront
 from ..context import Context
 from ..costs import candidates, cost_table, measured
 from ..feasible import check_measurable
-from ..ledger import SessionRecord, Subject
+from ..observations import SessionRecord, Subject
 from ..scores import score_missing
 from ..sessions import conditions_here, measure_session
 

@@ -7,7 +7,8 @@ from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
-from paretobert.pipeline.ledger import Ledger, SessionRecord, Subject
+from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.observations import SessionRecord, Subject
 from paretobert.profiling.conditions import Conditions
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol

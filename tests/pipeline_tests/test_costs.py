@@ -24,7 +24,7 @@ from paretobert.pipeline.costs import (
     table,
 )
 from paretobert.pipeline.folder import RunFolder, claim
-from paretobert.pipeline.ledger import Subject
+from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.sessions import conditions_here
 from paretobert.profiling.conditions import Conditions

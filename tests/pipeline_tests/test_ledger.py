@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.errors import InputError
 from paretobert.networks.network import Network
-from paretobert.pipeline.ledger import Ledger, Subject, packed, unpacked
+from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.observations import Subject
+from paretobert.pipeline.packing import packed, unpacked
 from paretobert.profiling.footprint import Footprint
 from paretobert.tasks.metrics import compact
 

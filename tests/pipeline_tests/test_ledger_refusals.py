@@ -11,7 +11,8 @@ import pytest
 
 from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.errors import InputError
-from paretobert.pipeline.ledger import Ledger, Subject
+from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.schema import SCHEMA
 from paretobert.profiling.footprint import Footprint
 
