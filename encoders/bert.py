@@ -53,6 +53,7 @@ BERT = Family(
     layers="bert.encoder.layer",
     embedding_inputs=("input_ids", "token_type_ids"),
     neurons_name="intermediate_size",
+    last_norm="output.LayerNorm",
     positions_after_padding=False,
     subnet_config=SubnetBertConfig,
     subnet_model=SubnetBertForSequenceClassification,

@@ -52,6 +52,7 @@ DISTILBERT = Family(
     layers="distilbert.transformer.layer",
     embedding_inputs=("input_ids",),
     neurons_name="hidden_dim",
+    last_norm="output_layer_norm",
     positions_after_padding=False,
     subnet_config=SubnetDistilBertConfig,
     subnet_model=SubnetDistilBertForSequenceClassification,

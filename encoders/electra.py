@@ -34,6 +34,7 @@ ELECTRA = Family(
     layers="electra.encoder.layer",
     embedding_inputs=("input_ids", "token_type_ids"),
     neurons_name="intermediate_size",
+    last_norm="output.LayerNorm",
     positions_after_padding=False,
     subnet_config=SubnetElectraConfig,
     subnet_model=SubnetElectraForSequenceClassification,

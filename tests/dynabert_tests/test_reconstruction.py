@@ -1,0 +1,269 @@
+import copy
+import math
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.ridge import RIDGES, ridge_correction
+from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
+from paretobert.errors import InputError
+from paretobert.networks.retention import Retention
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.tasks.batches import EncodedSplit
+
+NARROW = SubnetConfig(layers=(0, 1, 2, 3), heads=(2, 2, 2, 2), neurons=(20, 20, 20, 20))
+UNEVEN = SubnetConfig(layers=(1, 2), heads=(3, 1), neurons=(7, 30))
+
+
+def texts(family, *, number=60, longest=12, seed=0):
+    draw = random.Random(seed)
+    ids = [
+        tuple(draw.randrange(2, 40) for _ in range(draw.randint(2, longest)))
+        for _ in range(number)
+    ]
+    typed = "token_type_ids" in FAMILIES[family].embedding_inputs
+    return EncodedSplit(
+        input_ids=tuple(ids),
+        token_type_ids=tuple(tuple(draw.randrange(2) for _ in row) for row in ids)
+        if typed
+        else None,
+        labels=(0,) * number,
+        pad_token_id=1,
+        pad_token_type_id=0,
+    )
+
+
+def states_of(family, model, reference):
+    """A network's last hidden states at the sampled tokens."""
+    states = []
+    for batch, rows in zip(reference.batches, reference.rows, strict=True):
+        hidden = family.embed(model, batch)
+        mask = family.mask(model, hidden, batch)
+        for layer in family.layer_list(model):
+            hidden = family.feed_forward(layer, family.attend(layer, hidden, mask)[0])
+        states.append(hidden.flatten(0, 1)[rows])
+    return torch.cat(states)
+
+
+def make_dependent(model, *, kept, seed=0):
+    """Let the neurons after the first `kept` compute what those do, in other proportions."""
+    torch.manual_seed(seed)
+    family = family_of(model)
+    for layer in family.layer_list(model):
+        paths = {(axes.rows, axes.columns): axes.path for axes in family.plan.linears}
+        reads = layer.get_submodule(paths["neurons", "hidden"])
+        with torch.no_grad():
+            copied = torch.randint(kept, (reads.out_features - kept,))
+            reads.weight[kept:] = reads.weight[copied]
+            reads.bias[kept:] = reads.bias[copied]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_whole_model_stays_what_it_is(family, tiny_model, padded_batch):
+    model, batch = tiny_model(family), padded_batch(family)
+    reference = collect(model, texts(family))
+    repaired = repair(model, SubnetConfig.full(shape_of(model.config)), reference)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            repaired.model(**batch).logits, model(**batch).logits, rtol=1e-3, atol=1e-3
+        )
+    assert max(projection.error_before for projection in repaired.projections) < 1e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_repaired_network_is_nearer_to_the_full_model(family, tiny_model):
+    model = tiny_model(family)
+    reference = collect(model, texts(family, number=200))
+    for config in (NARROW, UNEVEN):
+        with torch.inference_mode():
+            full, inherited, ours = (
+                states_of(family_of(model), network, reference)
+                for network in (
+                    model,
+                    repair(model, config, reference, ridges=()).model,
+                    repair(model, config, reference).model,
+                )
+            )
+        judged = reference.held_out
+        assert (ours - full)[judged].norm() < 0.8 * (inherited - full)[judged].norm()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_linearly_dependent_neurons_are_recovered_exactly(family, tiny_model, padded_batch):
+    model, batch = tiny_model(family).double(), padded_batch(family)
+    make_dependent(model, kept=10)
+    config = replace(SubnetConfig.full(shape_of(model.config)), neurons=(10,) * 4)
+    reference = collect(model, texts(family))
+    repaired = repair(model, config, reference, ridges=(1e-12,))
+    with torch.inference_mode():
+        expected = model(**batch).logits
+        inherited = repair(model, config, reference, ridges=()).model(**batch).logits
+        found = repaired.model(**batch).logits
+    assert (inherited - expected).abs().max() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("config", [NARROW, UNEVEN])
+def test_no_held_out_error_grows(config, seed, tiny_model):
+    model = tiny_model("bert", seed=seed)
+    reference = collect(model, texts("bert", number=12, seed=seed), seed=seed)
+    projections = repair(model, config, reference).projections
+    assert [(p.layer, p.half) for p in projections] == [
+        (layer, half) for layer in config.layers for half in ("attention", "feed-forward")
+    ]
+    for projection in projections:
+        assert projection.error_after <= projection.error_before
+        assert (projection.ridge is None) == (projection.error_after == projection.error_before)
+
+
+def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model):
+    """Its feed-forward network meets the state after the last of these, and its normalisation."""
+    model = tiny_model("bert")
+    reference = collect(model, texts("bert", number=300))
+    config = SubnetConfig(layers=(0, 3), heads=(4, 4), neurons=(40, 40))
+    repaired = repair(model, config, reference)
+    layer = repaired.model.get_submodule("bert.encoder.layer.0.output.LayerNorm")
+    passed = model.get_submodule("bert.encoder.layer.2.output.LayerNorm")
+    assert torch.equal(layer.weight, passed.weight)
+    assert torch.equal(layer.bias, passed.bias)
+    before, after = repaired.projections[0], repaired.projections[1]
+    assert before.error_before < 1e-6
+    assert after.error_after < 0.7 * after.error_before
+
+
+def test_padding_does_not_matter(tiny_model):
+    model = tiny_model("bert").double()
+    encoded = texts("bert", number=40)
+    reference = collect(model, encoded)
+    wider = tuple(
+        {name: torch.nn.functional.pad(entry, (0, 5)) for name, entry in batch.items()}
+        for batch in reference.batches
+    )
+    widths = [batch["input_ids"].shape[1] for batch in reference.batches]
+    moved = replace(
+        reference,
+        batches=wider,
+        rows=tuple(
+            rows // width * (width + 5) + rows % width
+            for rows, width in zip(reference.rows, widths, strict=True)
+        ),
+    )
+    first, second = (repair(model, NARROW, known).model for known in (reference, moved))
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], tensor, rtol=1e-6, atol=1e-8)
+    present = sum(int(batch["attention_mask"].sum()) for batch in reference.batches)
+    assert sum(map(len, reference.rows)) == present == sum(encoded.lengths)
+
+
+def test_repairing_is_deterministic_and_leaves_the_model_alone(tiny_model):
+    model, encoded = tiny_model("roberta"), texts("roberta")
+    before = copy.deepcopy(model.state_dict())
+    first = repair(model, UNEVEN, collect(model, encoded, seed=3))
+    second = repair(model, UNEVEN, collect(model, encoded, seed=3))
+    assert first.projections == second.projections
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(second.model.state_dict()[name], tensor)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_tokens_beyond_the_cap_are_left_out(tiny_model):
+    model, encoded = tiny_model("bert"), texts("bert", number=200)
+    reference = collect(model, encoded, max_tokens=300)
+    assert 200 < len(reference.held_out) < 400
+    assert all(len(states) == len(reference.held_out) for states in reference.sums[0].values())
+    assert 0 < reference.held_out.float().mean() < 0.4
+
+
+def test_a_supernets_model_is_repaired_as_the_stock_one(tiny_model):
+    model, encoded = tiny_model("bert"), texts("bert")
+    stock = repair(model, NARROW, collect(model, encoded)).model.state_dict()
+    supernet = Supernet(copy.deepcopy(model), ElasticSpace())
+    elastic = repair(supernet.model, NARROW, collect(supernet.model, encoded)).model.state_dict()
+    for name, tensor in stock.items():
+        torch.testing.assert_close(elastic[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_eliminates_word_vectors_gets_the_weights_of_the_one_that_does_not(
+    tiny_model, padded_batch
+):
+    model = tiny_model("bert")
+    reference = collect(model, texts("bert"))
+    fewer = repair(model, replace(UNEVEN, tokens=Retention((50, 1), "percent")), reference).model
+    for name, tensor in repair(model, UNEVEN, reference).model.state_dict().items():
+        assert torch.equal(fewer.state_dict()[name], tensor)
+    assert fewer.config.subnet_tokens == [50, 1]
+
+
+def test_too_few_texts_are_refused(tiny_model):
+    with pytest.raises(InputError, match="1 texts of which 1 judge leave none"):
+        collect(tiny_model("bert"), texts("bert", number=1))
+
+
+def test_regression_has_nothing_of_its_own(tiny_model, padded_batch):
+    model = tiny_model("bert")
+    model.config.num_labels, model.num_labels = 1, 1
+    model.classifier = torch.nn.Linear(24, 1)
+    repaired = repair(model, NARROW, collect(model, texts("bert"))).model
+    assert repaired(**padded_batch("bert")).logits.shape == (3, 1)
+    assert torch.equal(repaired.classifier.weight, model.classifier.weight)
+
+
+def test_a_correction_is_the_least_of_the_penalised_squares():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(50, 4, dtype=torch.float64, generator=generator)
+    residuals = torch.randn(50, 3, dtype=torch.float64, generator=generator) + inputs[:, :3]
+    held_out = torch.arange(50) % 5 == 0
+    found = ridge_correction(inputs, residuals, held_out, ridges=(0.1,))
+    x, y = inputs[~held_out], residuals[~held_out]
+    penalty = 0.1 * (x - x.mean(0)).square().sum() / 4
+
+    def loss(weight, bias):
+        return (x @ weight.T + bias - y).square().sum() + penalty * weight.square().sum()
+
+    weight, bias = found.weight.clone(), found.bias.clone()
+    slopes = torch.func.grad(loss, argnums=(0, 1))(weight, bias)
+    for slope in slopes:
+        torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-9)
+
+
+def test_without_a_bias_there_is_none():
+    inputs = torch.ones(10, 2) + torch.eye(10, 2)
+    found = ridge_correction(
+        inputs, torch.ones(10, 1), torch.arange(10) > 7, ridges=(0.1,), intercept=False
+    )
+    assert found.bias.tolist() == [0.0]
+    assert found.weight.count_nonzero() == 2
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [torch.zeros(20, 3), torch.ones(20, 3), torch.full((20, 3), math.inf)],
+    ids=["zeros", "constant", "infinite"],
+)
+def test_nothing_is_changed_where_nothing_can_be_learnt(inputs):
+    residuals = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    residuals -= residuals.mean(0)
+    found = ridge_correction(inputs, residuals, torch.arange(20) < 10, ridges=RIDGES)
+    assert found.weight.count_nonzero() == 0
+    assert found.ridge is None
+    assert found.error_after == found.error_before
+    assert found.condition == math.inf
+
+
+def test_fewer_rows_than_inputs_are_no_error():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(12, 40, generator=generator)
+    found = ridge_correction(inputs, inputs[:, :2], torch.arange(12) < 3)
+    assert found.error_after < found.error_before
+    assert math.isfinite(found.condition)
+
+
+def test_a_correction_needs_rows_on_both_sides():
+    for held_out in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
+        with pytest.raises(ValueError, match="rows to fit and rows to judge"):
+            ridge_correction(torch.ones(4, 1), torch.ones(4, 1), held_out)
