@@ -60,7 +60,7 @@ class SubnetConfig:
                 f"{len(self.layers)}, {len(self.heads)} and {len(self.neurons)}"
             )
         whole = (*self.layers, *self.heads, *self.neurons)
-        if not all(type(number) is int for number in whole):
+        if set(map(type, whole)) != {int}:
             raise ValueError("layers, heads and neurons are whole numbers")
         if self.layers[0] < 0 or any(a >= b for a, b in pairwise(self.layers)):
             raise ValueError(f"kept layers must increase from 0 on, not {shortened(self.layers)}")
