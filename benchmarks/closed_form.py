@@ -1,8 +1,10 @@
 """Sub-networks of a fine-tuned model as they are cut, and repaired in closed form.
 
 The run's supernet is the fine-tuned full model, rewired and not trained further. Every pair of a
-width and a depth is scored on the report split, cut and repaired, and compared in pairs with the
-full model and with each other. The repair's texts are training texts without their labels.
+width and a depth is scored on the report split in three forms: cut, its units chosen by importance
+as DynaBERT does; cut so and repaired; its units chosen by necessity and repaired. The last is
+compared in pairs with the full model and with the others. The repair's texts are training texts
+without their labels.
 
     paretobert train runs/sst2s --model minilm --task SST-2 --data ../shared/data/sst2-sentence \
         --teacher-epochs 3 --teacher-learning-rate 1e-4 --width-epochs 0 --depth-epochs 0
@@ -13,6 +15,7 @@ stretch. The result is written again after each network, so that one that was st
 """
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -26,6 +29,9 @@ from outcomes import pack_split
 from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.removal import necessity
+from paretobert.dynabert.repairs import draw_texts
+from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.networks.subnet import SubnetConfig, grid
@@ -74,7 +80,8 @@ def main() -> None:
     task, supernet = run.task, Supernet.from_pretrained(run.folder.supernet)
     model, shape = supernet.model, supernet.shape
     tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
-    train = encode(task.train, tokenizer, max_length=task.max_length)
+    drawn = draw_texts(task.train, arguments.texts, seed=0)
+    texts = encode(drawn, tokenizer, max_length=task.max_length)
     report = encode(task.report, tokenizer, max_length=task.max_length)
     report = report.first(arguments.report_size or len(report))
 
@@ -86,16 +93,20 @@ def main() -> None:
 
     full_config = SubnetConfig.full(shape)
     scores = {"full": score(model)}
-    reference, seconds = timed(lambda: collect(model, train, num_texts=arguments.texts))
+    reference, collecting = timed(lambda: collect(model, texts))
+    ordered = copy.deepcopy(model)
+    scores_of_units, ordering = timed(lambda: necessity(model, reference))
+    rewire(ordered, scores_of_units)
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
         "task": task.summary() | {"source": _from_here(task.source)},
         "training": run.request.training.to_dict(),
         "stages": read_records(run.folder.root / "training.jsonl"),
         "environment": environment.to_dict(),
-        "texts": sum(len(batch["input_ids"]) for batch in reference.batches),
+        "texts": len(texts),
         "tokens": len(reference.held_out),
-        "collecting": seconds,
+        "collecting": collecting,
+        "ordering": ordering,
         "full": score_record(scores["full"]),
         "sub_networks": [],
     }
@@ -103,26 +114,31 @@ def main() -> None:
     for config, (width, depth, _) in space.items():
         if config == full_config:
             continue
-        repaired, seconds = timed(lambda config=config: repair(model, config, reference))
-        cut, ours = score(extract(model, config)), score(repaired.model)
-        scores |= {f"cut {config.key}": cut, f"repaired {config.key}": ours}
+        repaired, seconds = timed(lambda config=config: repair(ordered, config, reference))
+        found = {
+            "cut": score(extract(model, config)),
+            "repaired_by_importance": score(repair(model, config, reference).model),
+            "repaired": score(repaired.model),
+        }
+        scores |= {f"{form} {config.key}": each for form, each in found.items()}
         record["sub_networks"].append(
             {
                 "key": config.key,
                 "width": width,
                 "depth": depth,
                 "operations_ratio": round(macs(full_config) / macs(config), 3),
-                "cut": score_record(cut),
-                "repaired": score_record(ours),
-                "gain": paired(ours, cut),
-                "loss": paired(scores["full"], ours),
+                **{form: score_record(each) for form, each in found.items()},
+                "loss": paired(scores["full"], found["repaired"]),
+                "gain": paired(found["repaired"], found["cut"]),
+                "gain_of_necessity": paired(found["repaired"], found["repaired_by_importance"]),
                 "repairing": seconds,
-                "projections": [asdict(found) for found in repaired.projections],
+                "projections": [asdict(each) for each in repaired.projections],
             }
         )
         record["outcomes"] = pack_split(scores)
         write_json(arguments.out, record)
-        print(config.key, f"{cut.value:.3f} {ours.value:.3f}", seconds, file=sys.stderr)
+        values = {form: round(each.value, 3) for form, each in found.items()}
+        print(config.key, values, seconds, file=sys.stderr)
 
 
 def _from_here(source: str) -> str:

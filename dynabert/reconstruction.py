@@ -109,37 +109,32 @@ class Repaired:
 
 def collect(
     model: PreTrainedModel,
-    encoded: EncodedSplit,
+    texts: EncodedSplit,
     *,
-    num_texts: int = 1024,
     max_tokens: int = 32_768,
     held_out: float = 0.2,
     seed: int = 0,
 ) -> Reference:
-    """Run the full model on texts drawn at random and keep its states.
+    """Run the full model on texts and keep its states.
 
     Args:
         model: The full classification model, of a supported family, in evaluation mode.
-        encoded: Tokenised texts; labels are not used.
-        num_texts: How many are drawn; all where there are fewer.
+        texts: Tokenised; labels are not used.
         max_tokens: Tokens whose states are kept, drawn from those of the texts; each takes
             8 x layers x E bytes.
         held_out: Share of the texts that judge.
-        seed: Of the draws.
+        seed: Of what is drawn: held-out texts, tokens, combinations of logits.
 
     Raises:
         InputError: When there are fewer than two texts, or the share leaves none to fit.
     """
-    generator = Random(seed)
-    drawn = generator.sample(range(len(encoded)), min(num_texts, len(encoded)))
-    judging = drawn[: max(1, round(held_out * len(drawn)))]
-    if len(judging) >= len(drawn):
+    num_judging = max(1, round(held_out * len(texts)))
+    if num_judging >= len(texts):
         raise InputError(
-            f"{len(drawn)} texts of which {len(judging)} judge leave none to repair with: "
+            f"{len(texts)} texts of which {num_judging} judge leave none to repair with: "
             "give more."
         )
-    texts = _of(encoded, sorted(drawn))
-    is_judging = [index in set(judging) for index in sorted(drawn)]
+    judging = set(Random(seed).sample(range(len(texts)), num_judging))
     family = family_of(model)
     tokens = torch.Generator().manual_seed(seed)
     share = min(1.0, max_tokens / sum(texts.lengths))
@@ -153,7 +148,7 @@ def collect(
         chosen = (sampled & batch["attention_mask"].bool()).flatten().nonzero().squeeze(1)
         batches.append(batch)
         rows.append(chosen)
-        owners = torch.tensor([is_judging[i] for i in indices], device=model.device)
+        owners = torch.tensor([i in judging for i in indices], device=model.device)
         judges.append(owners[chosen // batch["input_ids"].shape[1]])
         found = _states_and_gradients(model, family, batch, directions)
         for layer, (states, gradients) in enumerate(found):
@@ -351,14 +346,3 @@ def _take_normalisation(layer: nn.Module, source: nn.Module, family: Family) -> 
     """Let a layer's output leave through the normalisation of another layer."""
     norm = layer.get_submodule(family.last_norm)
     norm.load_state_dict(source.get_submodule(family.last_norm).state_dict())
-
-
-def _of(encoded: EncodedSplit, indices: Sequence[int]) -> EncodedSplit:
-    """Some of the examples."""
-    types = encoded.token_type_ids
-    return replace(
-        encoded,
-        input_ids=tuple(encoded.input_ids[i] for i in indices),
-        token_type_ids=None if types is None else tuple(types[i] for i in indices),
-        labels=tuple(encoded.labels[i] for i in indices),
-    )

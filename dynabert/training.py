@@ -14,6 +14,9 @@ Left out: augmented data, and stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
+
+The recipe closed-form stops after stage 0: units are sorted by `removal`, and every sub-network is
+repaired when it is built (`repairs`).
 """
 
 import shutil
@@ -57,6 +60,9 @@ from ..training.loop import Result, TrainingProgress, made, run_stage, weight_gr
 from ..training.precision import autocast, matmul_dtype
 from .importance import importance
 from .options import TrainingOptions
+from .reconstruction import collect
+from .removal import necessity
+from .repairs import RepairableSupernet, RepairOptions, draw_texts
 from .rewiring import rewire
 from .supernet import EncoderOutput, Supernet
 
@@ -94,6 +100,10 @@ def train_supernet(
     checkpoints = folder / CHECKPOINTS
     training = _Training(task, folder, options, progress)
     teacher = made(folder / "teacher", lambda: training.teacher(model))
+    if options.recipe == "closed-form":
+        made(supernet, lambda: training.repairable(teacher))
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return
     rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
@@ -303,6 +313,16 @@ class _Training:
         padded_batches = (padded(encoded, b, device=self.device) for b in batches)
         rewire(model, importance(model, padded_batches, head=self.task.head))
         return model, tokenizer
+
+    def repairable(self, teacher: Path) -> Result:
+        """Sort a copy of the teacher's units by necessity; nothing is trained after that."""
+        options = RepairOptions(seed=self.options.seed)
+        model = load_stored(teacher)
+        tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
+        drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
+        texts = encode(drawn, tokenizer, max_length=self.task.max_length)
+        rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
+        return RepairableSupernet(Supernet(model, self.space), options), tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""
