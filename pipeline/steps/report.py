@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ...baselines.published import DEV_EXAMPLES, published_candidates
+from ...deploy.deployment import Deployment
+from ...errors import InputError
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.statistics import Round
 from ...profiling.table import CostTable
@@ -17,15 +19,17 @@ from ...reports.measurements import (
     retention_figure,
 )
 from ...reports.page import ReportContent, write_report
+from ...reports.shared import rivals
 from ...search.candidate import Candidate
 from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
-from ...tasks.metrics import Evaluation, PairedComparison
+from ...tasks.metrics import Evaluation
 from ..context import Context
 from ..costs import candidates, cost_table, measured, table
 from ..losses import deployment_loss
 from ..request import RunRequest
-from ..scores import score_reported
+from ..scores import known_reports, score_reported
+from ..warnings import table_warnings
 from .predictor import known_predictor
 
 HYPERVOLUME_COSTS = ("latency_ms", "num_params", "num_flops")
@@ -38,11 +42,14 @@ def report(
     warnings: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the report, with every network scored on the report split.
+    """Write the report, with every network scored on the report split as it is deployed.
+
+    All deployments take part that were measured on the run's machine by the run's protocol but
+    for runtime and precision.
 
     Args:
         context: The run.
-        warnings: What forbids to take the latencies at their word.
+        warnings: What forbids to take the latencies of the run's own deployment at their word.
         progress: Is called with the number of scored networks and of all.
 
     Returns:
@@ -52,29 +59,64 @@ def report(
         InputError: When the run is not searched yet.
     """
     costs = table(context)
-    scored = candidates(context, [costs])
+    own = candidates(context, [costs])
     with context.timed("report"):
-        reported = score_reported(
-            context,
-            [entry.network for entry in scored],
-            deployment=costs.protocol.deployment,
-            progress=progress,
-        )
+        _score_reported(context, own, progress=progress)
+        tables, doubts = [costs], list(warnings)
+        for other in _others(context, costs):
+            deployment = other.protocol.deployment
+            try:
+                _score_reported(context, _scored(context, other), progress=progress)
+            except InputError as error:
+                doubts.append(f"{deployment.title} is not on this page: {error}")
+            else:
+                tables.append(other)
+                doubts += [f"{deployment.title}: {s}" for s in table_warnings(context, other)]
+        scored = candidates(context, tables)
         content = report_content(
             context.request,
             candidates=scored,
-            reported={
-                split: {
-                    f"{key}/{costs.protocol.deployment.slug}": found for key, found in by.items()
-                }
-                for split, by in reported.items()
-            },
+            reported=known_reports(context, scored),
             costs=costs,
             manifest=context.manifest,
-            warnings=warnings,
-            measurements=_figures(context, costs, scored),
+            warnings=doubts,
+            measurements=_figures(context, costs, own),
         )
         return write_report(context.folder.report, content)
+
+
+def _scored(context: Context, costs: CostTable) -> list[Candidate]:
+    """The scored networks of a further table.
+
+    Raises:
+        InputError: When there are none; the message says which command scores them.
+    """
+    deployment = costs.protocol.deployment
+    if not context.ledger.evaluations(split="search", deployment=deployment):
+        command = " ".join([context.command("profile"), *context.options(costs.protocol)])
+        raise InputError(f"its networks are not scored yet: {command}.")
+    return candidates(context, [costs])
+
+
+def _score_reported(
+    context: Context,
+    scored: Sequence[Candidate],
+    *,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Score networks of one deployment on the report splits, where that is missing.
+
+    Raises:
+        InputError: When what runs them is not installed here.
+    """
+    deployment = scored[0].deployment
+    known = known_reports(context, scored)
+    if all(entry.key in found for found in known.values() for entry in scored):
+        return
+    if deployment.changes_numbers:
+        deployment.require("cpu")
+    networks = [entry.network for entry in scored]
+    score_reported(context, networks, deployment=deployment, progress=progress)
 
 
 def report_content(
@@ -152,9 +194,10 @@ def _figures(context: Context, costs: CostTable, scored: Sequence[Candidate]) ->
                 predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
             )
         )
-    deployments = _deployments(context, costs)
+    deployments = [costs, *_others(context, costs)]
     if len(deployments) > 1:
-        figures.append(deployment_figure(deployments))
+        losses = [deployment_loss(context, each.protocol.deployment) for each in deployments]
+        figures.append(deployment_figure(list(zip(deployments, losses, strict=True))))
     figures.extend(_retentions(context, costs.protocol))
     return figures
 
@@ -169,20 +212,18 @@ def _rounds(context: Context, costs: CostTable) -> tuple[tuple[Round, ...], str]
     return (), ""
 
 
-def _deployments(
-    context: Context, costs: CostTable
-) -> list[tuple[CostTable, PairedComparison | None]]:
-    """The tables that differ from one in runtime and precision alone, itself first."""
-    found = [costs]
+def _others(context: Context, costs: CostTable) -> list[CostTable]:
+    """The tables that differ from one in runtime and precision alone."""
+    found: dict[Deployment, CostTable] = {}
     for record in measured(context):
         other, environment = record.conditions.protocol, record.conditions.environment
         if (
             environment.machine_id == costs.environment.machine_id
             and set(costs.protocol.differences(other)) <= {"runtime", "precision"}
-            and other.deployment not in {entry.protocol.deployment for entry in found}
+            and other.deployment not in (costs.protocol.deployment, *found)
         ):
-            found.append(cost_table(context, record))
-    return [(entry, deployment_loss(context, entry.protocol.deployment)) for entry in found]
+            found[other.deployment] = cost_table(context, record)
+    return list(found.values())
 
 
 def _retentions(context: Context, protocol: LatencyProtocol) -> list[Figure]:
@@ -219,7 +260,7 @@ def hypervolumes(scored: Sequence[Candidate]) -> dict[str, Hypervolume]:
     """The hypervolume of each drawn front, from a point just beyond the candidates."""
     volumes = {}
     for name in HYPERVOLUME_COSTS:
-        known = [entry for entry in scored if entry.value(name) is not None]
+        known = rivals(scored, name)
         if known:
             objectives = ("score", name)
             front = ParetoFront.of(known, objectives)
