@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification
 from paretobert import Run
 from paretobert.cli.app import main
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.errors import InputError
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -346,3 +347,37 @@ def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixt
     assert main(["report", str(run_copy)]) == 0
     page = (run_copy / "report" / "index.html").read_text()
     assert warning in page[: page.index("<h1>")][page.index("<body>") :]
+
+
+def test_the_report_draws_one_front_of_all_deployments(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(deployment: Deployment, device: str) -> None:
+        raise InputError(f"The runtime {deployment.title} needs another torch.")
+
+    def page() -> str:
+        assert main(["report", str(run_copy)]) == 0
+        return (run_copy / "report" / "index.html").read_text()
+
+    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Deployment, "require", absent)
+        alone = page()
+    assert "eager bf16 is not on this page: The runtime eager bf16 needs another torch." in alone
+    assert "run them" not in alone
+    with sqlite3.connect(run_copy / "ledger.db") as database:
+        database.execute(
+            "UPDATE observations SET place = 'aside' "
+            "WHERE quantity = 'score' AND deployment = 'eager-bf16'"
+        )
+    unscored = page()
+    assert "its networks are not scored yet: paretobert profile" in unscored
+    assert "--precision bf16." in unscored
+    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
+    whole = page()
+    assert "4 networks as eager fp32 and eager bf16 run them (8 in all)" in whole
+    assert "is not on this page" not in whole
+    table = (run_copy / "report" / "tables" / "results.csv").read_text().splitlines()
+    assert sum(",eager bf16," in line for line in table) == 4
+    assert main(["profile", str(run_copy), "--precision", "bf16", "--threads", "2"]) == 0
+    assert "run them (8 in all)" in page()
