@@ -95,7 +95,7 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
 def test_a_precision_has_scores_of_its_own(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "1"]
+    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "0.1"]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "eager bf16" in printed
@@ -111,7 +111,7 @@ def test_a_precision_has_scores_of_its_own(
 def test_the_self_test_reports_the_noise_floor(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["profile", str(run_copy), "--self-test", "--measure-s", "2", "--json"])
+    status = main(["profile", str(run_copy), "--self-test", "--measure-s", "0.5", "--json"])
     (found,) = json.loads(capsys.readouterr().out)["self_tests"]
     assert status == (0 if found["passed"] else 1)
     assert found["noise_floor"] >= 0
