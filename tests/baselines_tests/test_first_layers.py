@@ -155,6 +155,14 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(teacher: Path, tmp_p
     make(making(teacher, tmp_path / "killed", kill), OPTIONS)
 
 
+def test_steps_may_end_within_an_epoch(teacher: Path, tmp_path: Path) -> None:
+    seen: list[TrainingProgress] = []
+    make(making(teacher, tmp_path / "made", seen.append), replace(OPTIONS, steps=8))
+    assert [(state.step, state.total_steps) for state in seen] == [(n, 8) for n in range(1, 9)]
+    (stage,) = map(json.loads, (tmp_path / "made" / "training.jsonl").read_text().splitlines())
+    assert (stage["steps"], stage["epochs"], stage["examples"]) == (8, 2, 64)
+
+
 def test_a_loss_that_explodes_names_the_stage(teacher: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, learning_rate=1e30, epochs=5)
     with pytest.raises(InputError, match="The loss of stage first layers is nan at step"):
