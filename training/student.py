@@ -33,11 +33,12 @@ class Start:
     """Where a student starts.
 
     Attributes:
-        model: A full model of the teacher's sizes, whose weights it starts with.
-        config: What it keeps of it; its layers learn from the teacher's of the same index.
+        student: A dense model, which is trained.
+        config: What it keeps of a model of the teacher's sizes: its layers learn from the
+            teacher's of the same index.
     """
 
-    model: PreTrainedModel
+    student: PreTrainedModel
     config: SubnetConfig
 
 
@@ -49,7 +50,7 @@ def train_student(
     start: Callable[[PreTrainedModel, PreTrainedTokenizerBase], Start],
     loss: Loss,
 ) -> None:
-    """Train a part of a full model, or go on where that was interrupted.
+    """Train a network, or go on where that was interrupted.
 
     Args:
         making: The teacher, the task and the destination.
@@ -71,8 +72,7 @@ def train_student(
         nn.Module.to(teacher.eval(), device)
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
         beginning = start(teacher, tokenizer)
-        config, family = beginning.config, family_of(teacher)
-        student = extract(beginning.model, config)
+        student, config, family = beginning.student, beginning.config, family_of(teacher)
         nn.Module.to(student, device)
         everything = SubnetConfig.full(shape_of(teacher.config))
 
@@ -120,7 +120,8 @@ def whole_layers(teacher: PreTrainedModel, layers: Sequence[int]) -> Start:
             f"The teacher has {shape.num_layers} layers: keep 1 to {shape.num_layers - 1} of "
             f"them, not {len(layers)}."
         )
-    return Start(teacher, SubnetConfig.of_layers(shape, layers))
+    config = SubnetConfig.of_layers(shape, layers)
+    return Start(extract(teacher, config), config)
 
 
 def _run(

@@ -20,7 +20,7 @@ from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Making
 
-from ..learnable import make_task, save_with_head
+from ..learnable import make_task, no_cut, save_with_head
 
 OPTIONS = FirstLayersOptions(
     layers=2, epochs=2, learning_rate=1e-3, batch_size=8, precision="fp32", checkpoint_steps=3
@@ -52,7 +52,7 @@ def making(
     *,
     kind: str = "classification",
 ) -> Making:
-    return Making(teacher, make_task(kind), folder, progress)
+    return Making(teacher, no_cut, make_task(kind), folder, progress)
 
 
 def logits(folder: Path, *, layers: int | None = None) -> torch.Tensor:
