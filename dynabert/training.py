@@ -40,12 +40,7 @@ from transformers import (
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
-from ..tasks.batches import (
-    Batch,
-    encode,
-    evaluation_batches,
-    padded,
-)
+from ..tasks.batches import Batch, encode
 from ..tasks.heads import Head
 from ..tasks.task import Task
 from ..training.classifier import load_classifier, load_stored
@@ -54,17 +49,18 @@ from ..training.distillation import (
     WIDTH_STAGE,
     LossWeights,
     distillation_loss,
+    hidden_pairs,
     prediction_loss,
 )
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
 from ..training.precision import autocast, matmul_dtype
-from .importance import importance
+from .importance import task_importance
 from .options import TrainingOptions
 from .reconstruction import collect
 from .removal import necessity
 from .repairs import RepairableSupernet, RepairOptions, draw_texts
 from .rewiring import rewire
-from .supernet import EncoderOutput, Supernet
+from .supernet import Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -216,7 +212,7 @@ def distillation_gradients(
                 loss = distillation_loss(
                     logits=(output.logits, target.logits),
                     embeddings=(embeddings, target_embeddings),
-                    hidden=_hidden_pairs(output, target, batch["attention_mask"]),
+                    hidden=hidden_pairs(output, target, batch["attention_mask"]),
                     mask=batch["attention_mask"],
                     weights=weights,
                     head=head,
@@ -308,10 +304,8 @@ class _Training:
         model = load_stored(teacher)
         nn.Module.to(model, self.device)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
-        batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
-        padded_batches = (padded(encoded, b, device=self.device) for b in batches)
-        rewire(model, importance(model, padded_batches, head=self.task.head))
+        size = self.options.batch_size
+        rewire(model, task_importance(model, tokenizer, self.task, batch_size=size))
         return model, tokenizer
 
     def repairable(self, teacher: Path) -> Result:
@@ -447,20 +441,6 @@ class _Training:
             log=self.log,
             progress=self.progress,
         )
-
-
-def _hidden_pairs(
-    student: EncoderOutput, teacher: EncoderOutput, mask: Tensor
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """The states of each layer that the student keeps, the teacher's beside them, their mask."""
-    pairs = []
-    for index, state in student.hidden.items():
-        target, present = teacher.hidden[index], mask
-        if index in student.kept:
-            kept = student.kept[index]
-            target, present = kept.of(target), kept.mask
-        pairs.append((state, target, present))
-    return pairs
 
 
 @contextmanager

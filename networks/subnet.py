@@ -122,11 +122,13 @@ class SubnetConfig:
     @classmethod
     def full(cls, shape: EncoderShape) -> Self:
         """The whole model as a sub-network of itself."""
-        return cls(
-            layers=tuple(range(shape.num_layers)),
-            heads=(shape.num_heads,) * shape.num_layers,
-            neurons=(shape.ffn_size,) * shape.num_layers,
-        )
+        return cls.of_layers(shape, range(shape.num_layers))
+
+    @classmethod
+    def of_layers(cls, shape: EncoderShape, layers: Sequence[int]) -> Self:
+        """Some layers of a model at their full width."""
+        number = len(layers)
+        return cls(tuple(layers), (shape.num_heads,) * number, (shape.ffn_size,) * number)
 
     @classmethod
     def from_multipliers(

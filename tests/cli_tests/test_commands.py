@@ -131,13 +131,14 @@ def added(
         for words in (
             ["--method", "powerbert", "--target-speedup", "1.5x", *brief],
             ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
+            ["--method", "finished", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
             ["--checkpoint", f"mine={folder / 'teacher'}"],
         ):
             assert main(["add", str(folder), *words]) == 0
     return folder
 
 
-LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "mine"]
+LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "L1.3-H2-F32, finished", "mine"]
 
 
 def test_every_method_makes_a_network_like_the_others(
@@ -179,7 +180,7 @@ def test_a_method_makes_the_same_network_once(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Name a method: --method checkpoint, first-layers, powerbert"),
+        ([], "Name a method: --method checkpoint, first-layers,"),
         (["--method", "checkpoint"], "The method checkpoint needs --checkpoint"),
         (
             ["--method", "first-layers", "--checkpoint", "a=b"],
@@ -188,6 +189,12 @@ def test_a_method_makes_the_same_network_once(
         (["--method", "magic"], "no method 'magic': choose from checkpoint"),
         (["--method", "first-layers", "--lambda", "1"], "first-layers has no option --lambda"),
         (["--method", "first-layers", "--layers", "4"], "The teacher has 4 layers: keep 1 to 3"),
+        (["--method", "finished"], "The method finished needs --network"),
+        (["--method", "finished", "--network", "huge"], "There is no network called 'huge'"),
+        (
+            ["--method", "finished", "--network", "full", "--steps", "0"],
+            "steps must be at least 1",
+        ),
         (["--method", "powerbert", "--target-speedup", "fast"], "'fast' is not a number"),
         (["--checkpoint", "mine"], "'mine' is not NAME=DIR"),
         (["--checkpoint", "mine=/nowhere/at/all"], "/nowhere/at/all does not exist"),
