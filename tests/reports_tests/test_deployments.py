@@ -124,7 +124,8 @@ def test_sentences_name_the_deployment_and_compare_with_one_full_model(deployed)
     assert any(", eager fp32: ×" in text for text in texts.values())
     full = deployed.candidates[13]
     assert full.is_full
-    best = replace(full, evaluation=replace(full.evaluation, value=0.999))
+    interval = replace(full.evaluation.interval, value=0.999)
+    best = replace(full, evaluation=replace(full.evaluation, interval=interval))
     judged = [best if c.key == full.key else c for c in deployed.candidates]
     assert headlines(deployed.networks, judged=judged)[14].startswith(
         "width 1, 6 of 6 layers, openvino int8: ×0.40 latency"
