@@ -1,10 +1,10 @@
 """Sub-networks of a fine-tuned model as they are cut, and repaired in closed form.
 
 The run's supernet is the fine-tuned full model, rewired and not trained further. Every pair of a
-width and a depth is scored on the report split in three forms: cut, its units chosen by importance
-as DynaBERT does; cut so and repaired; its units chosen by necessity and repaired. The last is
-compared in pairs with the full model and with the others. The repair's texts are training texts
-without their labels.
+width and a depth is scored on the report split in two forms: cut, its units chosen by importance
+as DynaBERT does; its units chosen by necessity and repaired. The latter is compared in pairs with
+the full model and with the former. With `--importance` there is a third: repaired with the units
+chosen by importance. The repair's texts are training texts without their labels.
 
     paretobert train runs/sst2s --model minilm --task SST-2 --data ../shared/data/sst2-sentence \
         --teacher-epochs 3 --teacher-learning-rate 1e-4 --width-epochs 0 --depth-epochs 0
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--report-size", type=int, help="score on so many examples at most")
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
+    parser.add_argument("--importance", action="store_true", help="also repair by importance")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -117,9 +118,10 @@ def main() -> None:
         repaired, seconds = timed(lambda config=config: repair(ordered, config, reference))
         found = {
             "cut": score(extract(model, config)),
-            "repaired_by_importance": score(repair(model, config, reference).model),
             "repaired": score(repaired.model),
         }
+        if arguments.importance:
+            found["repaired_by_importance"] = score(repair(model, config, reference).model)
         scores |= {f"{form} {config.key}": each for form, each in found.items()}
         record["sub_networks"].append(
             {
@@ -130,7 +132,11 @@ def main() -> None:
                 **{form: score_record(each) for form, each in found.items()},
                 "loss": paired(scores["full"], found["repaired"]),
                 "gain": paired(found["repaired"], found["cut"]),
-                "gain_of_necessity": paired(found["repaired"], found["repaired_by_importance"]),
+                **(
+                    {"gain_of_necessity": paired(found["repaired"], found[third])}
+                    if (third := "repaired_by_importance") in found
+                    else {}
+                ),
                 "repairing": seconds,
                 "projections": [asdict(each) for each in repaired.projections],
             }

@@ -55,6 +55,7 @@ class ModelCard:
         numbers: Scores, latency and whatever else has an interval, in the order of the list.
         conditions: How and where times and memory were measured; empty where they were not.
         warnings: What forbids to take the latencies at their word, in sentences.
+        repaired: Whether sub-networks were repaired in closed form instead of trained.
     """
 
     base_model: str
@@ -70,6 +71,7 @@ class ModelCard:
     numbers: tuple[CardNumber, ...]
     conditions: str
     warnings: tuple[str, ...] = ()
+    repaired: bool = False
 
 
 def render(card: ModelCard, *, usage: str, check: str) -> str:
@@ -131,10 +133,14 @@ def _origin(card: ModelCard) -> str:
             f"paretobert that began with `{base}`. The method was asked: "
             f"`{one_line(asked).replace('`', '')}`."
         )
-    return (
-        f"A sub-network of `{base}` for the task `{task}`, found with paretobert: a DynaBERT "
-        "supernet was trained from the checkpoint, and this network was cut out of it."
+    made = (
+        "the checkpoint was fine-tuned, this network was cut out of it, and its layers' outputs "
+        "were fitted to the full model's in closed form."
+        if card.repaired
+        else "a DynaBERT supernet was trained from the checkpoint, and this network was cut out "
+        "of it."
     )
+    return f"A sub-network of `{base}` for the task `{task}`, found with paretobert: {made}"
 
 
 def _rows(card: ModelCard) -> Iterable[tuple[str, str]]:

@@ -29,6 +29,11 @@ def projection(layer: nn.Module, family: Family, half: Half) -> nn.Linear:
     return next(linear for linear, axes in linears(layer, family.plan) if axes.columns == units)
 
 
+def normalisation(layer: nn.Module, family: Family, half: Half) -> nn.Module:
+    """What follows a half's projection and residual."""
+    return layer.get_submodule(family.norms[HALVES.index(half)])
+
+
 def run_half(
     layer: nn.Module, family: Family, half: Half
 ) -> Callable[[Tensor, Tensor | None], Tensor]:

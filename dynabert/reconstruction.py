@@ -23,7 +23,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -37,16 +36,13 @@ from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, evaluation_batches, padded
-from .halves import HALVES, Half, projection, recorded, run_half
+from .halves import HALVES, Half, Seen, normalisation, projection, recorded, run_half
 from .ridge import RIDGES, mean, ridge_correction
 
 BATCH_SIZE = 32
 
 EVEN_SHARE = 0.1
 """The part of the tokens' counts that is the same for all."""
-
-NUM_DIRECTIONS = 2
-"""Random combinations of the logits whose gradients say how much tokens count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +107,7 @@ def collect(
     model: PreTrainedModel,
     texts: EncodedSplit,
     *,
-    max_tokens: int = 32_768,
+    max_tokens: int = 16_384,
     held_out: float = 0.2,
     seed: int = 0,
 ) -> Reference:
@@ -205,10 +201,13 @@ def repair(
             _take_normalisation(layer, full_layers[last], family)
         targets: dict[Half, int] = {"attention": index, "feed-forward": last}
         for half, target in targets.items():
-            run = run_half(layer, family, half)
+            linear, run = projection(layer, family, half), run_half(layer, family, half)
+            seen = [
+                _seen(linear, run, state, mask) for state, mask in zip(states, masks, strict=True)
+            ]
             found = _repair_projection(
-                projection(layer, family, half),
-                [partial(run, state, mask) for state, mask in zip(states, masks, strict=True)],
+                linear,
+                seen,
                 states,
                 reference,
                 reference.sums[target][half],
@@ -216,7 +215,10 @@ def repair(
                 ridges=ridges,
             )
             projections.append(Projection(layer=index, half=half, **found))
-            states = [run(state, mask) for state, mask in zip(states, masks, strict=True)]
+            norm = normalisation(layer, family, half)
+            states = [
+                norm(state + linear(each.input)) for state, each in zip(states, seen, strict=True)
+            ]
     if config.tokens is not None:
         eliminating = extract(model, config)
         eliminating.load_state_dict(dense.state_dict())
@@ -226,7 +228,7 @@ def repair(
 
 def _repair_projection(
     linear: nn.Linear,
-    runs: Sequence[Callable[[], object]],
+    seen: Sequence[Seen],
     states: Sequence[Tensor],
     reference: Reference,
     targets: Tensor,
@@ -238,7 +240,7 @@ def _repair_projection(
 
     Args:
         linear: The projection.
-        runs: What runs its half of the layer on each batch.
+        seen: What it reads and writes, for each batch.
         states: What goes past the half on the residual, for each batch [B, T, E].
         reference: Says which tokens count.
         targets: The full model's hidden states before the normalisation, [N, E].
@@ -249,11 +251,9 @@ def _repair_projection(
         The fields of `Projection` beside its place.
     """
     inputs, sums = [], []
-    for run, state, rows in zip(runs, states, reference.rows, strict=True):
-        with recorded(linear) as seen:
-            run()
-        inputs.append(seen.input.flatten(0, -2)[rows])
-        sums.append((state + seen.output).flatten(0, 1)[rows])
+    for each, state, rows in zip(seen, states, reference.rows, strict=True):
+        inputs.append(each.input.flatten(0, -2)[rows])
+        sums.append((state + each.output).flatten(0, 1)[rows])
     correction = ridge_correction(
         torch.cat(inputs),
         targets - torch.cat(sums),
@@ -277,13 +277,25 @@ def _repair_projection(
     }
 
 
+def _seen(
+    linear: nn.Linear,
+    run: Callable[[Tensor, Tensor | None], Tensor],
+    state: Tensor,
+    mask: Tensor | None,
+) -> Seen:
+    """What a projection reads and writes when its half is run."""
+    with recorded(linear) as seen:
+        run(state, mask)
+    return seen
+
+
 def _states_and_gradients(
     model: PreTrainedModel, family: Family, batch: Batch, directions: torch.Generator
 ) -> list[tuple[dict[Half, Tensor], dict[Half, Tensor]]]:
     """Each layer's hidden states before its normalisations, and the logits' gradients there.
 
-    Of each half both are [B, T, E]; the gradients of several random combinations of the logits lie
-    side by side in the last dimension.
+    Of each half both are [B, T, E]. The gradients are those of a random combination of the logits,
+    of unit length for each text, to which what all logits have in common does not add.
     """
     with _frozen(model), torch.enable_grad():
         hidden = family.embed(model, batch).detach().requires_grad_()
@@ -297,21 +309,15 @@ def _states_and_gradients(
                 sums.append((hidden + seen.output).detach())
                 hidden = after
         logits = family.classify(model, hidden)
-        gradients = []
-        for place in range(NUM_DIRECTIONS):
-            combination = torch.randn(logits.shape, generator=directions).to(logits)
-            if logits.shape[1] > 1:
-                combination -= combination.mean(1, keepdim=True)
-            gradients.append(
-                torch.autograd.grad(
-                    (logits * combination).sum(), added, retain_graph=place + 1 < NUM_DIRECTIONS
-                )
-            )
-    joined = [torch.cat(parts, dim=-1) for parts in zip(*gradients, strict=True)]
+        combination = torch.randn(logits.shape, generator=directions).to(logits)
+        if logits.shape[1] > 1:
+            combination -= combination.mean(1, keepdim=True)
+        combination = nn.functional.normalize(combination, dim=1)
+        gradients = torch.autograd.grad((logits * combination).sum(), added)
     return [
         (
             dict(zip(HALVES, sums[start : start + len(HALVES)], strict=True)),
-            dict(zip(HALVES, joined[start : start + len(HALVES)], strict=True)),
+            dict(zip(HALVES, gradients[start : start + len(HALVES)], strict=True)),
         )
         for start in range(0, len(sums), len(HALVES))
     ]
@@ -344,5 +350,5 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 def _take_normalisation(layer: nn.Module, source: nn.Module, family: Family) -> None:
     """Let a layer's output leave through the normalisation of another layer."""
-    norm = layer.get_submodule(family.last_norm)
-    norm.load_state_dict(source.get_submodule(family.last_norm).state_dict())
+    theirs = normalisation(source, family, "feed-forward")
+    normalisation(layer, family, "feed-forward").load_state_dict(theirs.state_dict())

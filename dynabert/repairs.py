@@ -25,7 +25,7 @@ from ..networks.subnet import SubnetConfig
 from ..storage import read_bytes, read_json, write_bytes, write_json
 from ..tasks.batches import EncodedSplit
 from ..tasks.task import TextSplit
-from .halves import HALVES, projection
+from .halves import HALVES, normalisation, projection
 from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
 
@@ -165,7 +165,7 @@ def solved_tensors(dense: PreTrainedModel, *, like: PreTrainedModel) -> dict[str
     found = {}
     for place, layer in enumerate(family.layer_list(dense)):
         changed: dict[str, nn.Module] = {half: projection(layer, family, half) for half in HALVES}
-        changed["normalisation"] = layer.get_submodule(family.last_norm)
+        changed["normalisation"] = normalisation(layer, family, "feed-forward")
         for name, module in changed.items():
             for parameter, tensor in module.named_parameters():
                 found[f"{place}.{name}.{parameter}"] = tensor.detach()

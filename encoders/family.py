@@ -35,7 +35,8 @@ class Family:
         embedding_inputs: The batch entries that the embeddings take.
         neurons_name: Name of the feed-forward size in the config. The number of layers, of heads
             and the hidden size have the same names (or aliases) in every family.
-        last_norm: Path, within a layer, of the normalisation that its output leaves through.
+        norms: Paths, within a layer, of the normalisations that end its halves: each is of what
+            the half reads and what its last linear layer writes, added.
         positions_after_padding: Whether positions are counted from the padding's id on, so that
             the first rows of their table are never used.
         subnet_config: The config class of narrow and of token-eliminating networks.
@@ -52,7 +53,7 @@ class Family:
     layers: str
     embedding_inputs: tuple[str, ...]
     neurons_name: str
-    last_norm: str
+    norms: tuple[str, str]
     positions_after_padding: bool
     subnet_config: type[PreTrainedConfig]
     subnet_model: type[PreTrainedModel]

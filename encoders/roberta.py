@@ -84,7 +84,7 @@ def _family(
         layers="roberta.encoder.layer",
         embedding_inputs=("input_ids", "token_type_ids"),
         neurons_name="intermediate_size",
-        last_norm="output.LayerNorm",
+        norms=("attention.output.LayerNorm", "output.LayerNorm"),
         positions_after_padding=True,
         subnet_config=subnet_config,
         subnet_model=subnet_model,

@@ -180,6 +180,7 @@ def _card(
         ),
         conditions=f"{costs.protocol.title}, on {costs.environment.machine}",
         warnings=tuple(warnings),
+        repaired=context.request.training.recipe == "closed-form",
     )
 
 

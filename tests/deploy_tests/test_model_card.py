@@ -63,6 +63,13 @@ def test_front_matter_is_yaml_and_leaves_the_licence_to_the_user(
     }
 
 
+def test_a_repaired_network_is_not_called_trained() -> None:
+    assert "a DynaBERT supernet was trained" in rendered(CARD)
+    text = rendered(replace(CARD, repaired=True))
+    assert "supernet was trained" not in text
+    assert "fitted to the full model's in closed form" in text
+
+
 def test_the_numbers_are_in_the_table() -> None:
     lines = rendered(CARD).split("\n")
     assert "# small \\| narrow for sst2, openvino int8" in lines

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from paretobert.dynabert.options import TrainingOptions
+from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
     distillation_gradients,
@@ -254,6 +255,7 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"tokens": (1.0, 0.0), "token_epochs": 1}, "tokens .* must be multipliers"),
         ({"tokens": (1.0, 0.5), "token_epochs": -1}, "do not go with -1|must not be negative"),
         ({"widths": (0.5,)}, "widths .* lack 1"),
+        ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
     ],
 )
 def test_bad_options_are_refused(change, message):
@@ -307,6 +309,32 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
         model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
     )
     assert seen == before
+
+
+def test_the_closed_form_trains_the_teacher_alone(tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    folder = tmp_path / "run"
+    options = replace(OPTIONS, recipe="closed-form", seed=4)
+    train_supernet(
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=ignore
+    )
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "supernet",
+        "teacher",
+        "training.jsonl",
+    ]
+    assert read_options(folder / "supernet") == RepairOptions(seed=4)
+    teacher = AutoModelForSequenceClassification.from_pretrained(folder / "teacher")
+    supernet = Supernet.from_pretrained(folder / "supernet")
+    batch = {"input_ids": torch.arange(2, 12)[None], "attention_mask": torch.ones(1, 10).long()}
+    with torch.inference_mode():
+        torch.testing.assert_close(supernet(batch), teacher(**batch).logits, rtol=1e-4, atol=1e-4)
+    ours, theirs = (
+        model.get_submodule("bert.encoder.layer.0.output.dense").weight
+        for model in (supernet.model, teacher)
+    )
+    assert not torch.equal(ours, theirs)
+    assert torch.equal(ours.sort(dim=1).values, theirs.sort(dim=1).values)
 
 
 def test_the_token_stage_comes_between_depth_and_the_labels(tiny_model, tmp_path):

@@ -27,7 +27,7 @@ def test_repaired_networks_are_what_is_scored_and_exported(
             recipe="closed-form",
             widths=(1.0, 0.5),
             depths=(1.0, 0.5),
-            teacher_epochs=3,
+            teacher_epochs=8,
             learning_rate=5e-3,
             batch_size=16,
             precision="fp32",
@@ -38,22 +38,22 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     assert not (run.folder.root / "checkpoints").exists()
     run.profile()
     run.search()
-    found = {candidate.key: candidate for candidate in run.candidates()}
+    found = {
+        candidate.network.config.key: candidate
+        for candidate in run.candidates()
+        if candidate.network.config is not None
+    }
     assert len(found) == 4
     kept = {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
     assert len(kept) == 3
     key = "L1.3-H2-F32"
-    assert found[key].evaluation.value > 0.8
+    assert found[key].evaluation.value > 0.9 * found["L0.1.2.3-H4-F64"].evaluation.value
     again = Run.open(run.folder.root).context.workshop
-    network = next(
-        entry for entry in run.context.subnets().values() if entry.label == found[key].label
-    )
+    network = found[key].network
     assert again.score(network, split="search").predictions == found[key].evaluation.predictions
     exported = run.export(to=tmp_path / "small", network=key)
     assert exported.same_artefact
     assert exported.num_changed == 0
     assert kept == {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
-    first, second = (
-        torch.cat([t.flatten() for t in again.build(network).parameters()]) for _ in (0, 1)
-    )
-    assert torch.equal(first, second)
+    first, second = (again.build(network).state_dict() for _ in range(2))
+    assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
