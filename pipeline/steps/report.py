@@ -22,7 +22,7 @@ from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
 from ...tasks.metrics import Evaluation, PairedComparison
 from ..context import Context
-from ..costs import Where, candidates, chosen, cost_table, measured
+from ..costs import Where, chosen, competing, cost_table, measured
 from ..losses import deployment_loss
 from ..request import RunRequest
 from ..scores import score_reported
@@ -52,7 +52,7 @@ def report(
         InputError: When the run is not searched yet.
     """
     record = chosen(context, Where())[0]
-    costs, scored = cost_table(context, record), list(candidates(context, [record]))
+    costs, scored = cost_table(context, record), list(competing(context, [record]))
     with context.timed("report"):
         reported = score_reported(
             context,
