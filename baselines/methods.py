@@ -8,6 +8,13 @@ from .student import METHOD as STUDENT
 
 METHODS = {
     method.name: method
-    for method in (CHECKPOINT, FIRST_LAYERS, STUDENT, ALONE, FINISHED, POWERBERT)
+    for method in (
+        CHECKPOINT,
+        FIRST_LAYERS,
+        STUDENT,
+        ALONE,
+        FINISHED,
+        POWERBERT,
+    )
 }
 """Every method by name."""

@@ -11,7 +11,7 @@ from ..pipeline.run import Run
 from ..search.candidate import score_record
 from .display import log_to_stderr, meter, show, show_json
 from .fields import FieldsOfAny, Given, option_words
-from .options import TRAINING_NAMES, Folder, Json
+from .options import TRAINING_NAMES, Folder, Json, like_fine_tuning
 from .tables import added_table
 
 EPILOG = """Example:
@@ -71,14 +71,13 @@ def command(
     for entry in fields(options):
         if entry.name not in method_given and entry.default is entry.default_factory is MISSING:
             raise InputError(f"The method {name} needs {_option(entry.name)}.")
-    defaults = {
-        "seed": run.request.training.seed,
-        "learning_rate": run.request.training.fine_tuning_rate,
-    }
-    chosen = {key: value for key, value in defaults.items() if key in known} | method_given
+    defaults = {key: value for key, value in like_fine_tuning(run).items() if key in known}
     with meter() as progress:
         added = run.add(
-            name, options(**chosen), progress=progress.training, timing=progress.latency
+            name,
+            options(**defaults | method_given),
+            progress=progress.training,
+            timing=progress.latency,
         )
     if json:
         show_json({**added.candidate.summary(), "report": score_record(added.report)})

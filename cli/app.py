@@ -23,6 +23,7 @@ COMMANDS = (
     "profile",
     "search",
     "add",
+    "finish",
     "report",
     "query",
     "compare",

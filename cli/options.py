@@ -13,6 +13,7 @@ from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from ..search.options import SearchOptions
 from ..tasks.loading import TaskRequest
+from ..training.pace import StudentPace
 from .fields import FieldsOf, Given
 
 
@@ -132,6 +133,10 @@ LimitsGiven = Annotated[
     Given, FieldsOf(AskedLimits, panel="Limits", names={"score": "--score --accuracy"})
 ]
 
+PaceGiven = Annotated[
+    Given, FieldsOf(StudentPace, panel="Training", names=TRAINING_NAMES, without=("seed",))
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -186,6 +191,12 @@ def started_run(
     raise InputError(
         "To start a run give both --model and --task; to go on with one give the folder alone."
     )
+
+
+def like_fine_tuning(run: Run) -> Given:
+    """What networks are trained with where nothing else is given: the fine-tuning's settings."""
+    training = run.request.training
+    return {"seed": training.seed, "learning_rate": training.fine_tuning_rate}
 
 
 def protocol_of(given: Given) -> LatencyProtocol:

@@ -1,5 +1,9 @@
 """`paretobert run`: every step of a run, from the checkpoint to the report."""
 
+from typing import Annotated
+
+import typer
+
 from . import steps
 from .display import log_to_stderr, show
 from .options import (
@@ -22,6 +26,8 @@ $ paretobert run runs/docs --model minilm --task stdlib-docs
 
 $ paretobert run runs/docs    # after an interruption
 
+$ paretobert run runs/docs --finish 3
+
 $ paretobert query runs/docs --params 15M
 """
 
@@ -36,10 +42,14 @@ def command(
     task: TaskOrNone = None,
     seed: Seed = 0,
     ledger: LedgerUrl = None,
+    finish: Annotated[
+        int, typer.Option(help="How many members of the front are finished: see `finish`.")
+    ] = 0,
 ) -> None:
     """Train, profile, search and report; each step resumes where it was.
 
-    A new run needs --model and --task; the folder alone goes on with a run.
+    A new run needs --model and --task; the folder alone goes on with a run. --finish belongs to
+    the command, not to the run: give it again to go on.
     """
     log_to_stderr()
     run = started_run(
@@ -56,6 +66,10 @@ def command(
     steps.train(run)
     steps.profile(run)
     front = steps.search(run)
+    if finish:
+        for entry in steps.finish(run, finish, {}):
+            show(entry.sentence())
+        front = run.front()
     steps.report(run)
     steps.warn(run.warnings(run.table()))
     show(front_table(front))

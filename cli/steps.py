@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,8 +11,14 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
+from ..training.pace import StudentPace
 from .display import meter, say, show, show_json
+from .fields import Given
+from .options import like_fine_tuning
 from .tables import validation_table
+
+if TYPE_CHECKING:
+    from ..pipeline.steps.finish import FinishedMember
 
 NOTHING_FITS = 1
 SELF_TEST_FAILED = 1
@@ -124,6 +131,15 @@ def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:
         say("search: no sub-network keeps every limit")
         raise typer.Exit(NOTHING_FITS)
     return result.front
+
+
+def finish(run: Run, members: int, given: Given) -> "tuple[FinishedMember, ...]":
+    """Finish members of the front as the user asks."""
+    pace = StudentPace(**like_fine_tuning(run) | given)
+    with meter() as progress:
+        return run.finish(
+            pace, members=members, progress=progress.training, timing=progress.latency
+        )
 
 
 def report(run: Run) -> None:

@@ -11,17 +11,20 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ..baselines.finished import finished_key
 from ..deploy.deployment import PRECISIONS, RUNTIMES, Deployment
 from ..errors import InputError
 from ..intervals import Interval
 from ..networks.network import Network
+from ..networks.subnet import SubnetConfig
 from ..profiling.conditions import Conditions
 from ..profiling.counts import FLOPS_PER_MAC, count_macs, count_parameters
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
-from ..search.pool import Column, Outcomes, Pool
+from ..search.pool import Column, Outcomes, Pool, outcomes
+from ..tasks.metrics import compare
 from .context import Context
 from .observations import Purpose, SessionRecord, Subject
 
@@ -339,6 +342,38 @@ def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
 
     keys = [f"{network}/{sheets[which].deployment.slug}" for which, network in owners]
     return Pool(keys, make=make, columns=column, outcomes=predictions)
+
+
+def competing(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
+    """The candidates that fronts, tables and queries are made of.
+
+    A finished network and the one that it was have the same costs but for the noise of measuring
+    them, so that one of the two is enough: the finished one where it is better in pairs on the
+    search split, else the one that it was.
+
+    Args:
+        context: The run.
+        sessions: See `candidates`.
+
+    Raises:
+        InputError: See `candidates`.
+    """
+    pool = candidates(context, sessions)
+    places = {key: place for place, key in enumerate(pool.keys)}
+    gone = set()
+    for network in context.stored().values():
+        cut_key = finished_key(network)
+        if cut_key is None:
+            continue
+        inherited = context.cut(SubnetConfig.from_key(cut_key))
+        for record in sessions:
+            deployment = record.conditions.protocol.deployment
+            keys = [Subject(entry.id, deployment).key for entry in (network, inherited)]
+            if set(keys) <= set(places):
+                ours, theirs = (outcomes(pool[places[key]]) for key in keys)
+                gone.add(keys[1] if compare(ours, theirs).better else keys[0])
+    kept = [place for key, place in places.items() if key not in gone]
+    return pool.take(np.array(kept, dtype=np.int64))
 
 
 def find_candidate(context: Context, record: SessionRecord, network: Network) -> Candidate | None:

@@ -25,8 +25,9 @@ from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
 from ..training.method import MethodOptions
+from ..training.pace import StudentPace
 from .context import Context
-from .costs import Where, candidates, chosen, table
+from .costs import Where, candidates, chosen, competing, table
 from .feasible import check_together
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .steps.add import Added
     from .steps.compare import Comparison
     from .steps.export import Exported
+    from .steps.finish import FinishedMember
     from .steps.show import Shown
 
 Counting = Callable[[int, int], None]
@@ -272,6 +274,21 @@ class Run:
 
         return add(self.context, method, options, progress=progress, timing=timing)
 
+    def finish(
+        self,
+        pace: StudentPace | None = None,
+        *,
+        members: int = 3,
+        progress: "Callable[[TrainingProgress], None] | None" = None,
+        timing: "Callable[[MeasuringProgress], None] | None" = None,
+    ) -> "tuple[FinishedMember, ...]":
+        """Train members of the front on, each by itself: `steps.finish`; None for the defaults."""
+        from .steps.finish import finish
+
+        return finish(
+            self.context, pace or StudentPace(), members=members, progress=progress, timing=timing
+        )
+
     def table(self, where: Where | None = None) -> CostTable:
         """The cost table that counts; `where` None for the run's own.
 
@@ -281,7 +298,7 @@ class Run:
         return table(self.context, where)
 
     def candidates(self, where: Where | None = None) -> list[Candidate]:
-        """The scored networks as deployed, with their costs; `where` as for `table`.
+        """All scored networks as deployed, with their costs; `where` as for `table`.
 
         Raises:
             InputError: When the run is not searched yet.
@@ -291,7 +308,7 @@ class Run:
     def front(
         self, where: Where | None = None, *, by: str | Sequence[str] | None = None
     ) -> ParetoFront:
-        """The Pareto front of the scored networks.
+        """The Pareto front of the scored networks; see `costs.competing` on finished ones.
 
         Args:
             where: As for `table`.
@@ -299,17 +316,17 @@ class Run:
                 them, such as "latency" or "memory"; None for the run's own objectives.
         """
         if by is None:
-            return ParetoFront.of(self.candidates(where), self.request.search.objectives)
+            return ParetoFront.of(self._competing(where), self.request.search.objectives)
         words = [by] if isinstance(by, str) else by
         objectives = ("score", *(quantity_worded(word).name for word in words))
-        return ParetoFront.of(self.candidates(where), objectives)
+        return ParetoFront.of(self._competing(where), objectives)
 
     def to_frame(self, where: Where | None = None) -> "pd.DataFrame":
-        """The scored networks, one row each, with costs, scores and their intervals."""
+        """The networks of `front` and those it dominates, one row each, with costs and scores."""
         from ..reports.tables import results_frame
         from .scores import known_reports
 
-        scored = self.candidates(where)
+        scored = self._competing(where)
         reported = known_reports(self.context, scored)
         further = {split: found for split, found in reported.items() if split != "report"}
         return results_frame(scored, reported["report"], further)
@@ -319,7 +336,7 @@ class Run:
         from ..reports.figures import front_figure, plotly_figure
         from ..reports.shared import latency_conditions, several
 
-        scored = self.candidates(where)
+        scored = self._competing(where)
         costs = self.table(where)
         record = front_figure(
             scored,
@@ -434,6 +451,9 @@ class Run:
             network = result.answer.network.id
             place = place.on(result.answer.deployment)
         return export(self.context, network, where=place, to=Path(to))
+
+    def _competing(self, where: Where | None) -> list[Candidate]:
+        return list(competing(self.context, chosen(self.context, where or Where())))
 
     def import_measurements(self, path: Path | str) -> "tuple[SessionRecord, ...]":
         """Add what another machine measured: `steps.carry`."""

@@ -196,6 +196,11 @@ class PairedComparison:
         return not self.interval.excludes(0)
 
     @property
+    def better(self) -> bool:
+        """Whether the first model is better, and distinguishably so."""
+        return not self.tie and self.interval.value > 0
+
+    @property
     def verdict(self) -> str:
         """The same in words, with what could have been seen where nothing was."""
         examples = f"on {self.interval.n} examples"

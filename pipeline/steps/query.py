@@ -13,7 +13,7 @@ from ...search.quantities import quantity_worded
 from ...search.query import Budget, QueryResult, Timing, deliver
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import Where, candidates, chosen, cost_table, elsewhere, is_here
+from ..costs import Where, chosen, competing, cost_table, elsewhere, is_here
 from ..delivery import time_again
 from ..scores import score_reported
 from ..warnings import table_warnings
@@ -73,7 +73,7 @@ def query(
         InputError: When a limit cannot be read or the run is not searched yet.
     """
     sessions = chosen(context, where)
-    pool = candidates(context, sessions)
+    pool = competing(context, sessions)
     budget = budget_of(context, limits, cheapest=cheapest)
     conditions = sessions[0].conditions
     place = tuple(filter(None, [elsewhere(conditions)]))

@@ -25,7 +25,7 @@ from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import Where, candidates, chosen, cost_table, measured
+from ..costs import Where, candidates, chosen, competing, cost_table, measured
 from ..losses import deployment_loss
 from ..observations import SessionRecord
 from ..request import RunRequest
@@ -74,7 +74,7 @@ def report(
                 records.append(other)
                 doubtful = table_warnings(context, cost_table(context, other))
                 doubts += [f"{deployment.title}: {sentence}" for sentence in doubtful]
-        scored = list(candidates(context, records))
+        scored = list(competing(context, records))
         content = report_content(
             context.request,
             candidates=scored,

@@ -18,6 +18,7 @@ from paretobert.pipeline.costs import (
     Where,
     candidates,
     chosen,
+    competing,
     elsewhere,
     is_here,
     table,
@@ -114,9 +115,19 @@ def latency(ratio: float, full_ms: float, *, session: str) -> LatencySummary:
     )
 
 
-def scored(context: Context, network: Network, deployment: Deployment = EAGER_FP32) -> None:
+def scored(
+    context: Context,
+    network: Network,
+    deployment: Deployment = EAGER_FP32,
+    *,
+    predictions: tuple[int, ...] = (0, 1),
+) -> None:
     evaluation = score_predictions(
-        task="x", split="search", metrics=("accuracy",), labels=(0, 1), predictions=(0, 1)
+        task="x",
+        split="search",
+        metrics=("accuracy",),
+        labels=(0, 1) * (len(predictions) // 2),
+        predictions=predictions,
     )
     context.ledger.add_network(network)
     context.ledger.add_evaluation(network.id, evaluation, deployment=deployment)
@@ -217,3 +228,40 @@ def test_networks_are_found_by_what_people_call_them(context: Context) -> None:
         assert find_network(networks, name).id == full.id
     with pytest.raises(InputError, match="There is no network called 'mine': the run has"):
         find_network(networks, "mine")
+
+
+@pytest.mark.parametrize(
+    ("inherited", "finished", "stays"),
+    [
+        ((0, 0) * 10, (0, 1) * 10, "finished"),
+        ((0, 0) * 10, (0, 1) * 2 + (0, 0) * 8, "inherited"),
+        ((0, 1) * 10, (0, 1) * 10, "inherited"),
+        ((0, 1) * 10, (0, 0) * 10, "inherited"),
+    ],
+    ids=["better", "a tie that scores more", "the same", "worse"],
+)
+def test_one_of_a_network_and_its_finished_form_competes(
+    context: Context, inherited: tuple[int, ...], finished: tuple[int, ...], stays: str
+) -> None:
+    small = list(context.subnets().values())[-1]
+    assert small.config is not None
+    made = Network("made", Stored("finished", {"network": small.name}, SHAPE, small.config))
+    context.ledger.add_network(made)
+    measured(context, OWN, purpose="addition", networks=[context.full, made])
+    scored(context, context.full, predictions=(0, 1) * 10)
+    scored(context, small, predictions=inherited)
+    scored(context, made, predictions=finished)
+    sessions = chosen(context, Where())
+    assert len(candidates(context, sessions)) == 3
+    found = {entry.network.id for entry in competing(context, sessions)}
+    assert found == {context.full.id, made.id if stays == "finished" else small.id}
+
+
+def test_a_finished_network_competes_alone_where_the_other_is_not_scored(context: Context) -> None:
+    small = list(context.subnets().values())[-1]
+    assert small.config is not None
+    made = Network("made", Stored("finished", {"network": small.name}, SHAPE, small.config))
+    measured(context, OWN, purpose="addition", networks=[context.full, made])
+    scored(context, made)
+    (found,) = competing(context, chosen(context, Where()))
+    assert found.network.id == made.id

@@ -1,0 +1,39 @@
+"""`paretobert finish`: members of the front, trained on by themselves."""
+
+from typing import Annotated
+
+import typer
+
+from ..pipeline.run import Run
+from . import steps
+from .display import log_to_stderr, show, show_json
+from .options import Folder, Json, PaceGiven
+
+EPILOG = """Example:
+
+$ paretobert finish runs/docs --members 3
+
+$ paretobert finish runs/docs --members 1 --steps 500
+"""
+
+
+def command(
+    folder: Folder,
+    pace_given: PaceGiven,
+    members: Annotated[
+        int, typer.Option(help="How many, those farthest below the full model first.")
+    ] = 3,
+    json: Json = False,
+) -> None:
+    """Train members of the front on, each by itself, and compare them with what they were.
+
+    The fine-tuned model teaches them. One that is better in pairs on the search split takes the
+    other's place; a tie changes nothing. Seed and learning rate are those of the run's fine-tuning
+    where nothing else is given.
+    """
+    log_to_stderr()
+    found = steps.finish(Run.open(folder), members, pace_given)
+    if json:
+        show_json({"members": [entry.to_dict() for entry in found]})
+    else:
+        show("\n".join(entry.sentence() for entry in found))
