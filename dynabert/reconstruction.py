@@ -36,7 +36,7 @@ from ..encoders.plan import Axis
 from ..encoders.slicing import linears
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, EncodedSplit, evaluation_batches, padded
+from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
 from .ridge import RIDGES, ridge_correction
 
 Half = Literal["attention", "feed-forward"]
@@ -106,7 +106,7 @@ class Repaired:
 @torch.no_grad()
 def collect(
     model: PreTrainedModel,
-    encoded: EncodedSplit,
+    encoded: EncodedTexts,
     *,
     num_texts: int = 1024,
     max_tokens: int = 32_768,
@@ -135,7 +135,7 @@ def collect(
             f"{len(drawn)} texts of which {len(judging)} judge leave none to repair with: "
             "give more."
         )
-    texts = _of(encoded, sorted(drawn))
+    texts = encoded.at(sorted(drawn))
     is_judging = [index in set(judging) for index in sorted(drawn)]
     family = family_of(model)
     tokens = torch.Generator().manual_seed(seed)
@@ -146,7 +146,6 @@ def collect(
     ]
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
-        del batch["labels"]
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
         chosen = (sampled & batch["attention_mask"].bool()).flatten().nonzero().squeeze(1)
         batches.append(batch)
@@ -314,14 +313,3 @@ def _recorded(linear: nn.Linear) -> Iterator[_Seen]:
         yield seen
     finally:
         handle.remove()
-
-
-def _of(encoded: EncodedSplit, indices: Sequence[int]) -> EncodedSplit:
-    """Some of the examples."""
-    types = encoded.token_type_ids
-    return replace(
-        encoded,
-        input_ids=tuple(encoded.input_ids[i] for i in indices),
-        token_type_ids=None if types is None else tuple(types[i] for i in indices),
-        labels=tuple(encoded.labels[i] for i in indices),
-    )

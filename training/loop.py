@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import storage
 from ..errors import InputError
-from ..tasks.batches import Batch, EncodedSplit, padded, training_batches
+from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
 from .pace import Pace
 from .state import restore_state, save_state
 
@@ -67,7 +67,7 @@ def made(folder: Path, make: Callable[[], Result]) -> Path:
 def run_stage(
     stage: str,
     model: nn.Module,
-    encoded: EncodedSplit,
+    encoded: EncodedTexts,
     gradients: Callable[[Batch, int], float],
     *,
     groups: list[dict[str, Any]],
@@ -85,7 +85,7 @@ def run_stage(
     Args:
         stage: Its name, for the log and for messages.
         model: What learns, on the device.
-        encoded: The training examples.
+        encoded: The examples to learn from, with labels where the gradients need them.
         gradients: Adds the gradients of a batch at a step, and returns the loss.
         groups: AdamW's parameter groups with their peak learning rates as `lr`.
         epochs: Passes over the examples.
@@ -167,7 +167,7 @@ def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
 
 
 def _steps(
-    encoded: EncodedSplit, *, epochs: int, pace: Pace, first: int
+    encoded: EncodedTexts, *, epochs: int, pace: Pace, first: int
 ) -> Iterator[tuple[int, int, list[int]]]:
     per_epoch = math.ceil(len(encoded) / pace.batch_size)
     total = epochs * per_epoch
