@@ -67,7 +67,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
     from ..training.loop import Result, made, run_stage, weight_groups
     from ..training.precision import autocast, matmul_dtype
 
-    check_steps(options, epochs=options.epochs, num_examples=len(making.task.train))
+    check_steps(options, (options.epochs, len(making.task.train)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = matmul_dtype(options.precision, device)
 

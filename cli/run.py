@@ -12,6 +12,7 @@ from .options import (
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
+    UnlabelledFiles,
     started_run,
 )
 from .tables import front_table
@@ -36,6 +37,7 @@ def command(
     task: TaskOrNone = None,
     seed: Seed = 0,
     ledger: LedgerUrl = None,
+    unlabelled: UnlabelledFiles = None,
 ) -> None:
     """Train, profile, search and report; each step resumes where it was.
 
@@ -48,6 +50,7 @@ def command(
         task=task,
         seed=seed,
         ledger=ledger,
+        unlabelled=unlabelled or (),
         task_given=task_given,
         training_given=training_given,
         protocol_given=protocol_given,

@@ -83,15 +83,14 @@ class TrainingOptions(Pace):
         return self.learning_rate if rate is None else rate
 
     @property
-    def total_epochs(self) -> int:
-        """Those of all stages."""
-        return (
-            self.teacher_epochs
-            + self.width_epochs
-            + self.depth_epochs
-            + self.token_epochs
-            + self.final_epochs
-        )
+    def labelled_epochs(self) -> int:
+        """Those of the stages that learn from labels."""
+        return self.teacher_epochs + self.final_epochs
+
+    @property
+    def distillation_epochs(self) -> int:
+        """Those of the stages that learn from a teacher."""
+        return self.width_epochs + self.depth_epochs + self.token_epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

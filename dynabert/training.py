@@ -8,9 +8,12 @@ the same width. An optional stage, not in the paper, then makes word-vectors the
 dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
 gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
+Stages 0 and 3 learn from the labelled training texts. The others learn from a teacher alone, from
+these texts and from transfer texts; their batches hold no labels.
+
 The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
 of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
-Left out: augmented data, and stage 2's wider teacher of the published code.
+Left out: stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
@@ -39,12 +42,16 @@ from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..tasks.batches import (
     Batch,
+    EncodedSplit,
+    EncodedTexts,
     encode,
+    encode_texts,
     evaluation_batches,
+    joined,
     padded,
 )
 from ..tasks.heads import Head
-from ..tasks.task import Task
+from ..tasks.task import Task, Texts
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
@@ -71,6 +78,7 @@ def train_supernet(
     folder: Path,
     options: TrainingOptions,
     progress: Callable[[TrainingProgress], None],
+    unlabelled: Texts | None = None,
 ) -> None:
     """Train a supernet into `folder`, or continue where an earlier call was stopped.
 
@@ -84,6 +92,7 @@ def train_supernet(
         folder: The run folder.
         options: Settings of all stages.
         progress: Called after every step.
+        unlabelled: Transfer texts; the same ones when an earlier call is continued.
 
     Raises:
         InputError: When the checkpoint does not fit the task, or a loss stops being finite.
@@ -92,7 +101,7 @@ def train_supernet(
     if supernet.is_dir():
         return
     checkpoints = folder / CHECKPOINTS
-    training = _Training(task, folder, options, progress)
+    training = _Training(task, folder, options, progress, unlabelled=unlabelled)
     teacher = made(folder / "teacher", lambda: training.teacher(model))
     rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
@@ -262,8 +271,11 @@ class _Training:
         folder: Path,
         options: TrainingOptions,
         progress: Callable[[TrainingProgress], None],
+        *,
+        unlabelled: Texts | None,
     ) -> None:
         self.task = task
+        self.unlabelled = unlabelled
         self.checkpoints = folder / CHECKPOINTS
         self.log = folder / LOG_FILE
         self.options = options
@@ -284,7 +296,7 @@ class _Training:
         self._run(
             "teacher",
             supernet,
-            tokenizer,
+            self._labelled(tokenizer),
             lambda batch, step: label_gradients(
                 supernet, batch, full, head=self.task.head, dtype=self.dtype
             ),
@@ -345,7 +357,13 @@ class _Training:
                 dtype=self.dtype,
             )
 
-        self._run("tokens", supernet, tokenizer, gradients, epochs=self.options.token_epochs)
+        self._run(
+            "tokens",
+            supernet,
+            self._transfer(tokenizer),
+            gradients,
+            epochs=self.options.token_epochs,
+        )
         return supernet, tokenizer
 
     def final(self, trained: Path) -> Result:
@@ -358,7 +376,13 @@ class _Training:
             chosen = step_configs(configs, options=self.options, stage="final", step=step)
             return label_gradients(supernet, batch, chosen, head=self.task.head, dtype=self.dtype)
 
-        self._run("final", supernet, tokenizer, gradients, epochs=self.options.final_epochs)
+        self._run(
+            "final",
+            supernet,
+            self._labelled(tokenizer),
+            gradients,
+            epochs=self.options.final_epochs,
+        )
         return supernet, tokenizer
 
     def _distilled(
@@ -389,7 +413,7 @@ class _Training:
                 dtype=self.dtype,
             )
 
-        self._run(stage, supernet, tokenizer, gradients, epochs=epochs)
+        self._run(stage, supernet, self._transfer(tokenizer), gradients, epochs=epochs)
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
@@ -399,11 +423,24 @@ class _Training:
         nn.Module.to(model.eval(), self.device)
         return Supernet(model, self.space)
 
+    def _labelled(self, tokenizer: PreTrainedTokenizerBase) -> EncodedSplit:
+        """What the stages learn from that need labels."""
+        return encode(self.task.train, tokenizer, max_length=self.task.max_length)
+
+    def _transfer(self, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
+        """What distillation learns from, without labels: training texts and transfer texts."""
+        parts: list[Texts] = [self.task.train]
+        if self.unlabelled is not None:
+            parts.append(self.unlabelled)
+        return joined(
+            [encode_texts(part, tokenizer, max_length=self.task.max_length) for part in parts]
+        )
+
     def _run(
         self,
         stage: str,
         supernet: Supernet,
-        tokenizer: PreTrainedTokenizerBase,
+        encoded: EncodedTexts,
         gradients: Callable[[Batch, int], float],
         *,
         epochs: int,
@@ -414,7 +451,7 @@ class _Training:
         run_stage(
             stage,
             supernet.model,
-            encode(self.task.train, tokenizer, max_length=self.task.max_length),
+            encoded,
             gradients,
             groups=weight_groups(
                 supernet.model, learning_rate=rate, weight_decay=options.weight_decay

@@ -119,14 +119,14 @@ def load_unlabelled(paths: Iterable[Path], task: Task, *, request: TaskRequest) 
     training = frozenset(text_keys(task.train))
     seen: set[str] = set()
     files: list[UnlabelledFile] = []
-    kept: list[tuple[str, str | None]] = []
+    kept: tuple[list[str], list[str]] = ([], [])
     for path in absolute:
         table, filled = _filled(path, task, request)
         found = Texts(*texts(filled, _columns(filled, task, request)))
         overlaps = dict.fromkeys(held_out, 0)
         num_held_out = in_training = repeated = 0
-        before = len(kept)
-        others = found.second or (None,) * len(found)
+        before = len(kept[0])
+        others = found.second or ("",) * len(found)
         for key, first, second in zip(text_keys(found), found.first, others, strict=True):
             splits = [name for name, keys in held_out.items() if key in keys]
             for name in splits:
@@ -139,7 +139,8 @@ def load_unlabelled(paths: Iterable[Path], task: Task, *, request: TaskRequest) 
                 repeated += 1
             else:
                 seen.add(key)
-                kept.append((first, second))
+                kept[0].append(first)
+                kept[1].append(second)
         file = UnlabelledFile(
             path=path,
             fingerprint=hashlib.sha256(read_bytes(path)).hexdigest()[:16],
@@ -149,18 +150,18 @@ def load_unlabelled(paths: Iterable[Path], task: Task, *, request: TaskRequest) 
             held_out=num_held_out,
             in_training=in_training,
             repeated=repeated,
-            kept=len(kept) - before,
+            kept=len(kept[0]) - before,
         )
         _refuse_held_out(file)
         _warn(file)
         files.append(file)
-    if not kept:
+    if not kept[0]:
         raise InputError(
             f"{listed(str(file.path) for file in files)}: every text is held out or in the "
             "training data already: give other texts."
         )
-    first, second = zip(*kept, strict=True)
-    return Unlabelled(Texts(first, None if task.train.second is None else second), tuple(files))
+    second = None if task.train.second is None else tuple(kept[1])
+    return Unlabelled(Texts(tuple(kept[0]), second), tuple(files))
 
 
 def _absolute(path: Path) -> Path:
@@ -192,9 +193,11 @@ def _columns(table: Table, task: Task, request: TaskRequest) -> Sequence[str]:
         return table.columns
     if request.text_columns is not None:
         return request.text_columns
-    own = (GLUE_TASKS[request.name].columns,) if request.name in GLUE_TASKS else ()
+    usual: list[tuple[str, ...]] = list(TEXT_COLUMNS)
+    if request.name in GLUE_TASKS:
+        usual.insert(0, GLUE_TASKS[request.name].columns)
     number = 1 if task.train.second is None else 2
-    for columns in (*own, *TEXT_COLUMNS):
+    for columns in usual:
         if len(columns) == number and set(columns) <= set(table.columns):
             return columns
     wanted = "text column" if number == 1 else "pair of text columns"

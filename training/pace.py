@@ -60,22 +60,26 @@ class Pace:
             raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
 
 
-def check_steps(pace: Pace, *, epochs: int, num_examples: int) -> None:
+def check_steps(pace: Pace, *passes: tuple[int, int]) -> None:
     """Check that a training ends in reasonable time.
 
     Args:
         pace: Gives the batch size.
-        epochs: Of all of its stages.
-        num_examples: Of the training split.
+        passes: The epochs of its stages, and the examples of each epoch.
 
     Raises:
         InputError: When it has too many steps.
     """
-    steps = epochs * math.ceil(num_examples / pace.batch_size)
+    steps = sum(epochs * math.ceil(examples / pace.batch_size) for epochs, examples in passes)
     if steps > MAX_STEPS:
+        asked = " and ".join(
+            f"{epochs:,} epochs over {examples:,} examples"
+            for epochs, examples in passes
+            if epochs
+        )
         raise InputError(
-            f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
-            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger batch size for training."
+            f"{asked} are {steps:,} steps, and at most {MAX_STEPS:,} are taken: give fewer epochs "
+            "or a larger batch size for training."
         )
 
 
