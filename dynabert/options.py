@@ -34,6 +34,9 @@ class TrainingOptions(Pace):
         token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
+        augment: Variants of each training text, with other words in them, that distillation
+            learns from beside it (TinyBERT, appendix A); an epoch of it is then one pass over all
+            of them. The published code takes 10 to 30.
     """
 
     recipe: Recipe = "paper"
@@ -47,6 +50,7 @@ class TrainingOptions(Pace):
     token_epochs: int = 0
     final_epochs: int = 0
     teacher_learning_rate: float | None = None
+    augment: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -73,7 +77,13 @@ class TrainingOptions(Pace):
             "depth_epochs",
             "token_epochs",
             "final_epochs",
+            "augment",
         )
+        if self.augment and not self.distillation_epochs:
+            raise InputError(
+                "Augmented texts are for distillation, and no stage distils: leave them out, or "
+                "give epochs of the width, depth or token stage."
+            )
         refuse_unless_positive(self, "teacher_learning_rate")
 
     @property

@@ -9,7 +9,8 @@ dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels
 gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
 Stages 0 and 3 learn from the labelled training texts. The others learn from a teacher alone, from
-these texts and from transfer texts; their batches hold no labels.
+these texts and from transfer texts (unlabelled ones, and variants of the training texts): their
+batches hold no labels.
 
 The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
 of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
@@ -19,7 +20,9 @@ Each stage's result is a folder, each stage saves its state at a step interval, 
 draws depend on the seed and the step alone: a killed run continues to the same weights.
 """
 
+import math
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +40,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .. import storage
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
@@ -52,6 +56,7 @@ from ..tasks.batches import (
 )
 from ..tasks.heads import Head
 from ..tasks.task import Task, Texts
+from ..training.augmentation import Augmented, augment
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
@@ -69,6 +74,7 @@ from .supernet import EncoderOutput, Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
+AUGMENT = "augment"
 
 
 def train_supernet(
@@ -87,7 +93,7 @@ def train_supernet(
     `folder/checkpoints` holds what a killed run needs and is removed at the end.
 
     Args:
-        model: A checkpoint of a supported family.
+        model: The folder of a checkpoint of a supported family.
         task: What is learnt; importance is measured on its search split.
         folder: The run folder.
         options: Settings of all stages.
@@ -101,7 +107,9 @@ def train_supernet(
     if supernet.is_dir():
         return
     checkpoints = folder / CHECKPOINTS
-    training = _Training(task, folder, options, progress, unlabelled=unlabelled)
+    training = _Training(
+        task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled
+    )
     teacher = made(folder / "teacher", lambda: training.teacher(model))
     rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
@@ -272,9 +280,12 @@ class _Training:
         options: TrainingOptions,
         progress: Callable[[TrainingProgress], None],
         *,
+        checkpoint: Path,
         unlabelled: Texts | None,
     ) -> None:
         self.task = task
+        self.checkpoint = checkpoint
+        self._variants: Augmented | None = None
         self.unlabelled = unlabelled
         self.checkpoints = folder / CHECKPOINTS
         self.log = folder / LOG_FILE
@@ -429,12 +440,57 @@ class _Training:
 
     def _transfer(self, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
         """What distillation learns from, without labels: training texts and transfer texts."""
-        parts: list[Texts] = [self.task.train]
+        parts = [self._encoded(self.task.train, tokenizer)]
         if self.unlabelled is not None:
-            parts.append(self.unlabelled)
-        return joined(
-            [encode_texts(part, tokenizer, max_length=self.task.max_length) for part in parts]
+            parts.append(self._encoded(self.unlabelled, tokenizer))
+        if self.options.augment:
+            variants = self._augmented(tokenizer).texts
+            parts += [] if variants is None else [variants]
+        return joined(parts)
+
+    def _augmented(self, tokenizer: PreTrainedTokenizerBase) -> Augmented:
+        """Variants of the training texts; every stage has the same ones."""
+        if self._variants is not None:
+            return self._variants
+        started = time.perf_counter()
+
+        def report(done: int, total: int) -> None:
+            rate = done / (time.perf_counter() - started)
+            self.progress(TrainingProgress(AUGMENT, done, total, math.nan, rate))
+
+        found = augment(
+            self.task.train,
+            checkpoint=self.checkpoint,
+            tokenizer=tokenizer,
+            max_length=self.task.max_length,
+            variants=self.options.augment,
+            seed=self.options.seed,
+            held_out={
+                ids
+                for name, split in self.task.splits.items()
+                if name != "train"
+                for ids in self._encoded(split, tokenizer).input_ids
+            },
+            folder=self.checkpoints / AUGMENT,
+            device=self.device,
+            dtype=self.dtype,
+            progress=report,
         )
+        if all(record["stage"] != AUGMENT for record in storage.read_records(self.log)):
+            storage.append_record(
+                self.log,
+                {
+                    "stage": AUGMENT,
+                    "examples": 0 if found.texts is None else len(found.texts),
+                    "held_out": found.held_out,
+                    "seconds": round(found.seconds, 1),
+                },
+            )
+        self._variants = found
+        return found
+
+    def _encoded(self, texts: Texts, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
+        return encode_texts(texts, tokenizer, max_length=self.task.max_length)
 
     def _run(
         self,

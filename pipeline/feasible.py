@@ -48,7 +48,7 @@ def check_together(
     check_steps(
         training,
         (training.labelled_epochs, num_train),
-        (training.distillation_epochs, num_train + num_unlabelled),
+        (training.distillation_epochs, num_train * (1 + training.augment) + num_unlabelled),
     )
 
 

@@ -160,8 +160,8 @@ def load_unlabelled(paths: Iterable[Path], task: Task, *, request: TaskRequest) 
             f"{listed(str(file.path) for file in files)}: every text is held out or in the "
             "training data already: give other texts."
         )
-    second = None if task.train.second is None else tuple(kept[1])
-    return Unlabelled(Texts(tuple(kept[0]), second), tuple(files))
+    partners = None if task.train.second is None else tuple(kept[1])
+    return Unlabelled(Texts(tuple(kept[0]), partners), tuple(files))
 
 
 def _absolute(path: Path) -> Path:

@@ -31,7 +31,7 @@ class TrainingProgress:
         stage: Its name.
         step: Steps done.
         total_steps: Steps of the whole stage.
-        loss: Loss of the last step, averaged over its sub-networks.
+        loss: Loss of the last step, averaged over its sub-networks; NaN where nothing is learnt.
         examples_per_s: Examples a second since the stage was started or resumed.
     """
 

@@ -13,7 +13,7 @@ PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 MAX_STEPS = 10_000_000
 """Steps of all stages of a training: months, even at ten a second."""
 
-_LARGEST = {"batch_size": 65_536, "seed": MAX_SEED}
+_LARGEST = {"augment": 100, "batch_size": 65_536, "seed": MAX_SEED}
 _MAX_WHOLE = 1_000_000
 
 

@@ -38,7 +38,7 @@ from paretobert.training.classifier import load_classifier
 from paretobert.training.distillation import LossWeights, distillation_loss
 from paretobert.training.loop import TrainingProgress, linear_decay
 
-WORDS = [f"w{i}" for i in range(30)]
+WORDS = [f"w{chr(97 + i // 5)}{chr(97 + i % 5)}" for i in range(30)]
 SPACE = ElasticSpace(widths=(1.0, 0.5), depths=(1.0, 0.5))
 OPTIONS = TrainingOptions(
     widths=SPACE.widths,
@@ -52,6 +52,7 @@ OPTIONS = TrainingOptions(
     checkpoint_steps=3,
 )
 TOKENS = replace(OPTIONS, tokens=(1.0, 0.4), token_epochs=2)
+AUGMENTED = replace(TOKENS, augment=2)
 
 
 def make_checkpoint(folder: Path, model) -> Path:
@@ -258,6 +259,8 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"tokens": (1.0, 0.0), "token_epochs": 1}, "tokens .* must be multipliers"),
         ({"tokens": (1.0, 0.5), "token_epochs": -1}, "do not go with -1|must not be negative"),
         ({"widths": (0.5,)}, "widths .* lack 1"),
+        ({"augment": 101}, "augment must be at most 100"),
+        ({"augment": 1, "width_epochs": 0, "depth_epochs": 0}, "no stage distils: leave them out"),
     ],
 )
 def test_bad_options_are_refused(change, message):
@@ -471,7 +474,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from test_training import TOKENS, make_task, make_unlabelled
+from test_training import AUGMENTED, make_task, make_unlabelled
 from paretobert.dynabert.training import train_supernet
 
 def report(progress):
@@ -482,7 +485,7 @@ def report(progress):
         time.sleep(60)
 
 train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2]),
-               options=TOKENS, progress=report, unlabelled=make_unlabelled())
+               options=AUGMENTED, progress=report, unlabelled=make_unlabelled())
 """
 
 
@@ -493,13 +496,13 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "unbroken",
-        options=TOKENS,
+        options=AUGMENTED,
         progress=ignore,
         unlabelled=make_unlabelled(),
     )
     command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
     command.append(str(Path(__file__).parent))
-    for stop in (["teacher", "5"], ["tokens", "8"]):
+    for stop in (["teacher", "5"], ["tokens", "14"]):
         process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
         lines = []
         for line in process.stdout:
@@ -514,11 +517,18 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "broken",
-        options=TOKENS,
+        options=AUGMENTED,
         progress=resumed.append,
         unlabelled=make_unlabelled(),
     )
-    assert (resumed[0].stage, resumed[0].step) == ("tokens", 7)
+    learnt = [progress for progress in resumed if progress.stage != "augment"]
+    assert (learnt[0].stage, learnt[0].step) == ("tokens", 13)
+    logs = [(tmp_path / name / "training.jsonl").read_text() for name in ("unbroken", "broken")]
+    one, other = ([json.loads(line) for line in log.splitlines()] for log in logs)
+    assert [stage["examples"] for stage in one] == [stage["examples"] for stage in other]
+    assert one[1]["stage"] == "augment"
+    assert 64 < one[1]["examples"] <= 128
+    assert one[2]["examples"] == 64 + 20 + one[1]["examples"]
     unbroken = load_file(tmp_path / "unbroken" / "supernet" / "model.safetensors")
     broken = load_file(tmp_path / "broken" / "supernet" / "model.safetensors")
     assert unbroken.keys() == broken.keys()
