@@ -13,7 +13,7 @@ from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.tasks.batches import EncodedSplit
+from paretobert.tasks.batches import EncodedTexts
 
 NARROW = SubnetConfig(layers=(0, 1, 2, 3), heads=(2, 2, 2, 2), neurons=(20, 20, 20, 20))
 UNEVEN = SubnetConfig(layers=(1, 2), heads=(3, 1), neurons=(7, 30))
@@ -26,12 +26,11 @@ def texts(family, *, number=60, longest=12, seed=0):
         for _ in range(number)
     ]
     typed = "token_type_ids" in FAMILIES[family].embedding_inputs
-    return EncodedSplit(
+    return EncodedTexts(
         input_ids=tuple(ids),
         token_type_ids=tuple(tuple(draw.randrange(2) for _ in row) for row in ids)
         if typed
         else None,
-        labels=(0,) * number,
         pad_token_id=1,
         pad_token_type_id=0,
     )

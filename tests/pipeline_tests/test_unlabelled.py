@@ -7,6 +7,7 @@ import pytest
 
 from paretobert import InputError, Run, TaskRequest, TrainingOptions
 from paretobert.pipeline.request import RunRequest
+from paretobert.pipeline.steps.report import _transfer
 from paretobert.profiling.protocol import LatencyProtocol
 
 TRAINING = TrainingOptions(
@@ -67,6 +68,8 @@ def test_a_run_keeps_its_files_and_learns_from_them(
     assert examples["width"] == examples["depth"] == examples["teacher"] + 5
     texts[0].unlink()
     Run.open(tmp_path / "run").train()
+    shown = f"1 of 1 in {texts[1]}, 4 of 7 in {texts[0]}"
+    assert _transfer(run.request) == {"unlabelled texts": shown}
 
 
 def test_a_changed_file_is_named(
