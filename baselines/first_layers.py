@@ -6,25 +6,27 @@ layers, with the teacher's embeddings and head, learn the teacher's logits: soft
 DynaBERT's distillation has it; mean squared error for a score. Left out: labels and hidden states.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..errors import InputError
 from ..training.method import Making, Method
-from ..training.pace import Pace, check_steps, refuse_below
+from ..training.pace import StudentPace, refuse_below
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..encoders.running import EncoderOutput
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLayersOptions(Pace):
+class FirstLayersOptions(StudentPace):
     """How many layers are kept, and how they learn.
 
     Attributes:
         layers: Layers that are kept, from the first on.
-        epochs: Passes over the training data.
     """
 
     layers: int = 3
-    epochs: int = 3
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -32,92 +34,35 @@ class FirstLayersOptions(Pace):
         Raises:
             InputError: When one is out of its range.
         """
-        Pace.__post_init__(self)
-        refuse_below(self, 1, "layers", "epochs")
+        StudentPace.__post_init__(self)
+        refuse_below(self, 1, "layers")
 
     @property
     def label(self) -> str:
         """What people call the network."""
         return f"first {self.layers} layers"
 
-    def to_dict(self) -> dict[str, Any]:
-        """What decides the network, as JSON types."""
-        record = asdict(self)
-        del record["checkpoint_steps"]
-        return record
-
 
 def make(making: Making, options: FirstLayersOptions) -> None:
     """Train the first layers of the teacher, or go on where that was interrupted.
 
     Raises:
-        InputError: When the teacher does not have more layers than are kept, or the loss stops
-            being finite.
+        InputError: When the teacher does not have more layers than are kept, the training has too
+            many steps, or the loss stops being finite.
     """
-    import torch
-    from torch import nn
-    from transformers import AutoTokenizer
-
-    from ..encoders.extraction import extract
-    from ..encoders.families import shape_of
-    from ..networks.subnet import SubnetConfig
-    from ..tasks.batches import Batch, encode
-    from ..training.classifier import load_stored
     from ..training.distillation import logit_loss
-    from ..training.loop import Result, made, run_stage, weight_groups
-    from ..training.precision import autocast, matmul_dtype
+    from ..training.student import train_student, whole_layers
 
-    check_steps(options, (options.epochs, len(making.task.train)))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = matmul_dtype(options.precision, device)
+    def loss(student: "EncoderOutput", teacher: "EncoderOutput", mask: "Tensor") -> "Tensor":
+        return logit_loss(student.logits, teacher.logits, head=making.task.head)
 
-    def trained() -> Result:
-        teacher = load_stored(making.teacher)
-        tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
-        shape = shape_of(teacher.config)
-        if options.layers >= shape.num_layers:
-            raise InputError(
-                f"The teacher has {shape.num_layers} layers: keep 1 to {shape.num_layers - 1} of "
-                f"them, not {options.layers}."
-            )
-        kept = options.layers
-        config = SubnetConfig(
-            tuple(range(kept)), (shape.num_heads,) * kept, (shape.ffn_size,) * kept
-        )
-        student = extract(teacher, config)
-        for model in (teacher.eval(), student):
-            nn.Module.to(model, device)
-
-        def gradients(batch: Batch, step: int) -> float:
-            inputs = {name: entry for name, entry in batch.items() if name != "labels"}
-            with torch.no_grad(), autocast(device, dtype):
-                target = teacher(**inputs).logits
-            with autocast(device, dtype):
-                logits = student(**inputs).logits
-            loss = logit_loss(logits, target, head=making.task.head)
-            loss.backward()
-            return loss.item()
-
-        run_stage(
-            "first layers",
-            student,
-            encode(making.task.train, tokenizer, max_length=making.task.max_length),
-            gradients,
-            groups=weight_groups(
-                student, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
-            epochs=options.epochs,
-            pace=options,
-            device=device,
-            dtype=dtype,
-            state_file=making.folder / "state.safetensors",
-            log=making.folder / "training.jsonl",
-            progress=making.progress,
-        )
-        return student.eval(), tokenizer
-
-    made(making.network, trained)
-    (making.folder / "state.safetensors").unlink(missing_ok=True)
+    train_student(
+        making,
+        options,
+        stage="first layers",
+        start=lambda teacher, tokenizer: whole_layers(teacher, range(options.layers)),
+        loss=loss,
+    )
 
 
 METHOD = Method(

@@ -1,8 +1,13 @@
 """The methods that make networks beside the supernet (no torch)."""
 
 from ..powerbert.method import METHOD as POWERBERT
+from .finished import ALONE, FINISHED
 from .first_layers import METHOD as FIRST_LAYERS
 from .own_checkpoint import METHOD as CHECKPOINT
+from .student import METHOD as STUDENT
 
-METHODS = {method.name: method for method in (CHECKPOINT, FIRST_LAYERS, POWERBERT)}
+METHODS = {
+    method.name: method
+    for method in (CHECKPOINT, FIRST_LAYERS, STUDENT, ALONE, FINISHED, POWERBERT)
+}
 """Every method by name."""

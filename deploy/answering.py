@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .artefact import RECORD, load, read_record
+from .artefact import RECORD, load, read_sealed
 from .deployment import require_cores
 from .runner import Inputs
 
@@ -61,12 +61,13 @@ class Answering:
         """
         if threads is not None:
             require_cores(threads)
-        record = read_record(folder)
+        record = read_sealed(folder)
         try:
             self._labels = tuple(map(str, record["labels"]))
             self._answers_score = {"score": True, "class": False}[record["answer"]]
             self._max_length, measured_with = int(record["max_length"]), int(record["threads"])
             self._has_types = bool(record["has_types"])
+            _ = record["beside"][TOKENIZER]
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{folder / RECORD} does not say how texts are answered: give a folder that "
@@ -123,8 +124,6 @@ def _tokenizer(folder: Path, *, max_length: int) -> Any:
     except ModuleNotFoundError:
         raise InputError("Answering needs tokenizers: pip install tokenizers.") from None
     path = folder / TOKENIZER
-    if not path.is_file():
-        raise InputError(f"{folder} lacks {TOKENIZER}: export the network again.")
     try:
         tokenizer = Tokenizer.from_buffer(path.read_bytes())
     except ValueError as error:

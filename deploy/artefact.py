@@ -1,21 +1,23 @@
 """A network as its runtime takes it, on disk: written by the runtime's tools, checked, loaded.
 
-A folder holds the network's files and `deployment.json`: the deployment, the files' names, what
-the network is fed (vocabulary, padding, longest text, entries of a batch), and how far its logits
-are from those of the float32 torch model. In float32 they must agree. Nothing else is needed to
-measure it, here or elsewhere.
+A folder holds the network's files and `deployment.json`: the deployment, the size and the hash of
+every file, by which a torn one or another one is known, what the network is fed (vocabulary,
+padding, longest text, entries of a batch), and how far its logits are from those of the float32
+torch model. In float32 they must agree. Nothing else is needed to measure it, here or elsewhere.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..storage import folder as atomic_folder
-from ..storage import read_json, write_json
+from ..storage import is_name, read_json, refuse_irregular, write_json
 from .deployment import Deployment
 from .runner import ExportError, Inputs, Runner, allowed_difference
 
@@ -65,6 +67,7 @@ def write_into(
     files = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
+    written = seals(folder, files)
     eager = Deployment("eager", deployment.precision)
     checked = eager if deployment.runtime == "compile" else deployment
     runner = _load(folder, checked, threads=1, device="cpu")
@@ -73,7 +76,7 @@ def write_into(
         folder / RECORD,
         {
             **deployment.to_dict(),
-            "files": files,
+            "files": written,
             "vocab_size": config.vocab_size,
             "padding_id": config.pad_token_id,
             "max_tokens": longest_input(config),
@@ -86,11 +89,14 @@ def write_into(
 def read_record(folder: Path) -> dict[str, Any]:
     """What `deployment.json` says of a written network.
 
+    Sizes are compared, hashes are not: see `read_sealed`.
+
     Raises:
-        InputError: When the folder holds none, or the record or a file is damaged or missing.
+        InputError: When the folder holds none, the record is damaged, or a file is missing, is
+            something else or has another size.
     """
     path = folder / RECORD
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(
             f"{folder} holds no written network (no {RECORD}): give a folder that "
             "`paretobert export` wrote."
@@ -99,7 +105,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     kinds = {
         "runtime": str,
         "precision": str,
-        "files": list,
+        "files": dict,
         "vocab_size": int,
         "max_tokens": int,
         "input_names": list,
@@ -108,11 +114,33 @@ def read_record(folder: Path) -> dict[str, Any]:
         isinstance(record.get(name), kind) for name, kind in kinds.items()
     ):
         raise InputError(f"{path} is damaged: export the network again.")
-    for name in record["files"]:
-        file = folder / str(name)
-        if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
-            raise InputError(f"{folder} lacks {name}: export the network again.")
+    for name, seal in _sealed(folder, record).items():
+        _check_place(folder, name, seal)
     return record
+
+
+def read_sealed(folder: Path) -> dict[str, Any]:
+    """As `read_record`, when every file that it names is the one that was written.
+
+    Raises:
+        InputError: Also when a file's hash differs.
+    """
+    record = read_record(folder)
+    for name, seal in _sealed(folder, record).items():
+        path = folder / name
+        if _sha256(path) != seal["sha256"]:
+            raise InputError(
+                f"{path} is not the file that was exported: its contents changed. {_AGAIN}"
+            )
+    return record
+
+
+def seals(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Size and hash of files, by which they are known again."""
+    return {
+        name: {"size_bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)}
+        for name in names
+    }
 
 
 def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
@@ -135,22 +163,67 @@ def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
 
 def size_bytes(folder: Path) -> int:
     """Bytes of the network's own files."""
-    return sum((folder / name).stat().st_size for name in read_record(folder)["files"])
+    return sum(seal["size_bytes"] for seal in read_record(folder)["files"].values())
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the network's own files, by which an export is known for what was measured."""
+    """A hash of the network's own files, by which an export is known for what was measured.
+
+    Raises:
+        InputError: See `read_sealed`.
+    """
     digest = hashlib.sha256()
-    for name in sorted(read_record(folder)["files"]):
+    for name, seal in sorted(read_sealed(folder)["files"].items()):
         digest.update(name.encode())
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(seal["sha256"]))
     return digest.hexdigest()[:32]
 
 
 def describe(folder: Path, further: Mapping[str, Any]) -> None:
     """Add to what `deployment.json` says."""
     write_json(folder / RECORD, read_json(folder / RECORD) | dict(further))
+
+
+_AGAIN = "Copy the folder again, or export the network again."
+
+
+def _sealed(folder: Path, record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The size and hash of every file that a record names, the network's own and others."""
+    beside = record.get("beside", {})
+    if not record["files"] or not isinstance(beside, dict):
+        raise InputError(f"{folder / RECORD} is damaged: it names no files. {_AGAIN}")
+    found = {**record["files"], **beside}
+    for name, seal in found.items():
+        whole = (
+            isinstance(seal, dict)
+            and type(seal.get("size_bytes")) is int
+            and isinstance(seal.get("sha256"), str)
+            and re.fullmatch("[0-9a-f]{64}", seal["sha256"])
+        )
+        if not whole or not is_name(name):
+            raise InputError(
+                f"{folder / RECORD} is damaged: it does not say what {shortened(name)} is. "
+                f"{_AGAIN}"
+            )
+    return found
+
+
+def _check_place(folder: Path, name: str, seal: Mapping[str, Any]) -> None:
+    path = folder / name
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    if not inside or not os.path.lexists(path):
+        raise InputError(f"{folder} lacks {name}: export the network again.")
+    refuse_irregular(path)
+    found = path.stat().st_size
+    if found != seal["size_bytes"]:
+        raise InputError(
+            f"{path} has {found:,} bytes, but {seal['size_bytes']:,} were exported. {_AGAIN}"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(

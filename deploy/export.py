@@ -29,6 +29,7 @@ from .runner import Inputs
 
 TORCH_RUNTIMES = ("eager", "compile")
 TOKENIZER = "tokenizer.json"
+PROGRAM = "predict.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def export(
             shutil.copyfile(Path(int8.__file__), temporary / "int8.py")
         template = "torch" if is_torch else deployment.runtime
         program = files(__package__) / "templates" / f"predict_{template}.py"
-        (temporary / "predict.py").write_bytes(program.read_bytes())
+        (temporary / PROGRAM).write_bytes(program.read_bytes())
         artefact.describe(
             temporary,
             {
@@ -111,6 +112,7 @@ def export(
                 "max_length": min(max_length, tokenizer.model_max_length),
                 "threads": threads,
                 "origin": dict(origin),
+                "beside": artefact.seals(temporary, _beside(temporary)),
             },
         )
         check(temporary)
@@ -121,6 +123,13 @@ def export(
         found = artefact.fingerprint(temporary)
         num_bytes = sum(p.stat().st_size for p in temporary.rglob("*") if p.is_file())
     return ExportResult(folder, deployment, num_bytes, found, difference, needs_code)
+
+
+def _beside(folder: Path) -> list[str]:
+    """What a folder holds beside the network's own files and what its reader may change."""
+    theirs = {*artefact.read_record(folder)["files"], artefact.RECORD, PROGRAM}
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name not in theirs)
 
 
 def refuse_occupied(folder: Path) -> None:

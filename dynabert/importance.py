@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..encoders.families import family_of, shape_of
 from ..encoders.plan import SlicingPlan
 from ..encoders.slicing import linears
+from ..tasks.batches import encode, evaluation_batches, padded
 from ..tasks.heads import Head
+from ..tasks.task import Task
 from ..training.distillation import prediction_loss
 
 
@@ -61,6 +63,23 @@ def importance(
     model.zero_grad(set_to_none=True)
     model.train(was_training)
     return scores
+
+
+def task_importance(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, *, batch_size: int
+) -> Importance:
+    """Score the units of a fine-tuned model on a task's search split; see `importance`.
+
+    Args:
+        model: A sequence classifier of a supported family.
+        tokenizer: Its tokenizer.
+        task: What it was fine-tuned on.
+        batch_size: Examples whose gradients are taken at once.
+    """
+    encoded = encode(task.search, tokenizer, max_length=task.max_length)
+    batches = evaluation_batches(encoded, batch_size=batch_size)
+    padded_batches = (padded(encoded, indices, device=model.device) for indices in batches)
+    return importance(model, padded_batches, head=task.head)
 
 
 def _scores(model: PreTrainedModel) -> Importance:

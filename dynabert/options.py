@@ -8,8 +8,8 @@ from ..errors import InputError
 from ..networks.subnet import DEPTHS, TOKENS, WIDTHS, check_multipliers
 from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
-Recipe = Literal["paper", "sandwich"]
-RECIPES: tuple[Recipe, ...] = ("paper", "sandwich")
+Recipe = Literal["paper", "sandwich", "closed-form"]
+RECIPES: tuple[Recipe, ...] = ("paper", "sandwich", "closed-form")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class TrainingOptions(Pace):
     Attributes:
         recipe: Which sub-networks learn in a step: "paper" is every one of the space (Algorithms
             2 and 3); "sandwich" is the largest, the smallest and `sandwich_random` random ones
-            (Yu & Huang 2019).
+            (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and each
+            sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
         widths: Width multipliers.
         depths: Depth multipliers.
@@ -67,6 +68,11 @@ class TrainingOptions(Pace):
             raise InputError(
                 f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "
                 "multipliers below 1 and epochs, or neither."
+            )
+        if self.recipe == "closed-form" and (self.token_epochs or self.final_epochs):
+            raise InputError(
+                "The recipe closed-form trains no sub-networks: leave out the token and final "
+                "epochs, or take another recipe."
             )
         refuse_below(
             self,

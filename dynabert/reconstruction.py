@@ -11,19 +11,21 @@ A kept layer stands for itself and for the dropped ones behind it: its feed-forw
 fitted to the full model's state after the last of these, whose normalisation it gets. Dropped
 layers before the first kept one are made up for by that one's own two fits.
 
-Texts need no labels. Padding does not count. Held-out texts choose every ridge, among them none
-at all. The steps follow layer-wise reconstruction as in ThiNet (Luo et al. 2017) and channel
-pruning (He et al. 2017), asymmetric: inputs of the small network, targets of the large one.
+Texts need no labels. Padding does not count, and a token counts by how much the full model's
+logits depend on its state at that place: by the squared norm of the gradient, of which a part is
+spread evenly. Held-out texts choose every ridge, among them none at all. Fitting layer after layer
+is that of channel pruning (He et al. 2017): inputs from the small network, targets from the large.
 
 Legend: B batch, T tokens, E hidden size, N sampled tokens, I inputs of a linear layer.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,19 +34,19 @@ from transformers import PreTrainedModel
 from ..encoders.extraction import extract
 from ..encoders.families import family_of
 from ..encoders.family import Family
-from ..encoders.plan import Axis
-from ..encoders.slicing import linears
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
-from .ridge import RIDGES, ridge_correction
-
-Half = Literal["attention", "feed-forward"]
-"""The halves of a layer, each of which ends with a projection, a residual and a normalisation."""
-
-_UNITS: dict[Half, Axis] = {"attention": "heads", "feed-forward": "neurons"}
+from .halves import HALVES, Half, projection, recorded, run_half
+from .ridge import RIDGES, mean, ridge_correction
 
 BATCH_SIZE = 32
+
+EVEN_SHARE = 0.1
+"""The part of the tokens' counts that is the same for all."""
+
+NUM_DIRECTIONS = 2
+"""Random combinations of the logits whose gradients say how much tokens count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,14 @@ class Reference:
         rows: For each batch, which of its B x T tokens are sampled; never padding.
         held_out: Which of the sampled tokens are of held-out texts, [N].
         sums: For each layer and half the hidden states before the normalisation, [N, E].
+        counts: For each layer and half how much each token counts, [N]; 1 on average.
     """
 
     batches: tuple[Batch, ...]
     rows: tuple[Tensor, ...]
     held_out: Tensor
     sums: tuple[dict[Half, Tensor], ...]
+    counts: tuple[dict[Half, Tensor], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Projection:
     """How one projection was repaired.
 
     Errors are on held-out texts: the squared distance of the hidden states before the
-    normalisation to the full model's, over the variance of the latter.
+    normalisation to the full model's, over the variance of the latter, as the tokens count.
 
     Attributes:
         layer: Its layer in the full model.
@@ -103,68 +107,63 @@ class Repaired:
     projections: tuple[Projection, ...]
 
 
-@torch.no_grad()
 def collect(
     model: PreTrainedModel,
-    encoded: EncodedTexts,
+    texts: EncodedTexts,
     *,
-    num_texts: int = 1024,
     max_tokens: int = 32_768,
     held_out: float = 0.2,
     seed: int = 0,
 ) -> Reference:
-    """Run the full model on texts drawn at random and keep its states.
+    """Run the full model on texts and keep its states.
 
     Args:
         model: The full classification model, of a supported family, in evaluation mode.
-        encoded: Tokenised texts; labels are not used.
-        num_texts: How many are drawn; all where there are fewer.
+        texts: Tokenised; labels are not used.
         max_tokens: Tokens whose states are kept, drawn from those of the texts; each takes
             8 x layers x E bytes.
         held_out: Share of the texts that judge.
-        seed: Of the draws.
+        seed: Of what is drawn: held-out texts, tokens, combinations of logits.
 
     Raises:
         InputError: When there are fewer than two texts, or the share leaves none to fit.
     """
-    generator = Random(seed)
-    drawn = generator.sample(range(len(encoded)), min(num_texts, len(encoded)))
-    judging = drawn[: max(1, round(held_out * len(drawn)))]
-    if len(judging) >= len(drawn):
+    num_judging = max(1, round(held_out * len(texts)))
+    if num_judging >= len(texts):
         raise InputError(
-            f"{len(drawn)} texts of which {len(judging)} judge leave none to repair with: "
+            f"{len(texts)} texts of which {num_judging} judge leave none to repair with: "
             "give more."
         )
-    texts = encoded.at(sorted(drawn))
-    is_judging = [index in set(judging) for index in sorted(drawn)]
+    judging = set(Random(seed).sample(range(len(texts)), num_judging))
     family = family_of(model)
     tokens = torch.Generator().manual_seed(seed)
     share = min(1.0, max_tokens / sum(texts.lengths))
+    directions = torch.Generator().manual_seed(seed)
     batches, rows, judges = [], [], []
-    sums: list[dict[Half, list[Tensor]]] = [
-        {half: [] for half in _UNITS} for _ in family.layer_list(model)
-    ]
+    sums, counts = _empty(family, model), _empty(family, model)
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
         chosen = (sampled & batch["attention_mask"].bool()).flatten().nonzero().squeeze(1)
         batches.append(batch)
         rows.append(chosen)
-        owners = torch.tensor([is_judging[i] for i in indices], device=model.device)
+        owners = torch.tensor([i in judging for i in indices], device=model.device)
         judges.append(owners[chosen // batch["input_ids"].shape[1]])
-        hidden = family.embed(model, batch)
-        mask = family.mask(model, hidden, batch)
-        for layer, kept in zip(family.layer_list(model), sums, strict=True):
-            for half in _UNITS:
-                with _recorded(_projection(layer, family, half)) as seen:
-                    after = _run(layer, family, half)(hidden, mask)
-                kept[half].append((hidden + seen.output).flatten(0, 1)[chosen])
-                hidden = after
+        found = _states_and_gradients(model, family, batch, directions)
+        for layer, (states, gradients) in enumerate(found):
+            for half in HALVES:
+                sums[layer][half].append(states[half].flatten(0, 1)[chosen])
+                squares = gradients[half].square().sum(-1)
+                counts[layer][half].append(squares.flatten()[chosen])
     return Reference(
         batches=tuple(batches),
         rows=tuple(rows),
         held_out=torch.cat(judges),
         sums=tuple({half: torch.cat(parts) for half, parts in kept.items()} for kept in sums),
+        counts=tuple(
+            {half: _partly_even(torch.cat(parts)) for half, parts in kept.items()}
+            for kept in counts
+        ),
     )
 
 
@@ -205,13 +204,14 @@ def repair(
             _take_normalisation(layer, full_layers[last], family)
         targets: dict[Half, int] = {"attention": index, "feed-forward": last}
         for half, target in targets.items():
-            run = _run(layer, family, half)
+            run = run_half(layer, family, half)
             found = _repair_projection(
-                _projection(layer, family, half),
+                projection(layer, family, half),
                 [partial(run, state, mask) for state, mask in zip(states, masks, strict=True)],
                 states,
                 reference,
                 reference.sums[target][half],
+                reference.counts[target][half],
                 ridges=ridges,
             )
             projections.append(Projection(layer=index, half=half, **found))
@@ -229,6 +229,7 @@ def _repair_projection(
     states: Sequence[Tensor],
     reference: Reference,
     targets: Tensor,
+    counts: Tensor,
     *,
     ridges: Sequence[float],
 ) -> dict[str, Any]:
@@ -240,6 +241,7 @@ def _repair_projection(
         states: What goes past the half on the residual, for each batch [B, T, E].
         reference: Says which tokens count.
         targets: The full model's hidden states before the normalisation, [N, E].
+        counts: How much each token counts, [N].
         ridges: The penalties to try.
 
     Returns:
@@ -247,7 +249,7 @@ def _repair_projection(
     """
     inputs, sums = [], []
     for run, state, rows in zip(runs, states, reference.rows, strict=True):
-        with _recorded(linear) as seen:
+        with recorded(linear) as seen:
             run()
         inputs.append(seen.input.flatten(0, -2)[rows])
         sums.append((state + seen.output).flatten(0, 1)[rows])
@@ -255,13 +257,15 @@ def _repair_projection(
         torch.cat(inputs),
         targets - torch.cat(sums),
         reference.held_out,
+        counts=counts,
         ridges=ridges,
         intercept=linear.bias is not None,
     )
-    linear.weight += correction.weight
+    linear.weight.add_(correction.weight)
     if linear.bias is not None:
-        linear.bias += correction.bias
-    spread = targets[reference.held_out].var(0, correction=0).sum().item()
+        linear.bias.add_(correction.bias)
+    judged, share = targets[reference.held_out], counts[reference.held_out]
+    spread = mean((judged - mean(judged, share)).square(), share).sum().item()
     scale = max(spread, torch.finfo(targets.dtype).tiny)
     return {
         "inputs": linear.in_features,
@@ -272,44 +276,72 @@ def _repair_projection(
     }
 
 
-def _projection(layer: nn.Module, family: Family, half: Half) -> nn.Linear:
-    """The linear layer that ends a half of a layer."""
-    units = _UNITS[half]
-    return next(linear for linear, axes in linears(layer, family.plan) if axes.columns == units)
+def _states_and_gradients(
+    model: PreTrainedModel, family: Family, batch: Batch, directions: torch.Generator
+) -> list[tuple[dict[Half, Tensor], dict[Half, Tensor]]]:
+    """Each layer's hidden states before its normalisations, and the logits' gradients there.
+
+    Of each half both are [B, T, E]; the gradients of several random combinations of the logits lie
+    side by side in the last dimension.
+    """
+    with _frozen(model), torch.enable_grad():
+        hidden = family.embed(model, batch).detach().requires_grad_()
+        mask = family.mask(model, hidden, batch)
+        added, sums = [], []
+        for layer in family.layer_list(model):
+            for half in HALVES:
+                with recorded(projection(layer, family, half)) as seen:
+                    after = run_half(layer, family, half)(hidden, mask)
+                added.append(seen.output)
+                sums.append((hidden + seen.output).detach())
+                hidden = after
+        logits = family.classify(model, hidden)
+        gradients = []
+        for place in range(NUM_DIRECTIONS):
+            combination = torch.randn(logits.shape, generator=directions).to(logits)
+            if logits.shape[1] > 1:
+                combination -= combination.mean(1, keepdim=True)
+            gradients.append(
+                torch.autograd.grad(
+                    (logits * combination).sum(), added, retain_graph=place + 1 < NUM_DIRECTIONS
+                )
+            )
+    joined = [torch.cat(parts, dim=-1) for parts in zip(*gradients, strict=True)]
+    return [
+        (
+            dict(zip(HALVES, sums[start : start + len(HALVES)], strict=True)),
+            dict(zip(HALVES, joined[start : start + len(HALVES)], strict=True)),
+        )
+        for start in range(0, len(sums), len(HALVES))
+    ]
 
 
-def _run(
-    layer: nn.Module, family: Family, half: Half
-) -> Callable[[Tensor, Tensor | None], Tensor]:
-    """A half of a layer, from hidden states [B, T, E] and the mask to hidden states [B, T, E]."""
-    if half == "attention":
-        return lambda hidden, mask: family.attend(layer, hidden, mask)[0]
-    return lambda hidden, mask: family.feed_forward(layer, hidden)
+def _partly_even(squares: Tensor) -> Tensor:
+    """Counts [N] that are 1 on average, a part of them the same for all tokens."""
+    average = squares.mean()
+    if not 0 < average < math.inf:
+        return torch.ones_like(squares)
+    return EVEN_SHARE + (1 - EVEN_SHARE) * squares / average
+
+
+def _empty(family: Family, model: PreTrainedModel) -> list[dict[Half, list[Tensor]]]:
+    return [{half: [] for half in HALVES} for _ in family.layer_list(model)]
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No parameter takes a gradient inside the block."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_()
 
 
 def _take_normalisation(layer: nn.Module, source: nn.Module, family: Family) -> None:
     """Let a layer's output leave through the normalisation of another layer."""
     norm = layer.get_submodule(family.last_norm)
     norm.load_state_dict(source.get_submodule(family.last_norm).state_dict())
-
-
-class _Seen:
-    """The last input and output of a linear layer."""
-
-    input: Tensor
-    output: Tensor
-
-
-@contextmanager
-def _recorded(linear: nn.Linear) -> Iterator[_Seen]:
-    """Note what a linear layer reads and writes inside the block."""
-    seen = _Seen()
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.input, seen.output = inputs[0], output
-
-    handle = linear.register_forward_hook(note)
-    try:
-        yield seen
-    finally:
-        handle.remove()

@@ -11,18 +11,17 @@ Legend: B batch, T tokens, E hidden size, C labels.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..encoders.elastic import activate, make_elastic
-from ..encoders.elimination import Kept, chooser, right_padded, run_layers, significance_in
+from ..encoders.elimination import right_padded, significance_in
 from ..encoders.families import family_of, shape_of
 from ..encoders.plan import LayerSizes
+from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
 from ..networks.subnet import ElasticSpace, SubnetConfig
 from ..storage import read_json, write_json
@@ -30,22 +29,6 @@ from ..training.classifier import load_stored
 from ..training.dropout import PackedDropout
 
 SPACE_FILE = "supernet.json"
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderOutput:
-    """What a sub-network computed.
-
-    Attributes:
-        logits: [B, C].
-        hidden: The output of each kept layer by the layer's index in the full model: [B, T, E],
-            or [B, K, E] where K word-vectors are kept.
-        kept: Which these are, by the layer's index; empty where none is eliminated.
-    """
-
-    logits: Tensor
-    hidden: dict[int, Tensor]
-    kept: dict[int, Kept]
 
 
 class Supernet:
@@ -124,23 +107,14 @@ class Supernet:
         """
         layers = self._family.layer_list(self.model)
         config = self.active_config
-        hidden, kept = {}, {}
-        state = embeddings
-        if config.tokens is None:
-            mask = self._family.mask(self.model, embeddings, batch)
-            for index in config.layers:
-                state = layers[index](state, mask)
-                hidden[index] = state
-        else:
-            present = batch.get("attention_mask")
-            if present is None:
-                present = embeddings.new_ones(embeddings.shape[:2], dtype=torch.long)
-            choose = chooser(list(config.tokens.amounts), config.tokens.unit, present)
-            run = [layers[index] for index in config.layers]
-            steps = run_layers(self._family, run, embeddings, present, choose)
-            for index, (state, chosen) in zip(config.layers, steps, strict=True):
-                hidden[index], kept[index] = state, chosen
-        return EncoderOutput(self._family.classify(self.model, state), hidden, kept)
+        return run_encoder(
+            self.model,
+            self._family,
+            embeddings,
+            batch,
+            layers={index: layers[index] for index in config.layers},
+            tokens=config.tokens,
+        )
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the active sub-network's logits [B, C]; see `right_padded` on left padding."""

@@ -18,6 +18,9 @@ Left out: stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
+
+The recipe closed-form stops after stage 0: units are sorted by `removal`, and every sub-network is
+repaired when it is built (`repairs`).
 """
 
 import math
@@ -44,16 +47,7 @@ from .. import storage
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
-from ..tasks.batches import (
-    Batch,
-    EncodedSplit,
-    EncodedTexts,
-    encode,
-    encode_texts,
-    evaluation_batches,
-    joined,
-    padded,
-)
+from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode, encode_texts, joined
 from ..tasks.heads import Head
 from ..tasks.task import Task, Texts
 from ..training.augmentation import Augmented, augment
@@ -63,14 +57,18 @@ from ..training.distillation import (
     WIDTH_STAGE,
     LossWeights,
     distillation_loss,
+    hidden_pairs,
     prediction_loss,
 )
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
 from ..training.precision import autocast, matmul_dtype
-from .importance import importance
+from .importance import task_importance
 from .options import TrainingOptions
+from .reconstruction import collect
+from .removal import necessity
+from .repairs import RepairableSupernet, RepairOptions, draw_texts
 from .rewiring import rewire
-from .supernet import EncoderOutput, Supernet
+from .supernet import Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -111,6 +109,10 @@ def train_supernet(
         task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled
     )
     teacher = made(folder / "teacher", lambda: training.teacher(model))
+    if options.recipe == "closed-form":
+        made(supernet, lambda: training.repairable(teacher))
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return
     rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
@@ -223,7 +225,7 @@ def distillation_gradients(
                 loss = distillation_loss(
                     logits=(output.logits, target.logits),
                     embeddings=(embeddings, target_embeddings),
-                    hidden=_hidden_pairs(output, target, batch["attention_mask"]),
+                    hidden=hidden_pairs(output, target, batch["attention_mask"]),
                     mask=batch["attention_mask"],
                     weights=weights,
                     head=head,
@@ -321,11 +323,19 @@ class _Training:
         model = load_stored(teacher)
         nn.Module.to(model, self.device)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        encoded = encode(self.task.search, tokenizer, max_length=self.task.max_length)
-        batches = evaluation_batches(encoded, batch_size=self.options.batch_size)
-        padded_batches = (padded(encoded, b, device=self.device) for b in batches)
-        rewire(model, importance(model, padded_batches, head=self.task.head))
+        size = self.options.batch_size
+        rewire(model, task_importance(model, tokenizer, self.task, batch_size=size))
         return model, tokenizer
+
+    def repairable(self, teacher: Path) -> Result:
+        """Sort a copy of the teacher's units by necessity; nothing is trained after that."""
+        options = RepairOptions(seed=self.options.seed)
+        model = load_stored(teacher)
+        tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
+        drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
+        texts = encode(drawn, tokenizer, max_length=self.task.max_length)
+        rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
+        return RepairableSupernet(Supernet(model, self.space), options), tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""
@@ -520,20 +530,6 @@ class _Training:
             log=self.log,
             progress=self.progress,
         )
-
-
-def _hidden_pairs(
-    student: EncoderOutput, teacher: EncoderOutput, mask: Tensor
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """The states of each layer that the student keeps, the teacher's beside them, their mask."""
-    pairs = []
-    for index, state in student.hidden.items():
-        target, present = teacher.hidden[index], mask
-        if index in student.kept:
-            kept = student.kept[index]
-            target, present = kept.of(target), kept.mask
-        pairs.append((state, target, present))
-    return pairs
 
 
 @contextmanager

@@ -192,6 +192,29 @@ class Network:
         raise ValueError(f"{recipe['kind']!r} is no kind of network")
 
 
+def find_network(networks: Mapping[str, Network], name: str) -> Network:
+    """A network by its id or the beginning of it, its label, its key, or `full`.
+
+    Raises:
+        InputError: When none or several are meant; the message lists the networks.
+    """
+    found = {
+        network.id: network
+        for network in networks.values()
+        if name in (network.id, network.label, network.name)
+        or (name == "full" and network.is_full)
+    } or {
+        identifier: network
+        for identifier, network in networks.items()
+        if len(name) >= 4 and identifier.startswith(name)
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    reason = "Several networks are" if found else "There is no network"
+    known = ", ".join(f"{n.id} ({n.label})" for n in (found or networks).values())
+    raise InputError(f"{reason} called {name!r}: the run has {known}.")
+
+
 @lru_cache(maxsize=64)
 def _shape(items: tuple[tuple[str, Any], ...]) -> EncoderShape:
     """A shape read back; the networks of a run share few."""

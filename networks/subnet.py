@@ -60,7 +60,7 @@ class SubnetConfig:
                 f"{len(self.layers)}, {len(self.heads)} and {len(self.neurons)}"
             )
         whole = (*self.layers, *self.heads, *self.neurons)
-        if not all(type(number) is int for number in whole):
+        if set(map(type, whole)) != {int}:
             raise ValueError("layers, heads and neurons are whole numbers")
         if self.layers[0] < 0 or any(a >= b for a, b in pairwise(self.layers)):
             raise ValueError(f"kept layers must increase from 0 on, not {shortened(self.layers)}")
@@ -122,11 +122,13 @@ class SubnetConfig:
     @classmethod
     def full(cls, shape: EncoderShape) -> Self:
         """The whole model as a sub-network of itself."""
-        return cls(
-            layers=tuple(range(shape.num_layers)),
-            heads=(shape.num_heads,) * shape.num_layers,
-            neurons=(shape.ffn_size,) * shape.num_layers,
-        )
+        return cls.of_layers(shape, range(shape.num_layers))
+
+    @classmethod
+    def of_layers(cls, shape: EncoderShape, layers: Sequence[int]) -> Self:
+        """Some layers of a model at their full width."""
+        number = len(layers)
+        return cls(tuple(layers), (shape.num_heads,) * number, (shape.ffn_size,) * number)
 
     @classmethod
     def from_multipliers(

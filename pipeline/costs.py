@@ -234,25 +234,35 @@ class Sheet:
             sequences=self._sequences,
         )
 
-    def column(self, quantity: str, networks: Sequence[str]) -> Column | None:
-        """One cost of some networks; None where every latency has to be looked at.
+    def column(self, quantity: str, networks: Sequence[str]) -> Column:
+        """One cost of some networks: what `Profile` says of each of them."""
+        values, judged = np.array(
+            [self._cost(quantity, network) for network in networks], dtype=np.float64
+        ).T
+        return Column(values, judged)
 
-        What it holds is what `Profile` says of each network.
-        """
+    def _cost(self, quantity: str, identifier: str) -> tuple[float | None, float | None]:
+        """A cost and what limits are held against."""
         if quantity in ("latency_ms", "throughput_per_s"):
-            values, judged = np.array([self._time_ms(network) for network in networks]).T
+            value_ms, longest_ms = self._time_ms(identifier)
             if quantity == "latency_ms":
-                return Column(values, judged)
-            batch_ms = _MS_PER_S * self._sequences
-            return Column(batch_ms / values, batch_ms / judged)
-        count = _COUNTS.get(quantity)
-        if count is not None:
-            seq_len = self.record.conditions.protocol.seq_len
-            counted = np.array(
-                [count(self.network(network), seq_len) for network in networks], dtype=np.float64
+                return value_ms, longest_ms
+            sequences_ms = self._sequences * _MS_PER_S
+            return sequences_ms / value_ms, sequences_ms / longest_ms
+        if quantity == "speedup":
+            ratio = self._latency(identifier).ratio
+            return 1 / ratio.value, 1 / ratio.high
+        if quantity in _COUNTS:
+            found: float | None = _COUNTS[quantity](
+                self.network(identifier), self.record.conditions.protocol.seq_len
             )
-            return Column(counted, counted)
-        return None
+        elif quantity == "p99_ms":
+            found = self._latency(identifier).p99_ms
+        elif quantity == "energy_j":
+            found = self.record.energies_j.get(Subject(identifier, self.deployment))
+        else:
+            found = getattr(self._footprints.get(identifier), quantity, None)
+        return found, found
 
     def _time_ms(self, identifier: str) -> tuple[float, float]:
         subject = self._own.get(identifier)
@@ -297,19 +307,17 @@ def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
         found = Candidate(sheet.profile(network), sheet.deployment, scores[which][network])
         return found if len(sheets) == 1 else found.timed(_rebased(found.latency, reference))
 
-    def column(quantity: str) -> Column | None:
+    def column(quantity: str) -> Column:
+        if quantity == "speedup" and len(sheets) > 1:
+            times_ms, full_ms = column("latency_ms"), reference.full_ms.value
+            return Column(full_ms / times_ms.values, full_ms / times_ms.judged)
         parts = []
         for sheet, known, networks in zip(sheets, scores, scored, strict=True):
-            if not networks:
-                continue
-            if quantity == "score":
+            if networks and quantity == "score":
                 values = known.scores(networks)
-                part: Column | None = Column(values, values)
-            else:
-                part = sheet.column(quantity, networks)
-            if part is None:
-                return None
-            parts.append(part)
+                parts.append(Column(values, values))
+            elif networks:
+                parts.append(sheet.column(quantity, networks))
         return Column(
             np.concatenate([part.values for part in parts]),
             np.concatenate([part.judged for part in parts]),
@@ -376,29 +384,6 @@ def is_here(conditions: Conditions) -> bool:
     protocol = conditions.protocol
     here = Environment.capture(device=protocol.device, runtime=protocol.runtime)
     return here.machine_id == conditions.environment.machine_id
-
-
-def find_network(networks: Mapping[str, Network], name: str) -> Network:
-    """A network by its id or the beginning of it, its label, its key, or `full`.
-
-    Raises:
-        InputError: When none or several are meant; the message lists the networks.
-    """
-    found = {
-        network.id: network
-        for network in networks.values()
-        if name in (network.id, network.label, network.name)
-        or (name == "full" and network.is_full)
-    } or {
-        identifier: network
-        for identifier, network in networks.items()
-        if len(name) >= 4 and identifier.startswith(name)
-    }
-    if len(found) == 1:
-        return next(iter(found.values()))
-    reason = "Several networks are" if found else "There is no network"
-    known = ", ".join(f"{n.id} ({n.label})" for n in (found or networks).values())
-    raise InputError(f"{reason} called {name!r}: the run has {known}.")
 
 
 def _machine(context: Context, where: Where, sessions: Sequence[SessionRecord]) -> str | None:

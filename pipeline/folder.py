@@ -65,6 +65,11 @@ class RunFolder:
         """The folder of a stored network, by its id."""
         return self.root / "networks" / identifier
 
+    @property
+    def repaired(self) -> Path:
+        """What was solved for repaired sub-networks, a file for each."""
+        return self.root / "repaired"
+
     def predictor(self, conditions_id: str) -> Path:
         """A latency predictor, by the id of the conditions that it holds under."""
         return self.root / "predictors" / f"{conditions_id}.json"

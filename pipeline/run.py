@@ -333,6 +333,7 @@ class Run:
     def figure(self, cost: str = "latency", where: Where | None = None) -> "go.Figure":
         """Scores on the search split against a cost, as a Plotly figure."""
         from ..reports.figures import front_figure, plotly_figure
+        from ..reports.shared import latency_conditions, several
 
         scored = self.candidates(where)
         costs = self.table(where)
@@ -340,7 +341,9 @@ class Run:
             scored,
             quantity_worded(cost).name,
             judged=scored,
-            conditions=f"{costs.protocol.title}\n{costs.environment.title}",
+            conditions=latency_conditions(
+                costs.protocol, costs.environment, several=several(scored)
+            ),
         )
         if record is None:
             raise InputError(f"No network has a known {cost}: measure it first.")

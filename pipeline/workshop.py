@@ -1,8 +1,8 @@
 """The workshop: the one place where a network becomes a dense model, files and scores.
 
-A cut network is extracted from the supernet, a stored one is loaded from its folder. Nothing after
-this asks where a network came from. The supernet is read, and a split tokenised, when they are
-first needed.
+A cut network is extracted from the supernet, and repaired where that was not trained; a stored one
+is loaded from its folder. Nothing after this asks where a network came from. The supernet is read,
+and a split tokenised, when they are first needed.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ..deploy.artefact import load, write
 from ..deploy.deployment import EAGER_FP32, Deployment
 from ..deploy.runner import Inputs, Runner
+from ..dynabert.repairs import RepairOptions, Repairs, draw_texts, read_options
 from ..dynabert.supernet import Supernet
 from ..encoders.extraction import extract
 from ..errors import InputError
@@ -65,6 +66,21 @@ class Workshop:
         """The supernet's model, which is the full model."""
         return Supernet.from_pretrained(self._folder.supernet).model
 
+    @cached_property
+    def _repairs(self) -> Repairs | None:
+        """What repairs the supernet's sub-networks, where they were not trained."""
+        home = self._folder.supernet
+        options = read_options(home)
+        if options is None:
+            return None
+
+        def texts(options: RepairOptions) -> EncodedSplit:
+            drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
+            tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
+            return encode(drawn, tokenizer, max_length=self.task.max_length)
+
+        return Repairs(self.model, options, texts=texts, kept_in=self._folder.repaired)
+
     def build(self, network: Network) -> PreTrainedModel:
         """A network as a dense model in evaluation mode, on the CPU.
 
@@ -72,7 +88,10 @@ class Workshop:
             InputError: When the network is printed, or its folder is absent or damaged.
         """
         if isinstance(network.recipe, Cut):
-            return extract(self.model, network.recipe.config)
+            config = network.recipe.config
+            if self._repairs is not None:
+                return self._repairs.build(config)
+            return extract(self.model, config)
         model = load_stored(self._home(network))
         model.eval()
         return model

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ..deploy.artefact import fingerprint, read_record
+from ..deploy.artefact import fingerprint, read_sealed
 from ..deploy.deployment import Deployment, require_cores
 from ..errors import InputError
 from ..networks.network import Network
@@ -54,7 +54,7 @@ class Exported:
         Raises:
             InputError: When it is no exported network, or damaged.
         """
-        record = read_record(folder)
+        record = read_sealed(folder)
         origin = record.get("origin")
         if not isinstance(origin, dict):
             raise InputError(

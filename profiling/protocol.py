@@ -182,14 +182,20 @@ class LatencyProtocol:
         >>> LatencyProtocol().title
         'batch 1 x 128 tokens, cpu, 1 thread, eager fp32'
         """
+        return f"{self.setting}, {self.runtime} {self.precision}"
+
+    @property
+    def setting(self) -> str:
+        """The same without the deployment, for what several deployments share.
+
+        >>> LatencyProtocol().setting
+        'batch 1 x 128 tokens, cpu, 1 thread'
+        """
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         tokens = f"{self.seq_len} tokens"
         if self.lengths:
             tokens = f"{self.lengths[0]} to {self.lengths[-1]} tokens (mean {self.seq_len})"
-        return (
-            f"batch {self.batch_size} x {tokens}, {self.device}, {threads}, "
-            f"{self.runtime} {self.precision}"
-        )
+        return f"batch {self.batch_size} x {tokens}, {self.device}, {threads}"
 
     @property
     def deployment(self) -> Deployment:

@@ -6,7 +6,8 @@ and SVG. The front is a staircase: between two of its networks nothing is promis
 interpolated, and no convex hull hides a network that no other one beats.
 
 Networks that methods made beside the supernet take part in the front; each method has a filled
-mark of its own.
+mark of its own. Where several deployments run the networks, one front is drawn over all networks
+as deployed, and each deployment has a mark of its own.
 
 Published numbers are marks beside the networks. They never take part in the front, because they
 were not run here, and never carry a latency, because it was another machine's.
@@ -16,7 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, cast
 
 import plotly.graph_objects as go
@@ -27,11 +28,14 @@ from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
 from ..tasks.metrics import Evaluation
 from . import shared
-from .palette import DOMINATED, FRONT, FULL, GRID, INK, MARKS
+from .palette import DEPLOYED, DOMINATED, FRONT, FULL, GRID, INK, MARKS, STAR, Mark
 from .shared import plotly_lines, plotly_text
 
 LOG_FROM = 5.0
 """Costs that span more than this factor get a logarithmic axis."""
+
+PALE = 0.35
+"""Opacity of what is beaten, where colours tell deployments."""
 
 SERIES_FROM = 3
 """Published models with this many points of one name form a series of their own."""
@@ -70,7 +74,8 @@ class FigurePoint:
         y: The score as a fraction.
         y_low: Lower end of the score's interval; equal to `y` when none is known.
         y_high: Upper end of the score's interval.
-        series: The series it is drawn with; empty for sub-networks.
+        deployment: Runtime and precision where the figure has several; else empty.
+        series: The series it is drawn with; empty for sub-networks and where deployments differ.
         source: Where a published number comes from.
     """
 
@@ -85,8 +90,34 @@ class FigurePoint:
     y: float
     y_low: float
     y_high: float
+    deployment: str
     series: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedPoints:
+    """Marks of a figure that look alike, for both drawing back ends.
+
+    Attributes:
+        points: The marks.
+        mark: Colour and shape.
+        size: In pixels of the page.
+        filled: Whether they are filled.
+        pale: Whether they stand back.
+        ringed: Whether they have a dark outline.
+        name: What the legend calls them; empty where it does not name them.
+        rank: Their place in the legend; larger ones are drawn first.
+    """
+
+    points: tuple[FigurePoint, ...]
+    mark: Mark
+    size: int
+    filled: bool
+    pale: bool
+    ringed: bool
+    name: str
+    rank: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +133,7 @@ class FrontFigure:
         points: The marks, in the candidates' order.
         series: Names of the series of other models, in the order of `MARKS`; the same in every
             figure of one list of candidates, so that a model has one mark throughout.
+        deployments: Runtimes and precisions in the order of `DEPLOYED`; empty where there is one.
         staircase: Corners of the front, from its cheapest network to the dearest one shown.
         caption: What the intervals are and what is not comparable, in sentences.
     """
@@ -113,6 +145,7 @@ class FrontFigure:
     log_x: bool
     points: tuple[FigurePoint, ...]
     series: tuple[str, ...]
+    deployments: tuple[str, ...]
     staircase: tuple[tuple[float, float], ...]
     caption: str
 
@@ -130,6 +163,11 @@ class FrontFigure:
     def sub_networks(self) -> tuple[FigurePoint, ...]:
         """The marks of what was cut from the supernet."""
         return tuple(point for point in self.points if point.origin == "supernet")
+
+    @property
+    def front_colour(self) -> str:
+        """Of the staircase and of the numbers; where there are deployments, none of theirs."""
+        return INK if self.deployments else FRONT
 
     def is_filled(self, series: str) -> bool:
         """Whether the marks of a series are filled: all of them were run here."""
@@ -170,14 +208,20 @@ def front_figure(
     Returns:
         The record; None when no network has this cost.
     """
-    known = [c for c in candidates if c.value(quantity) is not None]
-    own = shared.networks(known)
+    own = shared.rivals(candidates, quantity)
     if not own:
         return None
-    series = _series([c for c in candidates if c.origin != "supernet"])
-    known_keys = {c.key for c in own}
-    rivals = [c for c in judged if c.key in known_keys]
+    deployed = shared.deployments(own) if shared.several(own) else []
+    others = [] if deployed else [c for c in candidates if c.origin != "supernet"]
+    series = _series(others)
+    own_keys = {c.key for c in own}
+    rivals = [c for c in judged if c.key in own_keys]
     front = {c.key for c in ParetoFront.of(rivals, ("score", quantity)).members}
+    known = [
+        c
+        for c in candidates
+        if c.key in own_keys or (c.origin == "published" and c.value(quantity) is not None)
+    ]
     numbers = shared.numbers(candidates)
     points = [
         FigurePoint(
@@ -188,6 +232,7 @@ def front_figure(
             on_front=c.key in front,
             **_extent("x", *_cost(c, quantity)),
             **_extent("y", *_score(c.evaluation)),
+            deployment=c.deployment.title if deployed else "",
             series=series.get((c.origin, c.label), ""),
             source=shared.source(c),
         )
@@ -204,6 +249,7 @@ def front_figure(
         log_x=max(costs) > LOG_FROM * min(costs),
         points=tuple(points),
         series=tuple(dict.fromkeys(series.values())),
+        deployments=tuple(deployment.title for deployment in deployed),
         staircase=_staircase([point for point in points if point.origin != "published"]),
         caption=_caption(
             evaluation,
@@ -211,6 +257,7 @@ def front_figure(
             judged_on=judged[0].evaluation.split,
             origins={point.origin for point in points},
             latency_interval=own[0].latency.ratio.meaning if own[0].latency else "",
+            has_deployments=bool(deployed),
         ),
     )
 
@@ -234,44 +281,39 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
     Plotly reads text as a small HTML, so every string that came from outside is escaped.
     """
     drawing = go.Figure()
-    for mark, name in zip(MARKS, figure.series, strict=False):
-        points = [p for p in figure.points if p.series == name]
-        drawing.add_scatter(
-            **_trace(points, figure),
-            marker={
-                "symbol": mark.plotly if figure.is_filled(name) else f"{mark.plotly}-open",
-                "color": mark.colour,
-                "size": 8,
-                "line": {"width": 1.5},
-            },
-            name=plotly_text(name),
-            showlegend=bool(points),
-            legendrank=2000,
-        )
     drawing.add_scatter(
         x=[x for x, _ in figure.staircase],
         y=[y for _, y in figure.staircase],
         mode="lines",
-        line={"color": FRONT, "width": 2},
+        line={"color": figure.front_colour, "width": 2},
         hoverinfo="skip",
         showlegend=False,
     )
-    for rank, name, colour, symbol, size, wanted in _OWN_SERIES:
-        points = [p for p in figure.sub_networks if wanted(p)]
-        if points:
-            drawing.add_scatter(
-                **_trace(points, figure),
-                marker={"symbol": symbol, "color": colour, "size": size},
-                name=name,
-                legendrank=rank,
-            )
+    for entry in marked_points(figure):
+        mark = entry.mark
+        drawing.add_scatter(
+            **_trace(entry.points, figure),
+            marker={
+                "symbol": mark.plotly if entry.filled else f"{mark.plotly}-open",
+                "color": mark.colour,
+                "size": entry.size,
+                "line": {
+                    "width": 1.5 if entry.ringed or not entry.filled else 0,
+                    "color": INK if entry.ringed else mark.colour,
+                },
+            },
+            opacity=PALE if entry.pale else 1.0,
+            name=plotly_text(entry.name) if entry.name else None,
+            showlegend=bool(entry.name),
+            legendrank=entry.rank,
+        )
     drawing.add_scatter(
         x=[x for x, _ in figure.front_labels],
         y=[y for _, y in figure.front_labels],
         mode="text",
         text=[f"<b>{label}</b>" for label in figure.front_labels.values()],
         textposition="top center",
-        textfont={"color": FRONT},
+        textfont={"color": figure.front_colour},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -297,11 +339,74 @@ def plotly_figure(figure: FrontFigure) -> go.Figure:
     return drawing
 
 
-_OWN_SERIES: tuple[tuple[int, str, str, str, int, Callable[[FigurePoint], bool]], ...] = (
-    (3, "dominated", DOMINATED, "circle", 8, lambda p: not p.on_front and not p.is_full),
-    (2, "front", FRONT, "circle", 9, lambda p: p.on_front and not p.is_full),
-    (1, "full model", FULL, "star", 15, lambda p: p.is_full),
-)
+def marked_points(figure: FrontFigure) -> list[MarkedPoints]:
+    """A figure's marks by how they look, those that stand back first."""
+    found = [
+        MarkedPoints(
+            points=tuple(p for p in figure.points if p.series == name),
+            mark=mark,
+            size=8,
+            filled=figure.is_filled(name),
+            pale=False,
+            ringed=False,
+            name=name,
+            rank=2000 + place,
+        )
+        for place, (mark, name) in enumerate(zip(MARKS, figure.series, strict=False))
+    ]
+    found += _by_deployment(figure) if figure.deployments else _by_front(figure)
+    return sorted((e for e in found if e.points), key=lambda entry: -entry.rank)
+
+
+def _by_front(figure: FrontFigure) -> list[MarkedPoints]:
+    """The sub-networks of one deployment: the beaten, the front, the full model."""
+    looks: tuple[tuple[str, Mark, int, Callable[[FigurePoint], bool]], ...] = (
+        ("full model", Mark(FULL, *STAR), 15, lambda p: p.is_full),
+        ("front", Mark(FRONT, "circle", "o"), 9, lambda p: p.on_front and not p.is_full),
+        ("dominated", Mark(DOMINATED, "circle", "o"), 8, lambda p: not (p.on_front or p.is_full)),
+    )
+    return [
+        MarkedPoints(
+            points=tuple(p for p in figure.sub_networks if wanted(p)),
+            mark=mark,
+            size=size,
+            filled=True,
+            pale=False,
+            ringed=False,
+            name=name,
+            rank=rank,
+        )
+        for rank, (name, mark, size, wanted) in enumerate(looks, start=1)
+    ]
+
+
+def _by_deployment(figure: FrontFigure) -> list[MarkedPoints]:
+    """Networks as deployed: colour and shape tell the deployment, what is beaten is pale."""
+    found = []
+    for place, (mark, title) in enumerate(zip(DEPLOYED, figure.deployments, strict=False)):
+        named = title
+        for is_full, is_stored, on_front in product((False, True), (False, True), (True, False)):
+            look = (on_front, is_full, is_stored)
+            points = tuple(
+                p
+                for p in figure.own
+                if p.deployment == title and (p.on_front, p.is_full, p.origin == "stored") == look
+            )
+            if points:
+                found.append(
+                    MarkedPoints(
+                        points=points,
+                        mark=Mark(mark.colour, *STAR) if is_full else mark,
+                        size=15 if is_full else 9,
+                        filled=True,
+                        pale=not on_front,
+                        ringed=is_stored,
+                        name=named,
+                        rank=place + 1 if named else 1000 + place,
+                    )
+                )
+                named = ""
+    return found
 
 
 def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
@@ -341,7 +446,9 @@ def _caption(
     judged_on: str,
     origins: set[str],
     latency_interval: str,
+    has_deployments: bool,
 ) -> str:
+    ringed = "stored" in origins
     sentences = [
         f"Vertical bars: 95 % interval of each score over the {score.n} examples "
         f"({_INTERVALS[score.metric]}). Two networks are compared by the paired interval of "
@@ -351,10 +458,19 @@ def _caption(
     ]
     if quantity == "latency_ms":
         sentences.append(
-            f"Horizontal bars: {latency_interval} of the ratio to the full model, times its one "
-            "reference time."
+            f"Horizontal bars: {latency_interval} of the ratio to the full model"
+            f"{' on the same deployment' if has_deployments else ''}, times its one reference "
+            "time."
         )
-    if "stored" in origins:
+    if has_deployments:
+        sentences.append(
+            "One front of all networks as deployed: colour and shape tell the deployment, stars "
+            "are the full model, pale marks are beaten"
+            f"{', and marks with a dark ring were made beside the supernet' * ringed}. "
+            "Deployments were timed in sessions of their own: small differences between them "
+            "decide nothing."
+        )
+    elif ringed:
         sentences.append(
             "Filled marks other than circles and the star: networks made beside the supernet."
         )
@@ -401,6 +517,7 @@ def _hover(point: FigurePoint, figure: FrontFigure) -> str:
     number = "" if point.number is None else f"{point.number}: "
     lines = [
         f"<b>{number}{plotly_text(point.label)}</b>",
+        point.deployment,
         f"{figure.name}: {_with_interval(point.x, point.x_low, point.x_high)}",
         f"score: {_with_interval(point.y, point.y_low, point.y_high)}",
         plotly_text(point.source),

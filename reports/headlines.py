@@ -22,19 +22,23 @@ def headlines(candidates: Sequence[Candidate], *, judged: Sequence[Candidate]) -
 
     Args:
         candidates: Networks scored on one split; when the full model is not among them, sentences
-            state values instead of comparing.
+            state values instead of comparing. Where several deployments run them, it is the full
+            model on the first one that they are compared with.
         judged: The same with the scores that decide which of them are on the front.
 
     Returns:
         The sentences by the networks' numbers.
     """
     cost = main_cost(candidates)
-    members = [c.key for c in ParetoFront.of(judged, ("score", cost)).members]
+    members = [c.key for c in ParetoFront.of(shared.rivals(judged, cost), ("score", cost)).members]
     by_key = {c.key: c for c in candidates}
     full = next((entry for entry in candidates if entry.is_full), None)
     numbers = shared.numbers(candidates)
+    deployed = shared.several(candidates)
     return {
-        numbers[key]: sentence(by_key[key], full) for key in members if not by_key[key].is_full
+        numbers[key]: sentence(by_key[key], full, with_deployment=deployed)
+        for key in members
+        if full is None or key != full.key
     }
 
 
@@ -80,16 +84,25 @@ def main_cost(candidates: Sequence[Candidate]) -> str:
     )
 
 
-def sentence(candidate: Candidate, full: Candidate | None) -> str:
-    """What a network saves and costs, in words."""
+def sentence(
+    candidate: Candidate, full: Candidate | None, *, with_deployment: bool = False
+) -> str:
+    """What a network saves and costs, in words.
+
+    Args:
+        candidate: The network.
+        full: What it is compared with; None to state values.
+        with_deployment: Whether its runtime and precision are named.
+    """
     score = candidate.evaluation
+    name = candidate.label + (f", {candidate.deployment.title}" if with_deployment else "")
     if full is None:
         costs = ", ".join(
             f"{QUANTITIES[cost].word} {QUANTITIES[cost].text(value)}"
             for cost in shared.COSTS
             if (value := candidate.value(cost)) is not None
         )
-        return f"{candidate.label}: {shared.METRICS[score.metric]} {score.value:.4f}, {costs}."
+        return f"{name}: {shared.METRICS[score.metric]} {score.value:.4f}, {costs}."
     shares = [
         f"×{own / whole:.2f} {word}"
         for own, whole, word in (
@@ -100,7 +113,7 @@ def sentence(candidate: Candidate, full: Candidate | None) -> str:
     ]
     if candidate.latency is not None:
         shares.insert(0, _latency(candidate.latency))
-    return f"{candidate.label}: {', '.join(shares)} for {_score(candidate, full)}."
+    return f"{name}: {', '.join(shares)} for {_score(candidate, full)}."
 
 
 def _latency(latency: LatencySummary) -> str:

@@ -11,7 +11,7 @@ into plotly's texts and into the data inside the page: a task may be called "</s
 import base64
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from html import escape
 from importlib.resources import files
@@ -50,6 +50,8 @@ from .tables import (
 
 logger = logging.getLogger(__name__)
 
+DEPLOYMENTS = "Deployments"
+
 EXPLANATIONS = (
     (
         "Splits",
@@ -87,6 +89,15 @@ EXPLANATIONS = (
         "model of the same rounds, in which slow drift cancels, times one reference time. “Not "
         "resolved” means that measuring ended before the interval was narrow enough. Tokenisation "
         "is not included.",
+    ),
+    (
+        DEPLOYMENTS,
+        "A network on two runtimes or in two precisions is two candidates. Every time of a "
+        "deployment is its ratio to the full model on the same deployment, measured together, "
+        "times that model's one reference time; “latency / full” sets it against the full model "
+        "on the run's own deployment. Runtimes in fp32 share one score, because each is checked "
+        "to give the same logits. The fronts of parameters and FLOPs are of the run's own "
+        "deployment, because no deployment changes these.",
     ),
     (
         "Parameters and FLOPs",
@@ -173,10 +184,11 @@ class ReportContent:
 
         None where the search split has too few examples to be divided.
         """
-        rivals = shared.networks(self.candidates)
-        if cast(Evaluation, rivals[0].evaluation).n < MIN_EXAMPLES:
+        networks = shared.networks(self.candidates)
+        if cast(Evaluation, networks[0].evaluation).n < MIN_EXAMPLES:
             return None
-        return corrected_front(ParetoFront.of(rivals, ("score", main_cost(rivals))))
+        cost = main_cost(networks)
+        return corrected_front(ParetoFront.of(shared.rivals(networks, cost), ("score", cost)))
 
     @property
     def networks(self) -> list[Candidate]:
@@ -217,12 +229,14 @@ def write_report(folder: Path, content: ReportContent) -> Path:
 def report_figures(content: ReportContent) -> list[FrontFigure]:
     """The records of the report's figures, one for each cost that is known."""
     beside = content.published if content.is_reported else ()
+    deployed = shared.deployments(content.candidates)
+    first = deployed[0].title if len(deployed) > 1 else ""
     conditions = {
-        "latency_ms": "\n".join(
-            part.title for part in (content.protocol, content.environment) if part is not None
+        "latency_ms": shared.latency_conditions(
+            content.protocol, content.environment, several=len(deployed) > 1
         ),
-        "num_params": "",
-        "num_flops": f"{content.seq_len} tokens",
+        "num_params": first,
+        "num_flops": ", ".join(filter(None, [f"{content.seq_len} tokens", first])),
     }
     figures = (
         front_figure(
@@ -255,7 +269,7 @@ def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
         _table_section(content),
         *(_figure_section(figure, drawn(figure)) for figure in content.measurements),
         _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
-        _definitions("What the numbers mean", dict(EXPLANATIONS)),
+        _definitions("What the numbers mean", _explanations(content)),
         _definitions(
             "How this was made",
             {
@@ -299,6 +313,18 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
+def _listed(words: Sequence[str]) -> str:
+    """Words with an "and" before the last."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _explanations(content: ReportContent) -> dict[str, str]:
+    """What the numbers mean, of those that there are."""
+    deployed = shared.several(content.candidates)
+    return {name: text for name, text in EXPLANATIONS if deployed or name != DEPLOYMENTS}
+
+
 def _banner(warnings: Iterable[str]) -> list[str]:
     lines = "<br>".join(map(escape, warnings))
     return [f'<p class="warning" role="alert">{lines}</p>'] if lines else []
@@ -309,16 +335,23 @@ def _headline_section(content: ReportContent) -> str:
     cost = shared.COSTS[main_cost(content.networks)]
     judged = shared.networks(content.candidates)
     sentences = headlines(content.networks, judged=judged)
+    deployed = shared.deployments(content.networks)
+    number = len({entry.network.id for entry in content.networks})
+    networks = f"{number} networks"
+    if len(deployed) > 1:
+        runtimes = _listed([each.title for each in deployed])
+        networks += f" as {runtimes} run them ({len(content.networks)} in all)"
     lead = (
-        f"{content.model} on {score.task}: {len(content.networks)} networks, "
+        f"{content.model} on {score.task}: {networks}, "
         f"{shared.METRICS[score.metric]} on the {score.split} split "
         f"({score.n} examples) against what they cost."
     )
     trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
+    on_own = f" on {deployed[0].title}" if len(deployed) > 1 else ""
     front = (
-        f"Against the full model, {trade}, judged on the {judged[0].evaluation.split} split, "
-        "cheapest first and numbered as in the table and the figures; brackets are 95 % "
-        "intervals:"
+        f"Against the full model{on_own}, {trade}, judged on the "
+        f"{judged[0].evaluation.split} split, cheapest first and numbered as in the table and the "
+        "figures; brackets are 95 % intervals:"
         if sentences
         else f"No network but the full model is on {trade} on the "
         f"{judged[0].evaluation.split} split."
@@ -344,18 +377,26 @@ def _figure_section(
 
 
 def _conditions(content: ReportContent) -> str:
-    parts = (("Protocol", content.protocol), ("Environment", content.environment))
+    several = shared.several(content.candidates)
+    parts: list[tuple[str, str, list[str]]] = []
+    if content.protocol is not None:
+        title = content.protocol.setting if several else content.protocol.title
+        varied = ("runtime", "precision") if several else ()
+        parts.append(("Protocol", title, _field_lines(content.protocol, without=varied)))
+    if content.environment is not None:
+        lines = _field_lines(content.environment)
+        parts.append(("Environment", content.environment.title, lines))
     return "".join(
-        f"<p><b>{name}:</b> {escape(part.title)}. "
-        f"<small>{escape('; '.join(_field_lines(part)))}.</small></p>"
-        for name, part in parts
-        if part is not None
+        f"<p><b>{name}:</b> {escape(title)}. <small>{escape('; '.join(lines))}.</small></p>"
+        for name, title, lines in parts
     )
 
 
-def _field_lines(record: LatencyProtocol | Environment) -> list[str]:
-    values = ((field.name, getattr(record, field.name)) for field in fields(record))
-    return [f"{name} {_plain(value)}" for name, value in values]
+def _field_lines(
+    record: LatencyProtocol | Environment, *, without: tuple[str, ...] = ()
+) -> list[str]:
+    names = (field.name for field in fields(record) if field.name not in without)
+    return [f"{name} {_plain(getattr(record, name))}" for name in names]
 
 
 def _plain(value: Any) -> str:

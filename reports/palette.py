@@ -24,7 +24,7 @@ GRID = "#E4E4E4"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How one series of models beside the sub-networks looks in both back ends.
+    """How one series looks in both back ends.
 
     Attributes:
         colour: The mark's colour, as a hexadecimal colour.
@@ -46,3 +46,19 @@ MARKS = (
     Mark("#7A6A4F", "hexagon", "h"),
 )
 """Series of models beside the sub-networks, in order; there are never more than these."""
+
+DEPLOYED = (
+    Mark(FRONT, "circle", "o"),
+    Mark(FULL, "square", "s"),
+    Mark("#009E73", "diamond", "D"),
+    Mark("#CC79A7", "triangle-up", "^"),
+    Mark("#E69F00", "triangle-down", "v"),
+    Mark("#56B4E9", "pentagon", "p"),
+    Mark("#000000", "hexagon", "h"),
+    Mark("#7A6A4F", "triangle-left", "<"),
+    Mark("#8C6BB1", "triangle-right", ">"),
+)
+"""Deployments in one figure, in order; as many as there are on one device."""
+
+STAR = ("star", "*")
+"""The full model's mark in plotly and in matplotlib."""

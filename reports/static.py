@@ -19,7 +19,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from .figures import FigurePoint, FrontFigure, log_ticks
+from .figures import PALE, FrontFigure, MarkedPoints, log_ticks, marked_points
 from .measurements import (
     DeploymentFigure,
     DistributionFigure,
@@ -30,7 +30,7 @@ from .measurements import (
     identity_ends,
     losses,
 )
-from .palette import DOMINATED, FRONT, FULL, GRID, INK, MARKS
+from .palette import DOMINATED, FRONT, FULL, GRID, INK, STAR
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "paretobert",
@@ -81,15 +81,11 @@ def _plain(axes: Axes) -> Axes:
 def _draw_front(figure: FrontFigure) -> Canvas:
     drawing = _canvas()
     axes = _plain(drawing.add_subplot())
-    for mark, name in zip(MARKS, figure.series, strict=False):
-        points = [p for p in figure.points if p.series == name]
-        _bars(axes, points, mark.matplotlib, mark.colour, name, filled=figure.is_filled(name))
+    marked = marked_points(figure)
+    for entry in marked:
+        _bars(axes, entry)
     xs, ys = zip(*figure.staircase, strict=True)
-    axes.plot(xs, ys, color=FRONT, linewidth=1.5, zorder=2.5)
-    own = figure.sub_networks
-    _bars(axes, [p for p in own if not p.on_front and not p.is_full], "o", DOMINATED, "dominated")
-    _bars(axes, [p for p in own if p.on_front and not p.is_full], "o", FRONT, "front")
-    _bars(axes, [p for p in own if p.is_full], "*", FULL, "full model")
+    axes.plot(xs, ys, color=figure.front_colour, linewidth=1.5, zorder=2.5)
     for place, label in figure.front_labels.items():
         axes.annotate(
             label,
@@ -99,18 +95,17 @@ def _draw_front(figure: FrontFigure) -> Canvas:
             ha="center",
             fontsize=9,
             fontweight="bold",
-            color=FRONT,
+            color=figure.front_colour,
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
             zorder=4,
         )
     _axes(axes, figure)
     handles, labels = axes.get_legend_handles_labels()
-    own_first = sorted(
-        range(len(labels)), key=lambda i: (i, 0) if labels[i] in figure.series else (-1, -i)
-    )
+    ranks = {entry.name: entry.rank for entry in marked}
+    ranked = sorted(range(len(labels)), key=lambda place: ranks[labels[place]])
     legend = drawing.legend(
-        [handles[i] for i in own_first],
-        [labels[i] for i in own_first],
+        [handles[place] for place in ranked],
+        [labels[place] for place in ranked],
         loc="outside lower center",
         ncols=3,
         frameon=False,
@@ -120,29 +115,23 @@ def _draw_front(figure: FrontFigure) -> Canvas:
     return drawing
 
 
-def _bars(
-    axes: Axes,
-    points: Sequence[FigurePoint],
-    marker: str,
-    colour: str,
-    label: str,
-    *,
-    filled: bool = True,
-) -> None:
-    if points:
-        axes.errorbar(
-            [p.x for p in points],
-            [p.y for p in points],
-            xerr=_lengths([(p.x, p.x_low, p.x_high) for p in points]),
-            yerr=_lengths([(p.y, p.y_low, p.y_high) for p in points]),
-            fmt=marker,
-            color=colour,
-            markerfacecolor=colour if filled else "none",
-            markersize=12 if marker == "*" else 6,
-            elinewidth=0.9,
-            zorder=3,
-            label=label,
-        )
+def _bars(axes: Axes, entry: MarkedPoints) -> None:
+    points, mark = entry.points, entry.mark
+    axes.errorbar(
+        [p.x for p in points],
+        [p.y for p in points],
+        xerr=_lengths([(p.x, p.x_low, p.x_high) for p in points]),
+        yerr=_lengths([(p.y, p.y_low, p.y_high) for p in points]),
+        fmt=mark.matplotlib,
+        color=mark.colour,
+        markerfacecolor=mark.colour if entry.filled else "none",
+        markeredgecolor=INK if entry.ringed else mark.colour,
+        markersize=12 if mark.matplotlib == STAR[1] else 6,
+        elinewidth=0.9,
+        alpha=PALE if entry.pale else None,
+        zorder=3,
+        label=entry.name or None,
+    )
 
 
 def _lengths(values: Sequence[tuple[float, float, float]]) -> list[list[float]]:

@@ -23,6 +23,7 @@ from . import shared
 SORT_KEYS = {
     "#": "number",
     "network": "label",
+    "deployment": "deployment",
     "params": "num_params",
     "FLOPs": "num_flops",
     "latency, ms": "latency_ms",
@@ -36,6 +37,7 @@ SORT_KEYS = {
 SELECTION_SORT_KEYS = {
     "#": "number",
     "network": "label",
+    "deployment": "deployment",
     "chosen from": "num_tried",
     "search": "search",
     "corrected": "corrected",
@@ -64,9 +66,9 @@ def results_frame(
         further: The same for further report splits, by the split's name.
 
     Returns:
-        Columns `number`, `label`, `key`, `origin`, `num_params`, `num_flops`, the latency's, the
-        scores' with their intervals and `fronts`: the costs that no other candidate beats it on,
-        judged on the search split. What is unknown is missing.
+        Columns `number`, `label`, `deployment`, `key`, `origin`, `num_params`, `num_flops`, the
+        latency's, the scores' with their intervals and `fronts`: the costs that no other
+        candidate beats it on, judged on the search split. What is unknown is missing.
     """
     fronts = _fronts(candidates)
     numbers = shared.numbers(candidates)
@@ -74,6 +76,7 @@ def results_frame(
         {
             "number": numbers.get(candidate.key),
             "label": candidate.label,
+            "deployment": candidate.deployment.title if candidate.key in numbers else "",
             "key": candidate.name,
             "id": candidate.network.id,
             "origin": candidate.origin,
@@ -107,19 +110,21 @@ def selection_frame(
         reported: Scores on the report split by key, as far as there are any.
 
     Returns:
-        One row for each member, in the front's order: `number`, `label`, `key`, `num_tried`
-        (networks that cost no more), `search`, `corrected`, `corrected_error` (its standard
-        error), `report`, and how far the two former lie above it: `search_gap`, `corrected_gap`.
+        One row for each member, in the front's order: `number`, `label`, `deployment`, `key`,
+        `num_tried` (networks that cost no more), `search`, `corrected`, `corrected_error` (its
+        standard error), `report`, and how far the two former lie above it: `search_gap`,
+        `corrected_gap`.
     """
     numbers = shared.numbers(candidates)
-    labels = {candidate.key: candidate.label for candidate in candidates}
+    by_key = {candidate.key: candidate for candidate in candidates}
     rows = []
     for key, score in selection.scores.items():
         report = reported[key].value if key in reported else None
         rows.append(
             {
                 "number": numbers[key],
-                "label": labels[key],
+                "label": by_key[key].label,
+                "deployment": by_key[key].deployment.title,
                 "key": key,
                 "num_tried": score.num_tried,
                 "search": score.plain,
@@ -163,6 +168,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "#": "" if row["number"] is None else str(row["number"]),
             "network": row["label"],
+            "deployment": row["deployment"],
             "params": _quantity("num_params", row["num_params"]),
             "FLOPs": _quantity("num_flops", row["num_flops"]),
             "latency, ms": _interval(row, "latency_ms", "latency_low_ms", "latency_high_ms", ".2f")
@@ -180,7 +186,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in _records(frame)
     ]
-    return pd.DataFrame(rows, columns=[*SORT_KEYS, *further])
+    return _naming_deployments(pd.DataFrame(rows, columns=[*SORT_KEYS, *further]))
 
 
 def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
@@ -189,6 +195,7 @@ def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "#": str(row["number"]),
             "network": row["label"],
+            "deployment": row["deployment"],
             "chosen from": str(row["num_tried"]),
             "search": f"{row['search']:.4f}",
             "corrected": f"{row['corrected']:.4f} ± {row['corrected_error']:.4f}",
@@ -198,7 +205,7 @@ def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in _records(frame)
     ]
-    return pd.DataFrame(rows, columns=list(SELECTION_SORT_KEYS))
+    return _naming_deployments(pd.DataFrame(rows, columns=list(SELECTION_SORT_KEYS)))
 
 
 def readable_published(frame: pd.DataFrame) -> pd.DataFrame:
@@ -229,15 +236,17 @@ def markdown_text(frame: pd.DataFrame) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+def _naming_deployments(text: pd.DataFrame) -> pd.DataFrame:
+    """A table without the column of deployments where there is one, or none."""
+    found = set(text["deployment"]) - {""}
+    return text if len(found) > 1 else text.drop(columns="deployment")
+
+
 def _fronts(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
     fronts: dict[str, list[str]] = {candidate.key: [] for candidate in candidates}
     for quantity in QUANTITIES.values():
         if not quantity.larger_is_better:
-            known = [
-                candidate
-                for candidate in shared.networks(candidates)
-                if candidate.value(quantity.name) is not None
-            ]
+            known = shared.rivals(candidates, quantity.name)
             for member in ParetoFront.of(known, ("score", quantity.name)).members:
                 fronts[member.key].append(quantity.word)
     return fronts

@@ -86,7 +86,7 @@ class Pool:
         keys: Sequence[str],
         *,
         make: Callable[[int], Candidate],
-        columns: Callable[[str], Column | None],
+        columns: Callable[[str], Column],
         outcomes: Callable[[], Outcomes],
     ) -> None:
         """Keep how to find what is asked for.
@@ -94,12 +94,12 @@ class Pool:
         Args:
             keys: Of the networks.
             make: Makes the candidate at a place.
-            columns: Finds a quantity's column; None where every candidate has to be looked at.
+            columns: Finds a quantity's column.
             outcomes: Finds what every network predicts.
         """
         self.keys = tuple(keys)
         self._make = make
-        self._find = columns
+        self._column = columns
         self._outcomes = outcomes
         self._made: dict[int, Candidate] = {}
         self._columns: dict[str, Column] = {}
@@ -149,8 +149,7 @@ class Pool:
     def column(self, quantity: str) -> Column:
         """A quantity of every network."""
         if quantity not in self._columns:
-            known = self._find(quantity)
-            self._columns[quantity] = Column.of(list(self), quantity) if known is None else known
+            self._columns[quantity] = self._column(quantity)
         return self._columns[quantity]
 
     def take(self, places: Places) -> "Pool":

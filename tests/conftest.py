@@ -1,7 +1,7 @@
 """Fixtures that several packages' tests share."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +28,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def measuring_here() -> Callable[[], AbstractContextManager[None]]:
     """Latencies are measured in this process and briefly, memory is not: starting is slow.
 
-    Fresh processes have tests of their own.
+    Fresh processes have tests of their own. Two of the tests' processes that measured at once
+    would be pinned to the same core, so these are left to the system.
     """
-    from paretobert.profiling import footprint
+    from paretobert.profiling import footprint, latency
     from paretobert.profiling.bound import bound_run
     from paretobert.profiling.fresh import FreshProcesses, Written
     from paretobert.profiling.latency import measure_rounds
@@ -44,7 +45,14 @@ def measuring_here() -> Callable[[], AbstractContextManager[None]]:
             assert isinstance(subject, Written)
             runs[name] = bound_run(subject.folder, self.protocol)
         brief = replace(
-            self.protocol, warmup_min_s=0.001, visit_min_s=0.002, drift_tolerance=100.0
+            self.protocol,
+            warmup_min_s=0.001,
+            warmup_max_runs=5,
+            visit_discards=1,
+            visit_min_s=0.001,
+            repeat_spread=100.0,
+            invalid_spread=100.0,
+            drift_tolerance=100.0,
         )
         rounds = measure_rounds(
             runs, brief, sentinel=self.sentinel, process=index, on_visit=on_visit
@@ -55,6 +63,7 @@ def measuring_here() -> Callable[[], AbstractContextManager[None]]:
     def patched() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FreshProcesses, "__call__", measure)
+            patch.setattr(latency, "_pinned", lambda protocol: nullcontext())
             patch.setattr(footprint, "peak_memory_bytes", lambda folder, **names: 11_000_000)
             yield
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.task import Task, TextSplit
 
 WORDS = ("a", "the", "bright", "old", "small", "coat", "house", "boat", "is", "was")
@@ -35,6 +36,11 @@ def make_task(kind: str = "classification") -> Task:
         max_length=32,
         source="made here",
     )
+
+
+def no_cut(config: SubnetConfig) -> PreTrainedModel:
+    """For methods that take nothing from the supernet."""
+    raise AssertionError(f"{config.key} was cut")
 
 
 def save_with_head(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:

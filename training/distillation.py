@@ -3,17 +3,20 @@
 L = l1 * soft cross-entropy of the logits + l2 * (MSE of the embeddings + sum over layers of the
 MSE of the hidden states). Where the published code and the paper leave a choice: padding is
 masked out of every MSE, distillation does not depend on augmented data, and a regression task
-matches the prediction by MSE. Left out: a temperature, which the paper fixes at 1.
+matches the prediction by MSE. The paper's temperature is 1; other students learn at higher ones
+(Hinton et al. 2015), or by the first token's states (PKD, Sun et al. 2019, equation 7).
 
-Legend: B batch, T tokens, E hidden size, C labels.
+Legend: B batch, T tokens, K tokens kept, E hidden size, C labels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..encoders.running import EncoderOutput
 from ..tasks.heads import Head
 
 
@@ -42,17 +45,22 @@ def prediction_loss(logits: Tensor, labels: Tensor, *, head: Head) -> Tensor:
     return functional.cross_entropy(logits.float(), labels)
 
 
-def logit_loss(student: Tensor, teacher: Tensor, *, head: Head) -> Tensor:
+def logit_loss(
+    student: Tensor, teacher: Tensor, *, head: Head, temperature: float = 1.0
+) -> Tensor:
     """Soft cross-entropy with the teacher's probabilities, or MSE, as the head has it.
 
     Args:
         student: Logits [B, C].
         teacher: Logits [B, C], without gradient.
         head: Says which.
+        temperature: Divides the logits of classes; its square multiplies the loss, so that
+            gradients keep their size.
     """
     if head.loss == "squared error":
         return functional.mse_loss(student.float(), teacher.float())
-    return functional.cross_entropy(student.float(), teacher.float().softmax(dim=-1))
+    target = (teacher.float() / temperature).softmax(dim=-1)
+    return temperature**2 * functional.cross_entropy(student.float() / temperature, target)
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -65,6 +73,47 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     squares = functional.mse_loss(student.float(), teacher.float(), reduction="none").sum(-1)
     return (squares * mask).sum() / (mask.sum() * student.shape[-1])
+
+
+def hidden_pairs(
+    student: EncoderOutput, teacher: EncoderOutput, mask: Tensor
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What `hidden_loss` takes for each layer that the student keeps.
+
+    Args:
+        student: What it computed.
+        teacher: What the teacher computed, every word-vector in every layer.
+        mask: [B, T], 1 at tokens and 0 at padding.
+    """
+    pairs = []
+    for index, state in student.hidden.items():
+        target, present = teacher.hidden[index], mask
+        if index in student.kept:
+            kept = student.kept[index]
+            target, present = kept.of(target), kept.mask
+        pairs.append((state, target, present))
+    return pairs
+
+
+def patient_loss(student: EncoderOutput, teacher: EncoderOutput) -> Tensor:
+    """The squared distance of the first token's states, each scaled to length 1.
+
+    Summed over the student's layers but the last, which the logits teach; averaged over examples.
+
+    Args:
+        student: What it computed, of two layers or more.
+        teacher: What the teacher computed.
+    """
+    distances = [
+        functional.mse_loss(_unit(student.hidden[i]), _unit(teacher.hidden[i]), reduction="none")
+        for i in list(student.hidden)[:-1]
+    ]
+    return torch.stack(distances).sum(dim=(0, 2)).mean()
+
+
+def _unit(states: Tensor) -> Tensor:
+    """The first token's states of [B, T, E], of length 1: [B, E]."""
+    return functional.normalize(states[:, 0].float(), dim=-1)
 
 
 def distillation_loss(

@@ -19,7 +19,7 @@ from torch import nn
 from .. import storage
 from ..errors import InputError
 from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
-from .pace import Pace
+from .pace import Pace, steps_per_epoch
 from .state import restore_state, save_state
 
 
@@ -78,6 +78,7 @@ def run_stage(
     state_file: Path,
     log: Path,
     progress: Callable[[TrainingProgress], None],
+    max_steps: int | None = None,
     after_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Train through some epochs, or go on where an earlier call was stopped.
@@ -95,6 +96,7 @@ def run_stage(
         state_file: What a killed stage continues from.
         log: The file that gets a line when the stage ends.
         progress: Called after every step.
+        max_steps: Steps after which the last epoch breaks off.
         after_step: Called after every update, before the state is kept.
 
     Raises:
@@ -106,7 +108,9 @@ def run_stage(
     first, earlier_s = restore_state(state_file, model, optimizer)
     model.train()
     started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
-    for step, total, indices in _steps(encoded, epochs=epochs, pace=pace, first=first):
+    total = epochs * steps_per_epoch(len(encoded), batch_size=pace.batch_size)
+    total = total if max_steps is None else min(total, max_steps)
+    for step, indices in _steps(encoded, total=total, pace=pace, first=first):
         batch = padded(encoded, indices, device=device)
         optimizer.zero_grad(set_to_none=False)
         loss = gradients(batch, step)
@@ -132,7 +136,8 @@ def run_stage(
         {
             "stage": stage,
             "epochs": epochs,
-            "examples": epochs * len(encoded),
+            "steps": total,
+            "examples": sum(len(b) for _, b in _steps(encoded, total=total, pace=pace, first=0)),
             "seconds": round(earlier_s + elapsed_s, 1),
             "last_loss": loss,
             "device": str(device),
@@ -167,14 +172,14 @@ def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
 
 
 def _steps(
-    encoded: EncodedTexts, *, epochs: int, pace: Pace, first: int
-) -> Iterator[tuple[int, int, list[int]]]:
-    per_epoch = math.ceil(len(encoded) / pace.batch_size)
-    total = epochs * per_epoch
-    for epoch in range(first // per_epoch, epochs):
+    encoded: EncodedTexts, *, total: int, pace: Pace, first: int
+) -> Iterator[tuple[int, list[int]]]:
+    """The number and the examples of each step from the first on."""
+    per_epoch = steps_per_epoch(len(encoded), batch_size=pace.batch_size)
+    for epoch in range(first // per_epoch, math.ceil(total / per_epoch)):
         batches = training_batches(
             encoded, batch_size=pace.batch_size, seed=pace.seed, epoch=epoch
         )
         for step, indices in enumerate(batches, start=epoch * per_epoch):
-            if step >= first:
-                yield step, total, indices
+            if first <= step < total:
+                yield step, indices

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..networks.network import Network
+from ..networks.subnet import SubnetConfig
 from ..tasks.task import Task
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ..training.loop import TrainingProgress
 
 
@@ -35,12 +39,14 @@ class Making:
 
     Attributes:
         teacher: The run's fine-tuned full model, with its tokenizer.
+        cut: Builds a sub-network of the run's supernet as a dense model with its weights.
         task: What is learnt.
         folder: The network's own folder; what a killed training resumes from lies here too.
         progress: Is called after every training step.
     """
 
     teacher: Path
+    cut: "Callable[[SubnetConfig], PreTrainedModel]"
     task: Task
     folder: Path
     progress: "Callable[[TrainingProgress], None]"
@@ -49,6 +55,10 @@ class Making:
     def network(self) -> Path:
         """Where the checkpoint goes, with its tokenizer."""
         return self.folder / "network"
+
+
+Resolve = Callable[[Any, Mapping[str, Network]], Any]
+"""Completes options that name networks of the run, which it is given by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +70,11 @@ class Method:
         summary: What it does, in one line.
         options: The type of its options.
         make: Writes `Making.network`, or finds it written.
+        resolve: Replaces what people call a network by what decides it.
     """
 
     name: str
     summary: str
     options: type[Any]
     make: Callable[[Making, Any], None]
+    resolve: Resolve = lambda options, networks: options

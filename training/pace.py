@@ -1,8 +1,8 @@
 """The settings that every training has, whatever it trains (no torch)."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ..errors import InputError, shortened
 from ..tasks.splits import MAX_SEED
@@ -60,6 +60,58 @@ class Pace:
             raise InputError(f"warmup_share must be in [0, 1), not {self.warmup_share}.")
 
 
+@dataclass(frozen=True, slots=True)
+class StudentPace(Pace):
+    """How fast, and how long, one network learns from the fine-tuned model.
+
+    Attributes:
+        epochs: Passes over the training data.
+        steps: Training steps, instead of whole epochs.
+    """
+
+    epochs: int = 3
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            InputError: When one is out of its range.
+        """
+        Pace.__post_init__(self)
+        refuse_below(self, 1, "epochs")
+        if self.steps is not None:
+            refuse_below(self, 1, "steps")
+
+    def whole_epochs(self, num_examples: int) -> int:
+        """Epochs that hold every step.
+
+        Args:
+            num_examples: Of the training split.
+
+        Raises:
+            InputError: When they have too many steps.
+        """
+        if self.steps is not None:
+            return math.ceil(
+                self.steps / steps_per_epoch(num_examples, batch_size=self.batch_size)
+            )
+        check_steps(self, (self.epochs, num_examples))
+        return self.epochs
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the network, as JSON types: epochs, or steps."""
+        record = asdict(self)
+        for name in ("checkpoint_steps", "steps" if self.steps is None else "epochs"):
+            del record[name]
+        return record
+
+
+def steps_per_epoch(num_examples: int, *, batch_size: int) -> int:
+    """Training steps of one pass over so many examples."""
+    return math.ceil(num_examples / batch_size)
+
+
 def check_steps(pace: Pace, *passes: tuple[int, int]) -> None:
     """Check that a training ends in reasonable time.
 
@@ -70,7 +122,10 @@ def check_steps(pace: Pace, *passes: tuple[int, int]) -> None:
     Raises:
         InputError: When it has too many steps.
     """
-    steps = sum(epochs * math.ceil(examples / pace.batch_size) for epochs, examples in passes)
+    steps = sum(
+        epochs * steps_per_epoch(examples, batch_size=pace.batch_size)
+        for epochs, examples in passes
+    )
     if steps > MAX_STEPS:
         asked = " and ".join(
             f"{epochs:,} epochs over {examples:,} examples"

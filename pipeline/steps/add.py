@@ -81,6 +81,7 @@ def make(
     Raises:
         InputError: See `add`.
     """
+    options = method.resolve(options, context.networks())
     asked = dict(options.to_dict())
     name = identifier(stored_identity(method.name, asked))
     known = context.stored()
@@ -95,6 +96,7 @@ def make(
         method.make(
             Making(
                 teacher=context.folder.teacher,
+                cut=lambda config: context.workshop.build(context.cut(config)),
                 task=context.task,
                 folder=folder,
                 progress=progress or (lambda state: None),

@@ -11,11 +11,12 @@ import numpy as np
 from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...intervals import Interval
+from ...networks.network import find_network
 from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ...tasks.task import Task
 from ..context import Context
-from ..costs import Where, chosen, elsewhere, find_candidate, find_network, is_here
+from ..costs import Where, chosen, elsewhere, find_candidate, is_here
 from ..delivery import time_again
 from ..observations import SessionRecord
 from ..scores import score_missing
@@ -134,7 +135,7 @@ def compare_networks(
 
     Args:
         context: The run.
-        a: The one: see `costs.find_network`; "@openvino-int8" at its end names a deployment.
+        a: The one: see `find_network`; "@openvino-int8" at its end names a deployment.
         b: The other.
         where: Which deployment where none is named, and on which machine.
         split: Where scores are compared.

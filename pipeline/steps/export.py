@@ -11,13 +11,13 @@ import numpy as np
 from ...deploy.deployment import EAGER_FP32
 from ...deploy.model_card import CardNumber, ModelCard
 from ...errors import InputError
-from ...networks.network import Network
+from ...networks.network import Network, find_network
 from ...profiling.table import CostTable
 from ...search.candidate import Candidate
 from ...search.pool import outcomes
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ..context import Context
-from ..costs import Where, chosen, cost_table, elsewhere, find_candidate, find_network, is_here
+from ..costs import Where, chosen, cost_table, elsewhere, find_candidate, is_here
 from ..delivery import time_again
 from ..observations import Subject
 from ..scores import score_missing, score_reported
@@ -55,7 +55,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
 
     Args:
         context: The run.
-        name: See `costs.find_network`.
+        name: See `find_network`.
         where: Which deployment, measured where.
         to: The destination: a new or empty folder.
 

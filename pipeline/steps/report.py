@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ...baselines.published import DEV_EXAMPLES, published_candidates
+from ...deploy.deployment import Deployment
+from ...errors import InputError
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.statistics import Round
 from ...profiling.table import CostTable
@@ -17,15 +19,18 @@ from ...reports.measurements import (
     retention_figure,
 )
 from ...reports.page import ReportContent, write_report
+from ...reports.shared import rivals
 from ...search.candidate import Candidate
 from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
-from ...tasks.metrics import Evaluation, PairedComparison
+from ...tasks.metrics import Evaluation
 from ..context import Context
 from ..costs import Where, candidates, chosen, cost_table, measured
 from ..losses import deployment_loss
+from ..observations import SessionRecord
 from ..request import RunRequest
-from ..scores import score_reported
+from ..scores import known_reports, score_reported
+from ..warnings import table_warnings
 from .predictor import known_predictor
 
 HYPERVOLUME_COSTS = ("latency_ms", "num_params", "num_flops")
@@ -38,11 +43,14 @@ def report(
     warnings: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the report, with every network scored on the report split.
+    """Write the report, with every network scored on the report split as it is deployed.
+
+    All deployments take part that were measured on the run's machine by the run's protocol but
+    for runtime and precision.
 
     Args:
         context: The run.
-        warnings: What forbids to take the latencies at their word.
+        warnings: What forbids to take the latencies of the run's own deployment at their word.
         progress: Is called with the number of scored networks and of all.
 
     Returns:
@@ -52,29 +60,65 @@ def report(
         InputError: When the run is not searched yet.
     """
     record = chosen(context, Where())[0]
-    costs, scored = cost_table(context, record), list(candidates(context, [record]))
+    costs, own = cost_table(context, record), list(candidates(context, [record]))
     with context.timed("report"):
-        reported = score_reported(
-            context,
-            [entry.network for entry in scored],
-            deployment=costs.protocol.deployment,
-            progress=progress,
-        )
+        _score_reported(context, own, progress=progress)
+        records, doubts = [record], list(warnings)
+        for other in _others(context, record):
+            deployment = other.conditions.protocol.deployment
+            try:
+                _score_reported(context, _scored(context, other), progress=progress)
+            except InputError as error:
+                doubts.append(f"{deployment.title} is not on this page: {error}")
+            else:
+                records.append(other)
+                doubtful = table_warnings(context, cost_table(context, other))
+                doubts += [f"{deployment.title}: {sentence}" for sentence in doubtful]
+        scored = list(candidates(context, records))
         content = report_content(
             context.request,
             candidates=scored,
-            reported={
-                split: {
-                    f"{key}/{costs.protocol.deployment.slug}": found for key, found in by.items()
-                }
-                for split, by in reported.items()
-            },
+            reported=known_reports(context, scored),
             costs=costs,
             manifest=context.manifest,
-            warnings=warnings,
-            measurements=_figures(context, costs, scored),
+            warnings=doubts,
+            measurements=_figures(context, record, costs, own),
         )
         return write_report(context.folder.report, content)
+
+
+def _scored(context: Context, record: SessionRecord) -> list[Candidate]:
+    """The scored networks of a further deployment.
+
+    Raises:
+        InputError: When there are none; the message says which command scores them.
+    """
+    protocol = record.conditions.protocol
+    if not context.ledger.evaluations(split="search", deployment=protocol.deployment):
+        command = " ".join([context.command("profile"), *context.options(protocol)])
+        raise InputError(f"its networks are not scored yet: {command}.")
+    return list(candidates(context, [record]))
+
+
+def _score_reported(
+    context: Context,
+    scored: Sequence[Candidate],
+    *,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Score networks of one deployment on the report splits, where that is missing.
+
+    Raises:
+        InputError: When what runs them is not installed here.
+    """
+    deployment = scored[0].deployment
+    known = known_reports(context, scored)
+    if all(entry.key in found for found in known.values() for entry in scored):
+        return
+    if deployment.changes_numbers:
+        deployment.require("cpu")
+    networks = [entry.network for entry in scored]
+    score_reported(context, networks, deployment=deployment, progress=progress)
 
 
 def report_content(
@@ -124,7 +168,9 @@ def report_content(
     )
 
 
-def _figures(context: Context, costs: CostTable, scored: Sequence[Candidate]) -> list[Figure]:
+def _figures(
+    context: Context, record: SessionRecord, costs: CostTable, scored: Sequence[Candidate]
+) -> list[Figure]:
     """The figures of what a run measured; what was not measured has none."""
     shape = context.shape
     conditions = f"{costs.protocol.title}; {costs.environment.title}"
@@ -153,9 +199,11 @@ def _figures(context: Context, costs: CostTable, scored: Sequence[Candidate]) ->
                 predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
             )
         )
-    deployments = _deployments(context, costs)
+    others = [cost_table(context, other) for other in _others(context, record)]
+    deployments = [costs, *others]
     if len(deployments) > 1:
-        figures.append(deployment_figure(deployments))
+        losses = [deployment_loss(context, each.protocol.deployment) for each in deployments]
+        figures.append(deployment_figure(list(zip(deployments, losses, strict=True))))
     figures.extend(_retentions(context, costs.protocol))
     return figures
 
@@ -170,20 +218,19 @@ def _rounds(context: Context, costs: CostTable) -> tuple[tuple[Round, ...], str]
     return (), ""
 
 
-def _deployments(
-    context: Context, costs: CostTable
-) -> list[tuple[CostTable, PairedComparison | None]]:
-    """The tables that differ from one in runtime and precision alone, itself first."""
-    found = [costs]
+def _others(context: Context, own: SessionRecord) -> list[SessionRecord]:
+    """The sessions that differ from one in runtime and precision alone."""
+    found: dict[Deployment, SessionRecord] = {}
     for record in measured(context):
-        other, environment = record.conditions.protocol, record.conditions.environment
+        ours, theirs = own.conditions, record.conditions
+        deployment = theirs.protocol.deployment
         if (
-            environment.machine_id == costs.environment.machine_id
-            and set(costs.protocol.differences(other)) <= {"runtime", "precision"}
-            and other.deployment not in {entry.protocol.deployment for entry in found}
+            theirs.environment.machine_id == ours.environment.machine_id
+            and set(ours.protocol.differences(theirs.protocol)) <= {"runtime", "precision"}
+            and deployment not in (ours.protocol.deployment, *found)
         ):
-            found.append(cost_table(context, record))
-    return [(entry, deployment_loss(context, entry.protocol.deployment)) for entry in found]
+            found[deployment] = record
+    return list(found.values())
 
 
 def _retentions(context: Context, protocol: LatencyProtocol) -> list[Figure]:
@@ -220,7 +267,7 @@ def hypervolumes(scored: Sequence[Candidate]) -> dict[str, Hypervolume]:
     """The hypervolume of each drawn front, from a point just beyond the candidates."""
     volumes = {}
     for name in HYPERVOLUME_COSTS:
-        known = [entry for entry in scored if entry.value(name) is not None]
+        known = rivals(scored, name)
         if known:
             objectives = ("score", name)
             front = ParetoFront.of(known, objectives)

@@ -6,12 +6,12 @@ from typing import Any
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...networks.network import Network, Stored
+from ...networks.network import Network, Stored, find_network
 from ...profiling.table import Profile
 from ...search.candidate import score_record
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import cost_table, find_network, measured
+from ..costs import cost_table, measured
 from ..scores import report_splits
 
 
@@ -105,7 +105,7 @@ def show_network(context: Context, name: str) -> Shown:
 
     Args:
         context: The run.
-        name: See `costs.find_network`.
+        name: See `find_network`.
 
     Raises:
         InputError: When there is no such network, or the run is not trained yet.

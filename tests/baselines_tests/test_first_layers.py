@@ -20,7 +20,7 @@ from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Making
 
-from ..learnable import make_task, save_with_head
+from ..learnable import make_task, no_cut, save_with_head
 
 OPTIONS = FirstLayersOptions(
     layers=2, epochs=2, learning_rate=1e-3, batch_size=8, precision="fp32", checkpoint_steps=3
@@ -52,7 +52,7 @@ def making(
     *,
     kind: str = "classification",
 ) -> Making:
-    return Making(teacher, make_task(kind), folder, progress)
+    return Making(teacher, no_cut, make_task(kind), folder, progress)
 
 
 def logits(folder: Path, *, layers: int | None = None) -> torch.Tensor:
@@ -153,6 +153,14 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(teacher: Path, tmp_p
     for name, tensor in whole.items():
         torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
     make(making(teacher, tmp_path / "killed", kill), OPTIONS)
+
+
+def test_steps_may_end_within_an_epoch(teacher: Path, tmp_path: Path) -> None:
+    seen: list[TrainingProgress] = []
+    make(making(teacher, tmp_path / "made", seen.append), replace(OPTIONS, steps=8))
+    assert [(state.step, state.total_steps) for state in seen] == [(n, 8) for n in range(1, 9)]
+    (stage,) = map(json.loads, (tmp_path / "made" / "training.jsonl").read_text().splitlines())
+    assert (stage["steps"], stage["epochs"], stage["examples"]) == (8, 2, 64)
 
 
 def test_a_loss_that_explodes_names_the_stage(teacher: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from paretobert.errors import InputError
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.training.method import Making
 
-from ..learnable import COLOURS, WORDS, make_task, save_with_head
+from ..learnable import COLOURS, WORDS, make_task, no_cut, save_with_head
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def checkpoint(tmp_path: Path, tiny_model: Callable[..., PreTrainedModel]) -> Pa
 @pytest.fixture
 def making(tiny_checkpoint: Path, tmp_path: Path) -> Making:
     teacher = save_with_head(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
-    return Making(teacher, make_task(), tmp_path / "made", lambda state: None)
+    return Making(teacher, no_cut, make_task(), tmp_path / "made", lambda state: None)
 
 
 def test_another_family_comes_with_its_own_tokenizer(checkpoint: Path, making: Making) -> None:

@@ -17,7 +17,7 @@ def asked(tiny_checkpoint: Path, colours_csv: Path) -> list[str]:
         *("--model", str(tiny_checkpoint), "--task", "files", "--data", str(colours_csv)),
         *("--widths", "1,0.5", "--depths", "1,0.5", "--learning-rate", "3e-3"),
         *("--teacher-epochs", "2", "--width-epochs", "1", "--depth-epochs", "1"),
-        *("--training-precision", "fp32", "--seq-len", "8", "--measure-s", "1"),
+        *("--training-precision", "fp32", "--seq-len", "8", "--measure-s", "0.1"),
         *("--max-length", "32"),
     ]
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification
 from paretobert import Run
 from paretobert.cli.app import main
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.errors import InputError
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -118,7 +119,7 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
 def test_a_precision_has_scores_of_its_own(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "1"]
+    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "0.1"]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "eager bf16" in printed
@@ -134,7 +135,7 @@ def test_a_precision_has_scores_of_its_own(
 def test_the_self_test_reports_the_noise_floor(
     run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["profile", str(run_copy), "--self-test", "--measure-s", "2", "--json"])
+    status = main(["profile", str(run_copy), "--self-test", "--measure-s", "0.5", "--json"])
     (found,) = json.loads(capsys.readouterr().out)["self_tests"]
     assert status == (0 if found["passed"] else 1)
     assert found["noise_floor"] >= 0
@@ -154,13 +155,14 @@ def added(
         for words in (
             ["--method", "powerbert", "--target-speedup", "1.5x", *brief],
             ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
+            ["--method", "finished", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
             ["--checkpoint", f"mine={folder / 'teacher'}"],
         ):
             assert main(["add", str(folder), *words]) == 0
     return folder
 
 
-LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "mine"]
+LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "L1.3-H2-F32, finished", "mine"]
 
 
 def test_every_method_makes_a_network_like_the_others(
@@ -202,7 +204,7 @@ def test_a_method_makes_the_same_network_once(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Name a method: --method checkpoint, first-layers, powerbert"),
+        ([], "Name a method: --method checkpoint, first-layers,"),
         (["--method", "checkpoint"], "The method checkpoint needs --checkpoint"),
         (
             ["--method", "first-layers", "--checkpoint", "a=b"],
@@ -211,6 +213,12 @@ def test_a_method_makes_the_same_network_once(
         (["--method", "magic"], "no method 'magic': choose from checkpoint"),
         (["--method", "first-layers", "--lambda", "1"], "first-layers has no option --lambda"),
         (["--method", "first-layers", "--layers", "4"], "The teacher has 4 layers: keep 1 to 3"),
+        (["--method", "finished"], "The method finished needs --network"),
+        (["--method", "finished", "--network", "huge"], "There is no network called 'huge'"),
+        (
+            ["--method", "finished", "--network", "full", "--steps", "0"],
+            "steps must be at least 1",
+        ),
         (["--method", "powerbert", "--target-speedup", "fast"], "'fast' is not a number"),
         (["--checkpoint", "mine"], "'mine' is not NAME=DIR"),
         (["--checkpoint", "mine=/nowhere/at/all"], "/nowhere/at/all does not exist"),
@@ -370,3 +378,37 @@ def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixt
     assert main(["report", str(run_copy)]) == 0
     page = (run_copy / "report" / "index.html").read_text()
     assert warning in page[: page.index("<h1>")][page.index("<body>") :]
+
+
+def test_the_report_draws_one_front_of_all_deployments(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(deployment: Deployment, device: str) -> None:
+        raise InputError(f"The runtime {deployment.title} needs another torch.")
+
+    def page() -> str:
+        assert main(["report", str(run_copy)]) == 0
+        return (run_copy / "report" / "index.html").read_text()
+
+    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Deployment, "require", absent)
+        alone = page()
+    assert "eager bf16 is not on this page: The runtime eager bf16 needs another torch." in alone
+    assert "run them" not in alone
+    with sqlite3.connect(run_copy / "ledger.db") as database:
+        database.execute(
+            "UPDATE observations SET place = 'aside' "
+            "WHERE quantity = 'score' AND deployment = 'eager-bf16'"
+        )
+    unscored = page()
+    assert "its networks are not scored yet: paretobert profile" in unscored
+    assert "--precision bf16." in unscored
+    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
+    whole = page()
+    assert "4 networks as eager fp32 and eager bf16 run them (8 in all)" in whole
+    assert "is not on this page" not in whole
+    table = (run_copy / "report" / "tables" / "results.csv").read_text().splitlines()
+    assert sum(",eager bf16," in line for line in table) == 4
+    assert main(["profile", str(run_copy), "--precision", "bf16", "--threads", "2"]) == 0
+    assert "run them (8 in all)" in page()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,35 @@ def test_bad_options_of_measure(
 def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"$ paretobert {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_another_file_is_refused_before_it_is_loaded(
+    name: str, folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small, full = folders
+    copy = shutil.copytree(small, tmp_path / "copy")
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    out = tmp_path / "out.json"
+    for words in (("predict", copy, "t4"), ("measure", full, copy, "--out", out)):
+        assert main(list(map(str, words))) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{name} is not the file that was exported: its contents changed." in said
+    assert not out.exists()
+
+
+def test_more_threads_than_the_machine_has(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    out = tmp_path / "out.json"
+    for words in (
+        ("predict", folders[0], "t4", "--threads", "3"),
+        ("measure", *folders, "--threads", "3", "--out", out),
+    ):
+        assert main(list(map(str, words))) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "3 threads would take turns on the 2 cores of this machine" in said
+    assert not out.exists()

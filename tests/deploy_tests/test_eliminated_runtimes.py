@@ -15,8 +15,8 @@ from paretobert.networks.subnet import SubnetConfig
 
 from ..profiling_tests.conftest import tiny_model
 
-PERCENT = Retention((70, 35, 1), "percent")
-COUNTS = Retention((12, 5, 5))
+PERCENT = Retention((60, 1), "percent")
+COUNTS = Retention((5, 5))
 PACKAGES = {"eager": "torch", "compile": "torch", "onnxruntime": "onnxscript"}
 
 
@@ -44,10 +44,11 @@ def test_every_runtime_eliminates_the_same(
     runtime: str, retention: Retention, tmp_path: Path
 ) -> None:
     pytest.importorskip(PACKAGES.get(runtime, runtime), reason=f"{runtime} is not installed")
-    dense = extract(tiny_model(), SubnetConfig((0, 1, 2), (4, 2, 3), (40, 17, 5), retention))
+    dense = extract(tiny_model(), SubnetConfig((0, 2), (4, 3), (40, 5), retention))
     artefact.write(dense, Deployment(runtime, "fp32"), tmp_path / "network")
     runner = artefact.load(tmp_path / "network", threads=1)
-    for seed, lengths in enumerate(((31,), (13, 4, 9), (7, 7))):
+    sizes = ((13, 4, 9),) if runtime == "compile" else ((31,), (13, 4, 9), (7, 7))
+    for seed, lengths in enumerate(sizes):  # each of which is compiled anew
         inputs = batch(lengths, seed=seed)
         with torch.inference_mode():
             expected = dense(**{name: torch.from_numpy(ids) for name, ids in inputs.items()})

@@ -349,7 +349,16 @@ def test_a_fingerprint_tells_files_apart(tmp_path: Path) -> None:
         (lambda folder: (folder / "deployment.json").write_text("{}"), "is damaged: export"),
         (lambda folder: (folder / "deployment.json").write_text("{"), "is not valid JSON"),
         (lambda folder: (folder / "model.safetensors").unlink(), "lacks model.safetensors"),
-        (lambda folder: artefact.describe(folder, {"files": ["../x"]}), "lacks ../x"),
+        (
+            lambda folder: artefact.describe(folder, {"files": artefact.seals(folder, ["../x"])}),
+            "lacks ../x",
+        ),
+        (lambda folder: artefact.describe(folder, {"files": {}}), "it names no files"),
+        (lambda folder: artefact.describe(folder, {"beside": []}), "it names no files"),
+        (
+            lambda folder: artefact.describe(folder, {"beside": {"x": {"size_bytes": 1}}}),
+            "does not say what 'x' is. Copy the folder again",
+        ),
         (lambda folder: artefact.describe(folder, {"runtime": "mill"}), "'mill' is not supported"),
     ],
 )

@@ -1,6 +1,5 @@
 import copy
 import math
-import random
 from dataclasses import replace
 
 import pytest
@@ -13,27 +12,9 @@ from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.tasks.batches import EncodedTexts
 
 NARROW = SubnetConfig(layers=(0, 1, 2, 3), heads=(2, 2, 2, 2), neurons=(20, 20, 20, 20))
 UNEVEN = SubnetConfig(layers=(1, 2), heads=(3, 1), neurons=(7, 30))
-
-
-def texts(family, *, number=60, longest=12, seed=0):
-    draw = random.Random(seed)
-    ids = [
-        tuple(draw.randrange(2, 40) for _ in range(draw.randint(2, longest)))
-        for _ in range(number)
-    ]
-    typed = "token_type_ids" in FAMILIES[family].embedding_inputs
-    return EncodedTexts(
-        input_ids=tuple(ids),
-        token_type_ids=tuple(tuple(draw.randrange(2) for _ in row) for row in ids)
-        if typed
-        else None,
-        pad_token_id=1,
-        pad_token_type_id=0,
-    )
 
 
 def states_of(family, model, reference):
@@ -62,9 +43,9 @@ def make_dependent(model, *, kept, seed=0):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_whole_model_stays_what_it_is(family, tiny_model, padded_batch):
+def test_the_whole_model_stays_what_it_is(family, tiny_model, unlabelled, padded_batch):
     model, batch = tiny_model(family), padded_batch(family)
-    reference = collect(model, texts(family))
+    reference = collect(model, unlabelled(family))
     repaired = repair(model, SubnetConfig.full(shape_of(model.config)), reference)
     with torch.inference_mode():
         torch.testing.assert_close(
@@ -74,9 +55,9 @@ def test_the_whole_model_stays_what_it_is(family, tiny_model, padded_batch):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_repaired_network_is_nearer_to_the_full_model(family, tiny_model):
+def test_a_repaired_network_is_nearer_to_the_full_model(family, tiny_model, unlabelled):
     model = tiny_model(family)
-    reference = collect(model, texts(family, number=200))
+    reference = collect(model, unlabelled(family, number=200))
     for config in (NARROW, UNEVEN):
         with torch.inference_mode():
             full, inherited, ours = (
@@ -92,11 +73,13 @@ def test_a_repaired_network_is_nearer_to_the_full_model(family, tiny_model):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_linearly_dependent_neurons_are_recovered_exactly(family, tiny_model, padded_batch):
+def test_linearly_dependent_neurons_are_recovered_exactly(
+    family, tiny_model, unlabelled, padded_batch
+):
     model, batch = tiny_model(family).double(), padded_batch(family)
     make_dependent(model, kept=10)
     config = replace(SubnetConfig.full(shape_of(model.config)), neurons=(10,) * 4)
-    reference = collect(model, texts(family))
+    reference = collect(model, unlabelled(family))
     repaired = repair(model, config, reference, ridges=(1e-12,))
     with torch.inference_mode():
         expected = model(**batch).logits
@@ -108,9 +91,9 @@ def test_linearly_dependent_neurons_are_recovered_exactly(family, tiny_model, pa
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("config", [NARROW, UNEVEN])
-def test_no_held_out_error_grows(config, seed, tiny_model):
+def test_no_held_out_error_grows(config, seed, tiny_model, unlabelled):
     model = tiny_model("bert", seed=seed)
-    reference = collect(model, texts("bert", number=12, seed=seed), seed=seed)
+    reference = collect(model, unlabelled("bert", number=12, seed=seed), seed=seed)
     projections = repair(model, config, reference).projections
     assert [(p.layer, p.half) for p in projections] == [
         (layer, half) for layer in config.layers for half in ("attention", "feed-forward")
@@ -120,10 +103,10 @@ def test_no_held_out_error_grows(config, seed, tiny_model):
         assert (projection.ridge is None) == (projection.error_after == projection.error_before)
 
 
-def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model):
+def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabelled):
     """Its feed-forward network meets the state after the last of these, and its normalisation."""
     model = tiny_model("bert")
-    reference = collect(model, texts("bert", number=300))
+    reference = collect(model, unlabelled("bert", number=300))
     config = SubnetConfig(layers=(0, 3), heads=(4, 4), neurons=(40, 40))
     repaired = repair(model, config, reference)
     layer = repaired.model.get_submodule("bert.encoder.layer.0.output.LayerNorm")
@@ -135,9 +118,9 @@ def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model):
     assert after.error_after < 0.7 * after.error_before
 
 
-def test_padding_does_not_matter(tiny_model):
+def test_padding_does_not_matter(tiny_model, unlabelled):
     model = tiny_model("bert").double()
-    encoded = texts("bert", number=40)
+    encoded = unlabelled("bert", number=40)
     reference = collect(model, encoded)
     wider = tuple(
         {name: torch.nn.functional.pad(entry, (0, 5)) for name, entry in batch.items()}
@@ -159,8 +142,8 @@ def test_padding_does_not_matter(tiny_model):
     assert sum(map(len, reference.rows)) == present == sum(encoded.lengths)
 
 
-def test_repairing_is_deterministic_and_leaves_the_model_alone(tiny_model):
-    model, encoded = tiny_model("roberta"), texts("roberta")
+def test_repairing_is_deterministic_and_leaves_the_model_alone(tiny_model, unlabelled):
+    model, encoded = tiny_model("roberta"), unlabelled("roberta")
     before = copy.deepcopy(model.state_dict())
     first = repair(model, UNEVEN, collect(model, encoded, seed=3))
     second = repair(model, UNEVEN, collect(model, encoded, seed=3))
@@ -170,16 +153,16 @@ def test_repairing_is_deterministic_and_leaves_the_model_alone(tiny_model):
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_tokens_beyond_the_cap_are_left_out(tiny_model):
-    model, encoded = tiny_model("bert"), texts("bert", number=200)
+def test_tokens_beyond_the_cap_are_left_out(tiny_model, unlabelled):
+    model, encoded = tiny_model("bert"), unlabelled("bert", number=200)
     reference = collect(model, encoded, max_tokens=300)
     assert 200 < len(reference.held_out) < 400
     assert all(len(states) == len(reference.held_out) for states in reference.sums[0].values())
     assert 0 < reference.held_out.float().mean() < 0.4
 
 
-def test_a_supernets_model_is_repaired_as_the_stock_one(tiny_model):
-    model, encoded = tiny_model("bert"), texts("bert")
+def test_a_supernets_model_is_repaired_as_the_stock_one(tiny_model, unlabelled):
+    model, encoded = tiny_model("bert"), unlabelled("bert")
     stock = repair(model, NARROW, collect(model, encoded)).model.state_dict()
     supernet = Supernet(copy.deepcopy(model), ElasticSpace())
     elastic = repair(supernet.model, NARROW, collect(supernet.model, encoded)).model.state_dict()
@@ -188,26 +171,26 @@ def test_a_supernets_model_is_repaired_as_the_stock_one(tiny_model):
 
 
 def test_a_network_that_eliminates_word_vectors_gets_the_weights_of_the_one_that_does_not(
-    tiny_model, padded_batch
+    tiny_model, unlabelled, padded_batch
 ):
     model = tiny_model("bert")
-    reference = collect(model, texts("bert"))
+    reference = collect(model, unlabelled("bert"))
     fewer = repair(model, replace(UNEVEN, tokens=Retention((50, 1), "percent")), reference).model
     for name, tensor in repair(model, UNEVEN, reference).model.state_dict().items():
         assert torch.equal(fewer.state_dict()[name], tensor)
     assert fewer.config.subnet_tokens == [50, 1]
 
 
-def test_too_few_texts_are_refused(tiny_model):
+def test_too_few_texts_are_refused(tiny_model, unlabelled):
     with pytest.raises(InputError, match="1 texts of which 1 judge leave none"):
-        collect(tiny_model("bert"), texts("bert", number=1))
+        collect(tiny_model("bert"), unlabelled("bert", number=1))
 
 
-def test_regression_has_nothing_of_its_own(tiny_model, padded_batch):
+def test_regression_has_nothing_of_its_own(tiny_model, unlabelled, padded_batch):
     model = tiny_model("bert")
     model.config.num_labels, model.num_labels = 1, 1
     model.classifier = torch.nn.Linear(24, 1)
-    repaired = repair(model, NARROW, collect(model, texts("bert"))).model
+    repaired = repair(model, NARROW, collect(model, unlabelled("bert"))).model
     assert repaired(**padded_batch("bert")).logits.shape == (3, 1)
     assert torch.equal(repaired.classifier.weight, model.classifier.weight)
 
@@ -217,12 +200,16 @@ def test_a_correction_is_the_least_of_the_penalised_squares():
     inputs = torch.randn(50, 4, dtype=torch.float64, generator=generator)
     residuals = torch.randn(50, 3, dtype=torch.float64, generator=generator) + inputs[:, :3]
     held_out = torch.arange(50) % 5 == 0
-    found = ridge_correction(inputs, residuals, held_out, ridges=(0.1,))
+    counts = torch.rand(50, dtype=torch.float64, generator=generator)
+    found = ridge_correction(inputs, residuals, held_out, counts=counts, ridges=(0.1,))
     x, y = inputs[~held_out], residuals[~held_out]
-    penalty = 0.1 * (x - x.mean(0)).square().sum() / 4
+    count = counts[~held_out]
+    middle = count @ x / count.sum()
+    penalty = 0.1 * (count @ (x - middle).square()).sum() / 4
 
     def loss(weight, bias):
-        return (x @ weight.T + bias - y).square().sum() + penalty * weight.square().sum()
+        errors = (x @ weight.T + bias - y).square().sum(1)
+        return count @ errors + penalty * weight.square().sum()
 
     weight, bias = found.weight.clone(), found.bias.clone()
     slopes = torch.func.grad(loss, argnums=(0, 1))(weight, bias)

@@ -10,7 +10,7 @@ from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.errors import InputError
 from paretobert.intervals import Interval
-from paretobert.networks.network import Cut, Network, Stored
+from paretobert.networks.network import Cut, Network, Stored, find_network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.pipeline.context import Context
@@ -19,7 +19,6 @@ from paretobert.pipeline.costs import (
     candidates,
     chosen,
     elsewhere,
-    find_network,
     is_here,
     table,
 )

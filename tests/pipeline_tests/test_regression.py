@@ -53,7 +53,7 @@ def test_scores_of_pairs_are_learnt_searched_reported_and_exported(
             batch_size=16,
             precision="fp32",
         ),
-        protocol=LatencyProtocol(seq_len=8, time_budget_s=1),
+        protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
     )
     run.train()
     run.profile()

@@ -62,6 +62,11 @@ def stored_report(with_stored, tmp_path_factory):
     return write_report(tmp_path_factory.mktemp("stored") / "report", with_stored)
 
 
+@pytest.fixture(scope="module")
+def deployed_report(deployed, tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("deployed") / "report", deployed)
+
+
 def test_every_file_is_there(report):
     names = {str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")}
     figures = {
@@ -194,7 +199,7 @@ def test_a_further_report_split_is_a_column_that_sorts(with_stored):
     assert '<th class="number"><button>report-mismatched</button>' in html
 
 
-@pytest.mark.parametrize("which", ["report", "nasty_report", "stored_report"])
+@pytest.mark.parametrize("which", ["report", "nasty_report", "stored_report", "deployed_report"])
 def test_a_browser_draws_it_without_complaint(which, request, tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

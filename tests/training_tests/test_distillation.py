@@ -3,12 +3,14 @@ import math
 import pytest
 import torch
 
+from paretobert.encoders.running import EncoderOutput
 from paretobert.tasks.heads import CLASSIFICATION, REGRESSION
 from paretobert.training.distillation import (
     LossWeights,
     distillation_loss,
     hidden_loss,
     logit_loss,
+    patient_loss,
     prediction_loss,
 )
 
@@ -49,3 +51,27 @@ def test_the_whole_loss_by_hand():
     )
     cross_entropy = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75))
     assert loss.item() == pytest.approx(2 * cross_entropy + 0.1 * (1.0 + 2.0 + 8.0))
+
+
+def test_a_temperature_flattens_both_and_keeps_the_size_of_gradients():
+    student = torch.tensor([[0.0, 2 * math.log(3.0)]])
+    teacher = torch.tensor([[0.0, 0.0]])
+    expected = -4 * (0.5 * math.log(0.25) + 0.5 * math.log(0.75))
+    found = logit_loss(student, teacher, head=CLASSIFICATION, temperature=2.0)
+    assert found.item() == pytest.approx(expected)
+
+
+def test_the_patient_loss_by_hand():
+    """Two examples, three layers: directions of the first tokens, the last layer left out."""
+
+    def output(*firsts: tuple[tuple[float, float], ...]) -> EncoderOutput:
+        states = {
+            index: torch.tensor([[first, (9.0, 9.0)] for first in rows])
+            for index, rows in zip((1, 3, 5), firsts, strict=True)
+        }
+        return EncoderOutput(torch.zeros(2, 2, 2), torch.zeros(2, 2), states, {})
+
+    student = output(((2, 0), (0, 3)), ((1, 0), (1, 0)), ((1, 0), (1, 0)))
+    teacher = output(((5, 0), (1, 0)), ((-1, 0), (3, 0)), ((0, 1), (0, 1)))
+    # Squared distances of unit vectors: 0 and 2 in the first layer, 4 and 0 in the second.
+    assert patient_loss(student, teacher).item() == pytest.approx((0 + 2 + 4 + 0) / 2)

@@ -7,7 +7,7 @@ import pytest
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.errors import InputError
 from paretobert.powerbert.options import PowerOptions
-from paretobert.training.pace import Pace
+from paretobert.training.pace import Pace, StudentPace
 
 WHOLE = ("batch_size", "seed", "checkpoint_steps")
 NUMBERS = ("learning_rate", "weight_decay", "clip_norm", "warmup_share")
@@ -76,3 +76,24 @@ def test_multipliers(name: str, multipliers: tuple[float, ...], sentence: str) -
 def test_targets_of_power_bert(name: str, value: float) -> None:
     with pytest.raises(InputError, match="must be "):
         PowerOptions(**{name: value})
+
+
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"steps": 0}, {"steps": 1.5}, {"steps": 10**7}])
+def test_how_long_a_student_learns(change: dict) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(change))} must be "):
+        StudentPace(**change)
+
+
+def test_steps_stand_for_the_epochs_that_hold_them() -> None:
+    pace = StudentPace(batch_size=8, steps=7)
+    assert [pace.whole_epochs(number) for number in (8, 48, 56, 57)] == [7, 2, 1, 1]
+    assert StudentPace(epochs=5).whole_epochs(48) == 5
+    with pytest.raises(InputError, match="5,000 epochs over 100,000 examples are 15,625,000"):
+        StudentPace(epochs=5000).whole_epochs(100_000)
+
+
+def test_steps_or_epochs_decide_the_network() -> None:
+    by_epochs, by_steps = StudentPace(epochs=2).to_dict(), StudentPace(steps=9).to_dict()
+    assert by_epochs.keys() ^ by_steps.keys() == {"epochs", "steps"}
+    assert StudentPace(steps=9, epochs=7).to_dict() == by_steps
+    assert StudentPace(checkpoint_steps=3, epochs=2).to_dict() == by_epochs

@@ -1,0 +1,161 @@
+"""A cut network trained on as a network of its own: finished, or alone from the start.
+
+In a supernet many networks share every weight. *Finished*, one of them leaves it with the weights
+that it inherits and learns on by itself. *Alone*, the same shape is cut from the rewired teacher,
+which no other network has trained: with as many steps as the supernet's it shows what sharing
+costs. Both learn from the fine-tuned full model by DynaBERT's losses of stage 2, logits and the
+hidden states of the kept layers (Hou et al. 2020, section 2.2), whatever their width. Sizes stay,
+and so do costs. Left out: labels.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..networks.network import Cut, Network, Stored, find_network
+from ..networks.subnet import SubnetConfig
+from ..training.method import Making, Method
+from ..training.pace import StudentPace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..encoders.running import EncoderOutput
+
+BATCH_SIZE = 32
+"""Examples whose gradients are taken at once where importance is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOptions(StudentPace):
+    """Which network is cut, and how it learns.
+
+    Attributes:
+        network: A network that is cut from the supernet: its id, label or key.
+    """
+
+    network: str = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedOptions(CutOptions):
+    """Which network is finished, and how it learns."""
+
+    @property
+    def label(self) -> str:
+        """What people call the network."""
+        return f"{self.network}, finished"
+
+
+@dataclass(frozen=True, slots=True)
+class AloneOptions(CutOptions):
+    """Which shape is trained alone, and how it learns."""
+
+    @property
+    def label(self) -> str:
+        """What people call the network."""
+        return f"{self.network}, alone"
+
+
+def resolve(options: CutOptions, networks: Mapping[str, Network]) -> CutOptions:
+    """The same for the network's key, so that every name of it asks for one network.
+
+    Raises:
+        InputError: When there is no such network, or it is not cut from the supernet.
+    """
+    network = find_network(networks, options.network)
+    if not isinstance(network.recipe, Cut):
+        raise InputError(
+            f"{network.label} has weights of its own: name a network that is cut from the "
+            "supernet."
+        )
+    return replace(options, network=network.recipe.config.key)
+
+
+def finished_key(network: Network) -> str | None:
+    """The key of the cut network that a network is finished from; None where it is none."""
+    recipe = network.recipe
+    if isinstance(recipe, Stored) and recipe.method == FINISHED.name:
+        return str(recipe.asked["network"])
+    return None
+
+
+def finish(making: Making, options: FinishedOptions) -> None:
+    """Train a network on from the weights that it inherits, or go on where that was interrupted.
+
+    Raises:
+        InputError: When the training has too many steps, or the loss stops being finite.
+    """
+    config = SubnetConfig.from_key(options.network)
+    _train(making, options, "finished", lambda teacher, tokenizer: making.cut(config))
+
+
+def train_alone(making: Making, options: AloneOptions) -> None:
+    """Train a shape from the teacher's weights, or go on where that was interrupted.
+
+    As in the supernet's first stage the teacher's heads and neurons are sorted by their importance
+    on the search split, so that the shape has the same ones.
+
+    Raises:
+        InputError: When the training has too many steps, or the loss stops being finite.
+    """
+    from ..dynabert.importance import task_importance
+    from ..dynabert.rewiring import rewire
+    from ..encoders.extraction import extract
+
+    def cut(teacher: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+        model = copy.deepcopy(teacher)
+        rewire(model, task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE))
+        return extract(model, SubnetConfig.from_key(options.network))
+
+    _train(making, options, "alone", cut)
+
+
+def _train(
+    making: Making,
+    options: CutOptions,
+    stage: str,
+    cut: "Callable[[PreTrainedModel, PreTrainedTokenizerBase], PreTrainedModel]",
+) -> None:
+    """Train what is cut, given the teacher and its tokenizer."""
+    from ..training.distillation import DEPTH_STAGE, distillation_loss, hidden_pairs
+    from ..training.student import Start, train_student
+
+    config = SubnetConfig.from_key(options.network)
+
+    def loss(student: "EncoderOutput", teacher: "EncoderOutput", mask: "Tensor") -> "Tensor":
+        return distillation_loss(
+            logits=(student.logits, teacher.logits),
+            embeddings=(student.embeddings, teacher.embeddings),
+            hidden=hidden_pairs(student, teacher, mask),
+            mask=mask,
+            weights=DEPTH_STAGE,
+            head=making.task.head,
+        )
+
+    train_student(
+        making,
+        options,
+        stage=stage,
+        start=lambda teacher, tokenizer: Start(cut(teacher, tokenizer), config),
+        loss=loss,
+    )
+
+
+FINISHED = Method(
+    "finished",
+    "A network that is cut from the supernet, trained on by itself: --network NAME.",
+    FinishedOptions,
+    finish,
+    resolve,
+)
+ALONE = Method(
+    "alone",
+    "The shape of such a network, trained by itself from the teacher.",
+    AloneOptions,
+    train_alone,
+    resolve,
+)

@@ -1,0 +1,151 @@
+"""Sub-networks of a fine-tuned model as they are cut, and repaired in closed form.
+
+The run's supernet is the fine-tuned full model, rewired and not trained further. Every pair of a
+width and a depth is scored on the report split in three forms: cut, its units chosen by importance
+as DynaBERT does; cut so and repaired; its units chosen by necessity and repaired. The last is
+compared in pairs with the full model and with the others. The repair's texts are training texts
+without their labels.
+
+    paretobert train runs/sst2s --model minilm --task SST-2 --data ../shared/data/sst2-sentence \
+        --teacher-epochs 3 --teacher-learning-rate 1e-4 --width-epochs 0 --depth-epochs 0
+    python benchmarks/closed_form.py runs/sst2s --out benchmarks/closed_form/sst2.json
+
+Times are of one thread: `cpu_s` is the processor's, `wall_s` the clock's, which other programs
+stretch. The result is written again after each network, so that one that was stopped shows.
+"""
+
+import argparse
+import copy
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from outcomes import pack_split
+from transformers import AutoTokenizer
+
+from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.removal import necessity
+from paretobert.dynabert.repairs import draw_texts
+from paretobert.dynabert.rewiring import rewire
+from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.extraction import extract
+from paretobert.networks.subnet import SubnetConfig, grid
+from paretobert.pipeline.run import Run
+from paretobert.profiling.counts import count_macs
+from paretobert.profiling.environment import Environment
+from paretobert.search.candidate import score_record
+from paretobert.storage import read_records, write_json
+from paretobert.tasks.batches import encode
+from paretobert.tasks.evaluation import evaluate
+from paretobert.tasks.metrics import Evaluation, compare
+
+WIDTHS = (1.0, 0.75, 0.5, 0.33, 0.25)
+DEPTHS = (1.0, 0.75, 0.5)
+
+
+def timed(make: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What a function returns, and the seconds that it took."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    result = make()
+    return result, {
+        "wall_s": round(time.perf_counter() - wall_s, 2),
+        "cpu_s": round(time.process_time() - cpu_s, 2),
+    }
+
+
+def paired(a: Evaluation, b: Evaluation) -> dict[str, Any]:
+    """By how much the first scores more, with its interval and the test."""
+    pair = compare(a, b)
+    return {**pair.interval, **pair.test}
+
+
+def main() -> None:
+    """Repair every sub-network, score it and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path, help="a run folder whose supernet is only rewired")
+    parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--report-size", type=int, help="score on so many examples at most")
+    parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
+    parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    environment = Environment.capture()
+    run = Run.open(arguments.run)
+    task, supernet = run.task, Supernet.from_pretrained(run.folder.supernet)
+    model, shape = supernet.model, supernet.shape
+    tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
+    drawn = draw_texts(task.train, arguments.texts, seed=0)
+    texts = encode(drawn, tokenizer, max_length=task.max_length)
+    report = encode(task.report, tokenizer, max_length=task.max_length)
+    report = report.first(arguments.report_size or len(report))
+
+    def score(network: Any) -> Evaluation:
+        return evaluate(network, report, task=task, split="report")
+
+    def macs(config: SubnetConfig) -> int:
+        return sum(count_macs(shape, config, seq_len=length) for length in report.lengths)
+
+    full_config = SubnetConfig.full(shape)
+    scores = {"full": score(model)}
+    reference, collecting = timed(lambda: collect(model, texts))
+    ordered = copy.deepcopy(model)
+    scores_of_units, ordering = timed(lambda: necessity(model, reference))
+    rewire(ordered, scores_of_units)
+    record: dict[str, Any] = {
+        "command": f"python {' '.join(sys.argv)}",
+        "task": task.summary() | {"source": _from_here(task.source)},
+        "training": run.request.training.to_dict(),
+        "stages": read_records(run.folder.root / "training.jsonl"),
+        "environment": environment.to_dict(),
+        "texts": len(texts),
+        "tokens": len(reference.held_out),
+        "collecting": collecting,
+        "ordering": ordering,
+        "full": score_record(scores["full"]),
+        "sub_networks": [],
+    }
+    space = grid(shape, widths=arguments.widths, depths=arguments.depths)
+    for config, (width, depth, _) in space.items():
+        if config == full_config:
+            continue
+        repaired, seconds = timed(lambda config=config: repair(ordered, config, reference))
+        found = {
+            "cut": score(extract(model, config)),
+            "repaired_by_importance": score(repair(model, config, reference).model),
+            "repaired": score(repaired.model),
+        }
+        scores |= {f"{form} {config.key}": each for form, each in found.items()}
+        record["sub_networks"].append(
+            {
+                "key": config.key,
+                "width": width,
+                "depth": depth,
+                "operations_ratio": round(macs(full_config) / macs(config), 3),
+                **{form: score_record(each) for form, each in found.items()},
+                "loss": paired(scores["full"], found["repaired"]),
+                "gain": paired(found["repaired"], found["cut"]),
+                "gain_of_necessity": paired(found["repaired"], found["repaired_by_importance"]),
+                "repairing": seconds,
+                "projections": [asdict(each) for each in repaired.projections],
+            }
+        )
+        record["outcomes"] = pack_split(scores)
+        write_json(arguments.out, record)
+        values = {form: round(each.value, 3) for form, each in found.items()}
+        print(config.key, values, seconds, file=sys.stderr)
+
+
+def _from_here(source: str) -> str:
+    """Where data came from, with its paths as they are seen from here."""
+    parts = source.split(", ")
+    return ", ".join(os.path.relpath(part) if part.startswith("/") else part for part in parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The two halves of a transformer layer, and the projection that each of them ends with.
+
+Each half adds what its projection writes to the hidden states that it reads; a normalisation
+follows. The projections are the linear layers that the plan says read heads and neurons.
+
+Legend: B batch, T tokens, E hidden size, I inputs of a projection.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ..encoders.family import Family
+from ..encoders.plan import Axis
+from ..encoders.slicing import linears
+
+Half = Literal["attention", "feed-forward"]
+HALVES: tuple[Half, ...] = ("attention", "feed-forward")
+"""In the order in which a layer runs them."""
+
+_UNITS: dict[Half, Axis] = {"attention": "heads", "feed-forward": "neurons"}
+
+
+def projection(layer: nn.Module, family: Family, half: Half) -> nn.Linear:
+    """The linear layer that ends a half of a layer."""
+    units = _UNITS[half]
+    return next(linear for linear, axes in linears(layer, family.plan) if axes.columns == units)
+
+
+def run_half(
+    layer: nn.Module, family: Family, half: Half
+) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """A half of a layer, from hidden states [B, T, E] and the mask to hidden states [B, T, E]."""
+    if half == "attention":
+        return lambda hidden, mask: family.attend(layer, hidden, mask)[0]
+    return lambda hidden, mask: family.feed_forward(layer, hidden)
+
+
+class Seen:
+    """What a projection reads, [B, T, I], and writes, [B, T, E], when it last ran."""
+
+    input: Tensor
+    output: Tensor
+
+
+@contextmanager
+def recorded(linear: nn.Linear) -> Iterator[Seen]:
+    """Note what a linear layer reads and writes inside the block."""
+    seen = Seen()
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.input, seen.output = inputs[0], output
+
+    handle = linear.register_forward_hook(note)
+    try:
+        yield seen
+    finally:
+        handle.remove()

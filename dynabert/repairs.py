@@ -1,0 +1,172 @@
+"""The repaired sub-networks of a supernet that was not trained: made when asked for, then kept.
+
+The supernet's folder says from how many texts they are made and with which seed; what was solved
+for a sub-network is one file, so that what is scored is what is exported, whoever builds it. The
+full model's states are collected when the first file is missing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..encoders.extraction import extract
+from ..encoders.families import family_of, shape_of
+from ..errors import InputError
+from ..networks.network import Cut, Network
+from ..networks.subnet import SubnetConfig
+from ..storage import read_bytes, read_json, write_bytes, write_json
+from ..tasks.batches import EncodedSplit
+from ..tasks.task import TextSplit
+from .halves import HALVES, projection
+from .reconstruction import Reference, collect, repair
+from .supernet import Supernet
+
+REPAIR_FILE = "repair.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOptions:
+    """What the repaired sub-networks of a supernet depend on.
+
+    Attributes:
+        num_texts: Texts that are drawn from the training split; all where there are fewer.
+        seed: Of the draws.
+    """
+
+    num_texts: int = 1024
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(num_texts=int(record["num_texts"]), seed=int(record["seed"]))
+
+
+@dataclass(frozen=True, slots=True)
+class RepairableSupernet:
+    """A supernet whose sub-networks are repaired when they are built.
+
+    Attributes:
+        supernet: The fine-tuned full model, rewired.
+        options: How they are repaired.
+    """
+
+    supernet: Supernet
+    options: RepairOptions
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the supernet and the options into an existing folder."""
+        self.supernet.save_pretrained(folder)
+        write_json(folder / REPAIR_FILE, self.options.to_dict())
+
+
+class Repairs:
+    """Builds the repaired sub-networks of one supernet."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        options: RepairOptions,
+        *,
+        texts: Callable[[RepairOptions], EncodedSplit],
+        kept_in: Path,
+    ) -> None:
+        """Keep what they are made from, and where.
+
+        Args:
+            model: The supernet's model.
+            options: Those of the supernet.
+            texts: Draws the texts and tokenises them.
+            kept_in: The folder of the files, which may not exist yet.
+        """
+        self._model = model
+        self._options = options
+        self._texts = texts
+        self._folder = kept_in
+
+    def build(self, config: SubnetConfig) -> PreTrainedModel:
+        """Return a sub-network, repaired unless it is the full model.
+
+        Word-vectors are eliminated by networks whose weights are those of the one that keeps all.
+
+        Raises:
+            InputError: When `config` is larger than the model, or its file is damaged.
+        """
+        dense = extract(self._model, config)
+        every_token = replace(config, tokens=None)
+        shape = shape_of(self._model.config)
+        if every_token == SubnetConfig.full(shape):
+            return dense
+        path = self._folder / f"{Network(config.key, Cut(shape, every_token)).id}.safetensors"
+        if not path.exists():
+            repaired = repair(self._model, every_token, self._reference)
+            write_bytes(path, save(solved_tensors(repaired.model, like=self._model)))
+        targets = solved_tensors(dense, like=self._model)
+        try:
+            found = load(read_bytes(path))
+            for name, tensor in targets.items():
+                tensor.copy_(found[name])
+        except (KeyError, RuntimeError, SafetensorError):
+            raise InputError(
+                f"{path} is no repair of {config.key}: delete the file to have it made again."
+            ) from None
+        return dense
+
+    @cached_property
+    def _reference(self) -> Reference:
+        return collect(self._model, self._texts(self._options), seed=self._options.seed)
+
+
+def read_options(supernet: Path) -> RepairOptions | None:
+    """How the sub-networks of a stored supernet are repaired; None where they are not.
+
+    Raises:
+        InputError: When the file is damaged.
+    """
+    path = supernet / REPAIR_FILE
+    if not path.exists():
+        return None
+    try:
+        return RepairOptions.from_dict(read_json(path))
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
+
+
+def draw_texts(split: TextSplit, number: int, *, seed: int) -> TextSplit:
+    """Draw examples of a split, in its order; all where there are fewer."""
+    drawn = sorted(Random(seed).sample(range(len(split)), min(number, len(split))))
+    return TextSplit(
+        first=tuple(split.first[i] for i in drawn),
+        second=None if split.second is None else tuple(split.second[i] for i in drawn),
+        labels=tuple(split.labels[i] for i in drawn),
+    )
+
+
+def solved_tensors(dense: PreTrainedModel, *, like: PreTrainedModel) -> dict[str, Tensor]:
+    """The tensors of a sub-network that a repair changes, by name: views of its own.
+
+    Args:
+        dense: The sub-network, a model of a class of its own family.
+        like: The full model, which names the family.
+    """
+    family = family_of(like)
+    found = {}
+    for place, layer in enumerate(family.layer_list(dense)):
+        changed: dict[str, nn.Module] = {half: projection(layer, family, half) for half in HALVES}
+        changed["normalisation"] = layer.get_submodule(family.last_norm)
+        for name, module in changed.items():
+            for parameter, tensor in module.named_parameters():
+                found[f"{place}.{name}.{parameter}"] = tensor.detach()
+    return found

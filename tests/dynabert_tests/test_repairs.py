@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.repairs import (
+    RepairableSupernet,
+    RepairOptions,
+    Repairs,
+    draw_texts,
+    read_options,
+)
+from paretobert.dynabert.supernet import Supernet
+from paretobert.encoders.extraction import extract
+from paretobert.encoders.families import FAMILIES, shape_of
+from paretobert.errors import InputError
+from paretobert.networks.retention import Retention
+from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.tasks.task import TextSplit
+
+UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 30))
+
+
+def no_texts(options):
+    raise AssertionError("the full model is not run again")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_network_is_repaired_once_and_then_read(family, tiny_model, unlabelled, tmp_path):
+    model, texts, options = tiny_model(family), unlabelled(family), RepairOptions(seed=2)
+    expected = repair(model, UNEVEN, collect(model, texts, seed=2)).model.state_dict()
+    first = Repairs(model, options, texts=lambda options: texts, kept_in=tmp_path / "repaired")
+    second = Repairs(model, options, texts=no_texts, kept_in=tmp_path / "repaired")
+    for repairs in (first, second):
+        built = repairs.build(UNEVEN)
+        assert not built.training
+        assert built.state_dict().keys() == expected.keys()
+        for name, tensor in built.state_dict().items():
+            assert torch.equal(tensor, expected[name])
+
+
+def test_elimination_does_not_change_the_weights(tiny_model, unlabelled, tmp_path):
+    model, texts = tiny_model("bert"), unlabelled("bert")
+    repairs = Repairs(model, RepairOptions(), texts=lambda options: texts, kept_in=tmp_path)
+    whole = repairs.build(UNEVEN).state_dict()
+    fewer = repairs.build(replace(UNEVEN, tokens=Retention((50, 1), "percent")))
+    assert all(torch.equal(whole[name], tensor) for name, tensor in fewer.state_dict().items())
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_full_model_needs_no_repair(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    repairs = Repairs(model, RepairOptions(), texts=no_texts, kept_in=tmp_path)
+    full = SubnetConfig.full(shape_of(model.config))
+    for name, tensor in extract(model, full).state_dict().items():
+        assert torch.equal(repairs.build(full).state_dict()[name], tensor)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
+def test_a_damaged_file_is_named(content, tiny_model, unlabelled, tmp_path):
+    model, texts = tiny_model("bert"), unlabelled("bert")
+    repairs = Repairs(model, RepairOptions(), texts=lambda options: texts, kept_in=tmp_path)
+    repairs.build(UNEVEN)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no repair of L0.2-H3.1-F7.30: delete the file"):
+        repairs.build(UNEVEN)
+
+
+def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
+    supernet = Supernet(tiny_model("bert"), ElasticSpace())
+    supernet.save_pretrained(tmp_path)
+    assert read_options(tmp_path) is None
+    RepairableSupernet(supernet, RepairOptions(5, 6)).save_pretrained(tmp_path)
+    assert read_options(tmp_path) == RepairOptions(num_texts=5, seed=6)
+    assert Supernet.from_pretrained(tmp_path).space == supernet.space
+    (tmp_path / "repair.json").write_text("[]")
+    with pytest.raises(InputError, match="names no texts and seed"):
+        read_options(tmp_path)
+
+
+def test_texts_are_drawn_with_their_pairs_in_their_order():
+    split = TextSplit(tuple("abcdef"), tuple("ABCDEF"), tuple(range(6)))
+    drawn = draw_texts(split, 3, seed=1)
+    assert len(drawn) == 3
+    assert drawn.first == tuple(sorted(drawn.first))
+    assert drawn.second == tuple(text.upper() for text in drawn.first)
+    assert drawn == draw_texts(split, 3, seed=1) != draw_texts(split, 3, seed=2)
+    assert draw_texts(split, 9, seed=1) == split

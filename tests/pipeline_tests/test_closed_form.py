@@ -1,0 +1,59 @@
+"""A whole run whose sub-networks are repaired instead of trained."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+import torch
+
+from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+
+
+@pytest.fixture(autouse=True)
+def _measured_here(measuring_here: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    with measuring_here():
+        yield
+
+
+def test_repaired_networks_are_what_is_scored_and_exported(
+    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
+) -> None:
+    run = Run.create(
+        tmp_path / "run",
+        model=tiny_checkpoint,
+        task=TaskRequest("files", data=colours_csv, max_length=16),
+        training=TrainingOptions(
+            recipe="closed-form",
+            widths=(1.0, 0.5),
+            depths=(1.0, 0.5),
+            teacher_epochs=3,
+            learning_rate=5e-3,
+            batch_size=16,
+            precision="fp32",
+        ),
+        protocol=LatencyProtocol(seq_len=8, time_budget_s=1),
+    )
+    run.train()
+    assert not (run.folder.root / "checkpoints").exists()
+    run.profile()
+    run.search()
+    found = {candidate.key: candidate for candidate in run.candidates()}
+    assert len(found) == 4
+    kept = {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
+    assert len(kept) == 3
+    key = "L1.3-H2-F32"
+    assert found[key].evaluation.value > 0.8
+    again = Run.open(run.folder.root).context.workshop
+    network = next(
+        entry for entry in run.context.subnets().values() if entry.label == found[key].label
+    )
+    assert again.score(network, split="search").predictions == found[key].evaluation.predictions
+    exported = run.export(to=tmp_path / "small", network=key)
+    assert exported.same_artefact
+    assert exported.num_changed == 0
+    assert kept == {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
+    first, second = (
+        torch.cat([t.flatten() for t in again.build(network).parameters()]) for _ in (0, 1)
+    )
+    assert torch.equal(first, second)
