@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -59,7 +60,8 @@ class Meter:
 
     def training(self, state: "TrainingProgress") -> None:
         """Show where a training stage is."""
-        detail = f"loss {state.loss:.3f}  {state.examples_per_s:.0f} examples/s"
+        loss = "" if math.isnan(state.loss) else f"loss {state.loss:.3f}  "
+        detail = f"{loss}{state.examples_per_s:.0f} examples/s"
         self._update(state.stage, state.step, state.total_steps, detail)
 
     def deploying(self, done: int, total: int) -> None:

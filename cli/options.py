@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -157,6 +158,20 @@ LedgerUrl = Annotated[
     ),
 ]
 
+UnlabelledFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--unlabelled",
+        metavar="FILE",
+        help="A file of texts without labels, such as production's: .txt with one text a line, or "
+        ".csv, .tsv, .jsonl or .parquet with the task's text columns. Distillation learns from "
+        "them beside the training texts, an epoch being one pass over both. Held-out texts are "
+        "left out. May be given several times.",
+        show_default=False,
+        rich_help_panel="Task",
+    ),
+]
+
 
 def started_run(
     folder: Path,
@@ -165,6 +180,7 @@ def started_run(
     task: str | None,
     seed: int,
     ledger: str | None,
+    unlabelled: Sequence[Path],
     task_given: Given,
     training_given: Given,
     protocol_given: Given,
@@ -185,8 +201,9 @@ def started_run(
             protocol=replace(protocol_of(protocol_given), seed=seed),
             search=SearchOptions(seed=seed, **search_given),
             ledger=ledger,
+            unlabelled=unlabelled,
         )
-    if model is None and task is None and not given and ledger is None:
+    if model is None and task is None and not given and ledger is None and not unlabelled:
         return Run.open(folder)
     raise InputError(
         "To start a run give both --model and --task; to go on with one give the folder alone."

@@ -16,6 +16,7 @@ from .options import (
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
+    UnlabelledFiles,
     started_run,
 )
 from .tables import front_table
@@ -45,6 +46,7 @@ def command(
     finish: Annotated[
         int, typer.Option(help="How many members of the front are finished: see `finish`.")
     ] = 0,
+    unlabelled: UnlabelledFiles = None,
 ) -> None:
     """Train, profile, search and report; each step resumes where it was.
 
@@ -58,6 +60,7 @@ def command(
         task=task,
         seed=seed,
         ledger=ledger,
+        unlabelled=unlabelled or (),
         task_given=task_given,
         training_given=training_given,
         protocol_given=protocol_given,

@@ -12,6 +12,7 @@ from .options import (
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
+    UnlabelledFiles,
     started_run,
 )
 
@@ -33,6 +34,7 @@ def command(
     task: TaskOrNone = None,
     seed: Seed = 0,
     ledger: LedgerUrl = None,
+    unlabelled: UnlabelledFiles = None,
 ) -> None:
     """Train the supernet of a new run, or go on with a run that was interrupted.
 
@@ -45,6 +47,7 @@ def command(
         task=task,
         seed=seed,
         ledger=ledger,
+        unlabelled=unlabelled or (),
         task_given=task_given,
         training_given=training_given,
         protocol_given=protocol_given,

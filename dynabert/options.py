@@ -35,6 +35,9 @@ class TrainingOptions(Pace):
         token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
+        augment: Variants of each training text, with other words in them, that distillation
+            learns from beside it (TinyBERT, appendix A); an epoch of it is then one pass over all
+            of them. The published code takes 10 to 30.
     """
 
     recipe: Recipe = "paper"
@@ -48,6 +51,7 @@ class TrainingOptions(Pace):
     token_epochs: int = 0
     final_epochs: int = 0
     teacher_learning_rate: float | None = None
+    augment: int = 0
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -79,7 +83,13 @@ class TrainingOptions(Pace):
             "depth_epochs",
             "token_epochs",
             "final_epochs",
+            "augment",
         )
+        if self.augment and not self.distillation_epochs:
+            raise InputError(
+                "Augmented texts are for distillation, and no stage distils: leave them out, or "
+                "give epochs of the width, depth or token stage."
+            )
         refuse_unless_positive(self, "teacher_learning_rate")
 
     @property
@@ -89,15 +99,14 @@ class TrainingOptions(Pace):
         return self.learning_rate if rate is None else rate
 
     @property
-    def total_epochs(self) -> int:
-        """Those of all stages."""
-        return (
-            self.teacher_epochs
-            + self.width_epochs
-            + self.depth_epochs
-            + self.token_epochs
-            + self.final_epochs
-        )
+    def labelled_epochs(self) -> int:
+        """Those of the stages that learn from labels."""
+        return self.teacher_epochs + self.final_epochs
+
+    @property
+    def distillation_epochs(self) -> int:
+        """Those of the stages that learn from a teacher."""
+        return self.width_epochs + self.depth_epochs + self.token_epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

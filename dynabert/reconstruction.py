@@ -35,7 +35,7 @@ from ..encoders.families import family_of
 from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, EncodedSplit, evaluation_batches, padded
+from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
 from .halves import HALVES, Half, Seen, normalisation, projection, recorded, run_half
 from .ridge import RIDGES, mean, ridge_correction
 
@@ -105,7 +105,7 @@ class Repaired:
 
 def collect(
     model: PreTrainedModel,
-    texts: EncodedSplit,
+    texts: EncodedTexts,
     *,
     max_tokens: int = 16_384,
     held_out: float = 0.2,
@@ -139,7 +139,6 @@ def collect(
     sums, counts = _empty(family, model), _empty(family, model)
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
-        del batch["labels"]
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
         chosen = (sampled & batch["attention_mask"].bool()).flatten().nonzero().squeeze(1)
         batches.append(batch)

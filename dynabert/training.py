@@ -8,9 +8,13 @@ the same width. An optional stage, not in the paper, then makes word-vectors the
 dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
 gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
+Stages 0 and 3 learn from the labelled training texts. The others learn from a teacher alone, from
+these texts and from transfer texts (unlabelled ones, and variants of the training texts): their
+batches hold no labels.
+
 The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
 of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
-Left out: augmented data, and stage 2's wider teacher of the published code.
+Left out: stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
@@ -19,7 +23,9 @@ The recipe closed-form stops after stage 0: units are sorted by `removal`, and e
 repaired when it is built (`repairs`).
 """
 
+import math
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,12 +43,14 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .. import storage
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.subnet import ElasticSpace, SubnetConfig
-from ..tasks.batches import Batch, encode
+from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode, encode_texts, joined
 from ..tasks.heads import Head
-from ..tasks.task import Task
+from ..tasks.task import Task, Texts
+from ..training.augmentation import Augmented, augment
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
@@ -64,6 +72,7 @@ from .supernet import Supernet
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
+AUGMENT = "augment"
 
 
 def train_supernet(
@@ -73,6 +82,7 @@ def train_supernet(
     folder: Path,
     options: TrainingOptions,
     progress: Callable[[TrainingProgress], None],
+    unlabelled: Texts | None = None,
 ) -> None:
     """Train a supernet into `folder`, or continue where an earlier call was stopped.
 
@@ -81,11 +91,12 @@ def train_supernet(
     `folder/checkpoints` holds what a killed run needs and is removed at the end.
 
     Args:
-        model: A checkpoint of a supported family.
+        model: The folder of a checkpoint of a supported family.
         task: What is learnt; importance is measured on its search split.
         folder: The run folder.
         options: Settings of all stages.
         progress: Called after every step.
+        unlabelled: Transfer texts; the same ones when an earlier call is continued.
 
     Raises:
         InputError: When the checkpoint does not fit the task, or a loss stops being finite.
@@ -94,7 +105,9 @@ def train_supernet(
     if supernet.is_dir():
         return
     checkpoints = folder / CHECKPOINTS
-    training = _Training(task, folder, options, progress)
+    training = _Training(
+        task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled
+    )
     teacher = made(folder / "teacher", lambda: training.teacher(model))
     if options.recipe == "closed-form":
         made(supernet, lambda: training.repairable(teacher))
@@ -268,8 +281,14 @@ class _Training:
         folder: Path,
         options: TrainingOptions,
         progress: Callable[[TrainingProgress], None],
+        *,
+        checkpoint: Path,
+        unlabelled: Texts | None,
     ) -> None:
         self.task = task
+        self.checkpoint = checkpoint
+        self._variants: Augmented | None = None
+        self.unlabelled = unlabelled
         self.checkpoints = folder / CHECKPOINTS
         self.log = folder / LOG_FILE
         self.options = options
@@ -290,7 +309,7 @@ class _Training:
         self._run(
             "teacher",
             supernet,
-            tokenizer,
+            self._labelled(tokenizer),
             lambda batch, step: label_gradients(
                 supernet, batch, full, head=self.task.head, dtype=self.dtype
             ),
@@ -359,7 +378,13 @@ class _Training:
                 dtype=self.dtype,
             )
 
-        self._run("tokens", supernet, tokenizer, gradients, epochs=self.options.token_epochs)
+        self._run(
+            "tokens",
+            supernet,
+            self._transfer(tokenizer),
+            gradients,
+            epochs=self.options.token_epochs,
+        )
         return supernet, tokenizer
 
     def final(self, trained: Path) -> Result:
@@ -372,7 +397,13 @@ class _Training:
             chosen = step_configs(configs, options=self.options, stage="final", step=step)
             return label_gradients(supernet, batch, chosen, head=self.task.head, dtype=self.dtype)
 
-        self._run("final", supernet, tokenizer, gradients, epochs=self.options.final_epochs)
+        self._run(
+            "final",
+            supernet,
+            self._labelled(tokenizer),
+            gradients,
+            epochs=self.options.final_epochs,
+        )
         return supernet, tokenizer
 
     def _distilled(
@@ -403,7 +434,7 @@ class _Training:
                 dtype=self.dtype,
             )
 
-        self._run(stage, supernet, tokenizer, gradients, epochs=epochs)
+        self._run(stage, supernet, self._transfer(tokenizer), gradients, epochs=epochs)
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
@@ -413,11 +444,69 @@ class _Training:
         nn.Module.to(model.eval(), self.device)
         return Supernet(model, self.space)
 
+    def _labelled(self, tokenizer: PreTrainedTokenizerBase) -> EncodedSplit:
+        """What the stages learn from that need labels."""
+        return encode(self.task.train, tokenizer, max_length=self.task.max_length)
+
+    def _transfer(self, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
+        """What distillation learns from, without labels: training texts and transfer texts."""
+        parts = [self._encoded(self.task.train, tokenizer)]
+        if self.unlabelled is not None:
+            parts.append(self._encoded(self.unlabelled, tokenizer))
+        if self.options.augment:
+            variants = self._augmented(tokenizer).texts
+            parts += [] if variants is None else [variants]
+        return joined(parts)
+
+    def _augmented(self, tokenizer: PreTrainedTokenizerBase) -> Augmented:
+        """Variants of the training texts; every stage has the same ones."""
+        if self._variants is not None:
+            return self._variants
+        started = time.perf_counter()
+
+        def report(done: int, total: int) -> None:
+            rate = done / (time.perf_counter() - started)
+            self.progress(TrainingProgress(AUGMENT, done, total, math.nan, rate))
+
+        found = augment(
+            self.task.train,
+            checkpoint=self.checkpoint,
+            tokenizer=tokenizer,
+            max_length=self.task.max_length,
+            variants=self.options.augment,
+            seed=self.options.seed,
+            held_out={
+                ids
+                for name, split in self.task.splits.items()
+                if name != "train"
+                for ids in self._encoded(split, tokenizer).input_ids
+            },
+            folder=self.checkpoints / AUGMENT,
+            device=self.device,
+            dtype=self.dtype,
+            progress=report,
+        )
+        if all(record["stage"] != AUGMENT for record in storage.read_records(self.log)):
+            storage.append_record(
+                self.log,
+                {
+                    "stage": AUGMENT,
+                    "examples": 0 if found.texts is None else len(found.texts),
+                    "held_out": found.held_out,
+                    "seconds": round(found.seconds, 1),
+                },
+            )
+        self._variants = found
+        return found
+
+    def _encoded(self, texts: Texts, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
+        return encode_texts(texts, tokenizer, max_length=self.task.max_length)
+
     def _run(
         self,
         stage: str,
         supernet: Supernet,
-        tokenizer: PreTrainedTokenizerBase,
+        encoded: EncodedTexts,
         gradients: Callable[[Batch, int], float],
         *,
         epochs: int,
@@ -428,7 +517,7 @@ class _Training:
         run_stage(
             stage,
             supernet.model,
-            encode(self.task.train, tokenizer, max_length=self.task.max_length),
+            encoded,
             gradients,
             groups=weight_groups(
                 supernet.model, learning_rate=rate, weight_decay=options.weight_decay

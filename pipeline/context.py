@@ -17,10 +17,11 @@ from ..networks.subnet import ElasticSpace, SubnetConfig, subnet_label
 from ..profiling.protocol import LatencyProtocol
 from ..storage import append_record
 from ..tasks.loading import load_task
-from ..tasks.task import Task
+from ..tasks.task import Task, Texts
+from ..tasks.transfer import load_unlabelled
 from .folder import RunFolder, read_manifest, refuse_difference
 from .ledger import Ledger
-from .request import RunRequest
+from .request import RunRequest, files_record
 
 if TYPE_CHECKING:
     from .workshop import Workshop
@@ -49,6 +50,26 @@ class Context:
         task = load_task(self.request.task)
         refuse_difference(self.folder, {"task": self.manifest["task"]}, {"task": task.summary()})
         return task
+
+    @cached_property
+    def unlabelled(self) -> Texts | None:
+        """The texts without labels that the run was given, read again.
+
+        Raises:
+            InputError: When a file is not what the run was started with; naming it.
+        """
+        asked = self.request.unlabelled
+        if not asked:
+            return None
+        found = load_unlabelled(
+            (file.path for file in asked), self.task, request=self.request.task
+        )
+        refuse_difference(
+            self.folder,
+            {"unlabelled": files_record(asked)},
+            {"unlabelled": files_record(found.files)},
+        )
+        return found.texts
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

@@ -16,7 +16,12 @@ from .context import Context
 
 
 def check_together(
-    checkpoint: Checkpoint, task: Task, training: TrainingOptions, protocol: LatencyProtocol
+    checkpoint: Checkpoint,
+    task: Task,
+    training: TrainingOptions,
+    protocol: LatencyProtocol,
+    *,
+    num_unlabelled: int = 0,
 ) -> None:
     """Check what a run is asked as a whole.
 
@@ -25,6 +30,7 @@ def check_together(
         task: The loaded task.
         training: How the supernet is trained.
         protocol: How latencies are measured.
+        num_unlabelled: Texts without labels that distillation learns from too.
 
     Raises:
         InputError: Naming what does not go together, and which option mends it.
@@ -33,7 +39,17 @@ def check_together(
         task.head.require_first_token()
     check_lengths(checkpoint, task)
     check_protocol(protocol, max_tokens=checkpoint.max_tokens)
-    check_steps(training, epochs=training.total_epochs, num_examples=len(task.train))
+    num_train = len(task.train)
+    if num_unlabelled and not training.distillation_epochs:
+        raise InputError(
+            "Texts without labels are for distillation, and no stage distils: leave them out, or "
+            "give epochs of the width, depth or token stage."
+        )
+    check_steps(
+        training,
+        (training.labelled_epochs, num_train),
+        (training.distillation_epochs, num_train * (1 + training.augment) + num_unlabelled),
+    )
 
 
 def check_lengths(checkpoint: Checkpoint, task: Task) -> None:

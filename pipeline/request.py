@@ -1,7 +1,7 @@
 """What a run is asked: the record that `run.json` keeps; it decides every result (no torch)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
 from ..search.options import SearchOptions
 from ..tasks.loading import TaskRequest
+from ..tasks.transfer import UnlabelledFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class RunRequest:
         protocol: How latencies are measured.
         search: How sub-networks are searched.
         ledger: URL of the ledger's database; None for a file in the run folder.
+        unlabelled: Files of texts without labels, and what became of their rows.
     """
 
     model: str
@@ -33,6 +35,7 @@ class RunRequest:
     protocol: LatencyProtocol
     search: SearchOptions
     ledger: str | None = None
+    unlabelled: tuple[UnlabelledFile, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -44,13 +47,14 @@ class RunRequest:
             "protocol": self.protocol.to_dict(),
             "search": self.search.to_dict(),
             "ledger": self.ledger,
+            "unlabelled": files_record(self.unlabelled),
         }
         plain: dict[str, Any] = json.loads(json.dumps(record))
         return plain
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote.
+        """Read back what `to_dict` wrote; before there were unlabelled texts there were none.
 
         Raises:
             InputError: When a part is missing or unknown.
@@ -64,9 +68,18 @@ class RunRequest:
                 protocol=LatencyProtocol.from_dict(record["protocol"]),
                 search=SearchOptions.from_dict(record["search"]),
                 ledger=record["ledger"],
+                unlabelled=tuple(
+                    UnlabelledFile.from_dict(path, file)
+                    for path, file in record.get("unlabelled", {}).items()
+                ),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"The run's record of what was asked is damaged: {error}.") from None
+
+
+def files_record(files: Iterable[UnlabelledFile]) -> dict[str, Any]:
+    """What `run.json` keeps of each file of unlabelled texts, by its path."""
+    return {str(file.path): file.to_dict() for file in files}
 
 
 def with_absolute_paths(request: TaskRequest) -> TaskRequest:

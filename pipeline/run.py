@@ -24,6 +24,7 @@ from ..storage import refuse_destination
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
+from ..tasks.transfer import load_unlabelled
 from ..training.method import MethodOptions
 from ..training.pace import StudentPace
 from .context import Context
@@ -102,6 +103,7 @@ class Run:
         protocol: LatencyProtocol | None = None,
         search: SearchOptions | None = None,
         ledger: str | None = None,
+        unlabelled: Sequence[str | Path] = (),
     ) -> Self:
         """Start a run, or find the same one that was started before.
 
@@ -115,13 +117,19 @@ class Run:
             protocol: How latencies are measured; None for the defaults.
             search: How sub-networks are searched; None for the defaults.
             ledger: The URL of a database for the ledger; None for a file in the run folder.
+            unlabelled: Files of texts without labels that distillation learns from beside the
+                training texts.
 
         Raises:
-            InputError: When the model or the task is refused, or the folder holds another run.
+            InputError: When the model, the task or a file is refused, or the folder holds another
+                run.
         """
         asked = with_absolute_paths(task if isinstance(task, TaskRequest) else TaskRequest(task))
         checkpoint = find_checkpoint(str(model))
         loaded = load_task(asked)
+        transfer = (
+            load_unlabelled(map(Path, unlabelled), loaded, request=asked) if unlabelled else None
+        )
         request = RunRequest(
             model=checkpoint.name,
             fingerprint=checkpoint.fingerprint,
@@ -130,12 +138,20 @@ class Run:
             protocol=protocol or LatencyProtocol(),
             search=search or SearchOptions(),
             ledger=ledger,
+            unlabelled=() if transfer is None else transfer.files,
         )
-        check_together(checkpoint, loaded, request.training, request.protocol)
+        check_together(
+            checkpoint,
+            loaded,
+            request.training,
+            request.protocol,
+            num_unlabelled=0 if transfer is None else len(transfer.texts),
+        )
         place = RunFolder(refuse_destination(folder))
         claim(place, request.to_dict(), task=loaded.summary())
         context = Context(place, request)
         context.task = loaded
+        context.unlabelled = None if transfer is None else transfer.texts
         return cls(context)
 
     @classmethod

@@ -70,11 +70,7 @@ def train_power(
             target is out of reach, or a loss stops being finite.
     """
     task.head.require_first_token()
-    check_steps(
-        options,
-        epochs=options.search_epochs + options.retrain_epochs,
-        num_examples=len(task.train),
-    )
+    check_steps(options, (options.search_epochs + options.retrain_epochs, len(task.train)))
     training = _Training(task, folder, options, progress)
     searched = made(folder / "searched", lambda: training.searched(teacher))
     made(folder / "network", lambda: training.retrained(searched))

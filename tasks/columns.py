@@ -106,8 +106,13 @@ def as_number(cell: Any) -> float | None:
 
 
 def without_empty_texts(table: Table, columns: Sequence[str]) -> Table:
-    """Leave out the rows of which a text is empty."""
-    filled = [all(cells) for cells in zip(*(table.column(name) for name in columns), strict=True)]
+    """Leave out the rows of which a text is missing or blank.
+
+    Raises:
+        InputError: When a column is missing, or no row is left.
+    """
+    cells = zip(*(table.column(name) for name in columns), strict=True)
+    filled = [not any(map(_is_blank, row)) for row in cells]
     if not all(filled):
         logger.warning("%s: %d rows with an empty text left out", table.path, filled.count(False))
     return replace(
@@ -115,6 +120,10 @@ def without_empty_texts(table: Table, columns: Sequence[str]) -> Table:
         rows=tuple(compress(table.rows, filled)),
         lines=tuple(compress(table.lines, filled)),
     )
+
+
+def _is_blank(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _text_column(table: Table, column: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from ..errors import InputError
-from .task import TextSplit
+from .task import Texts, TextSplit
 
 MAX_SEED = 2**32 - 1
 """The largest seed that every random generator takes."""
@@ -123,7 +123,7 @@ def strata(labels: Sequence[int] | Sequence[float]) -> list[int]:
     return result
 
 
-def text_keys(split: TextSplit) -> list[str]:
+def text_keys(split: Texts) -> list[str]:
     """A key per example that repeats of its text, or pair of texts, share."""
     if split.second is None:
         return [normalised(text) for text in split.first]

@@ -158,6 +158,19 @@ def read_parquet(path: Path) -> Table:
     return Table(path, columns, rows, tuple(range(1, len(rows) + 1)))
 
 
+def read_lines(path: Path) -> Table:
+    """Read plain text, one text a line, into a column named "text"; the last line end ends it."""
+    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    if not lines[-1]:
+        lines.pop()
+    return Table(
+        path=path,
+        columns=("text",),
+        rows=tuple((line,) for line in lines),
+        lines=tuple(range(1, len(lines) + 1)),
+    )
+
+
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,

@@ -15,31 +15,44 @@ from .heads import HEADS, Head, Kind
 
 
 @dataclass(frozen=True, slots=True)
-class TextSplit:
-    """Texts, or pairs of texts, with their labels.
+class Texts:
+    """Texts, or pairs of texts.
 
     Attributes:
         first: The texts, or the first text of each pair.
         second: The second text of each pair; None for single texts.
-        labels: Class indices, or scores.
     """
 
     first: tuple[str, ...]
     second: tuple[str, ...] | None
-    labels: tuple[int, ...] | tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
         if not self.first:
             raise ValueError("a split holds at least one example")
-        if len(self.first) != len(self.labels):
-            raise ValueError(f"{len(self.first)} texts but {len(self.labels)} labels")
         if self.second is not None and len(self.second) != len(self.first):
             raise ValueError(f"{len(self.first)} first texts but {len(self.second)} second texts")
 
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSplit(Texts):
+    """Texts, or pairs of texts, with their labels.
+
+    Attributes:
+        labels: Class indices, or scores.
+    """
+
+    labels: tuple[int, ...] | tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the columns have one length."""
+        Texts.__post_init__(self)
+        if len(self.first) != len(self.labels):
+            raise ValueError(f"{len(self.first)} texts but {len(self.labels)} labels")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import storage
 from ..errors import InputError
-from ..tasks.batches import Batch, EncodedSplit, padded, training_batches
+from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
 from .pace import Pace, steps_per_epoch
 from .state import restore_state, save_state
 
@@ -31,7 +31,7 @@ class TrainingProgress:
         stage: Its name.
         step: Steps done.
         total_steps: Steps of the whole stage.
-        loss: Loss of the last step, averaged over its sub-networks.
+        loss: Loss of the last step, averaged over its sub-networks; NaN where nothing is learnt.
         examples_per_s: Examples a second since the stage was started or resumed.
     """
 
@@ -67,7 +67,7 @@ def made(folder: Path, make: Callable[[], Result]) -> Path:
 def run_stage(
     stage: str,
     model: nn.Module,
-    encoded: EncodedSplit,
+    encoded: EncodedTexts,
     gradients: Callable[[Batch, int], float],
     *,
     groups: list[dict[str, Any]],
@@ -86,7 +86,7 @@ def run_stage(
     Args:
         stage: Its name, for the log and for messages.
         model: What learns, on the device.
-        encoded: The training examples.
+        encoded: The examples to learn from, with labels where the gradients need them.
         gradients: Adds the gradients of a batch at a step, and returns the loss.
         groups: AdamW's parameter groups with their peak learning rates as `lr`.
         epochs: Passes over the examples.
@@ -172,7 +172,7 @@ def linear_decay(step: int, total_steps: int, *, warmup_share: float) -> float:
 
 
 def _steps(
-    encoded: EncodedSplit, *, total: int, pace: Pace, first: int
+    encoded: EncodedTexts, *, total: int, pace: Pace, first: int
 ) -> Iterator[tuple[int, list[int]]]:
     """The number and the examples of each step from the first on."""
     per_epoch = steps_per_epoch(len(encoded), batch_size=pace.batch_size)

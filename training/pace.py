@@ -13,7 +13,7 @@ PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 MAX_STEPS = 10_000_000
 """Steps of all stages of a training: months, even at ten a second."""
 
-_LARGEST = {"batch_size": 65_536, "seed": MAX_SEED}
+_LARGEST = {"augment": 100, "batch_size": 65_536, "seed": MAX_SEED}
 _MAX_WHOLE = 1_000_000
 
 
@@ -96,7 +96,7 @@ class StudentPace(Pace):
             return math.ceil(
                 self.steps / steps_per_epoch(num_examples, batch_size=self.batch_size)
             )
-        check_steps(self, epochs=self.epochs, num_examples=num_examples)
+        check_steps(self, (self.epochs, num_examples))
         return self.epochs
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,22 +112,29 @@ def steps_per_epoch(num_examples: int, *, batch_size: int) -> int:
     return math.ceil(num_examples / batch_size)
 
 
-def check_steps(pace: Pace, *, epochs: int, num_examples: int) -> None:
+def check_steps(pace: Pace, *passes: tuple[int, int]) -> None:
     """Check that a training ends in reasonable time.
 
     Args:
         pace: Gives the batch size.
-        epochs: Of all of its stages.
-        num_examples: Of the training split.
+        passes: The epochs of its stages, and the examples of each epoch.
 
     Raises:
         InputError: When it has too many steps.
     """
-    steps = epochs * steps_per_epoch(num_examples, batch_size=pace.batch_size)
+    steps = sum(
+        epochs * steps_per_epoch(examples, batch_size=pace.batch_size)
+        for epochs, examples in passes
+    )
     if steps > MAX_STEPS:
+        asked = " and ".join(
+            f"{epochs:,} epochs over {examples:,} examples"
+            for epochs, examples in passes
+            if epochs
+        )
         raise InputError(
-            f"{epochs:,} epochs over {num_examples:,} examples are {steps:,} steps, and at most "
-            f"{MAX_STEPS:,} are taken: give fewer epochs or a larger batch size for training."
+            f"{asked} are {steps:,} steps, and at most {MAX_STEPS:,} are taken: give fewer epochs "
+            "or a larger batch size for training."
         )
 
 

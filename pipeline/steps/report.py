@@ -158,6 +158,7 @@ def report_content(
         hypervolumes=hypervolumes(candidates),
         provenance={
             "data": task["source"],
+            **_transfer(request),
             "training": _listed(request.training.to_dict()),
             "search": _listed(request.search.to_dict()),
             "versions": _listed(manifest["versions"]),
@@ -274,6 +275,12 @@ def hypervolumes(scored: Sequence[Candidate]) -> dict[str, Hypervolume]:
                 reference_beyond(known, objectives)
             )
     return volumes
+
+
+def _transfer(request: RunRequest) -> dict[str, str]:
+    """Which texts without labels were distilled on, where there are any."""
+    files = [f"{file.kept:,} of {file.rows:,} in {file.path}" for file in request.unlabelled]
+    return {"unlabelled texts": ", ".join(files)} if files else {}
 
 
 def _listed(record: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ def train(
         progress: Is called after every step.
 
     Raises:
-        InputError: When the model or the task's data changed since the run was started.
+        InputError: When the model, the task's data or a file of unlabelled texts changed since the
+            run was started.
     """
     if context.trained:
         return
@@ -39,5 +40,6 @@ def train(
             task=context.task,
             folder=context.folder.root,
             options=context.request.training,
+            unlabelled=context.unlabelled,
             progress=progress or (lambda state: None),
         )

@@ -83,6 +83,81 @@ def test_refused_data(
     assert list(tmp_path.iterdir()) == [data]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("none.txt", None, "none.txt does not exist"),
+        ("texts.docx", b"a", "is none of the formats that are read, which are .txt, .csv"),
+        ("texts.csv", b"body\nhello\n", "no text column of a usual name"),
+        ("texts.txt", "caf\u00e9\n".encode("latin-1"), "is not UTF-8"),
+        ("texts.txt", b"the old coat is red\n", "in the training data already|50% may be"),
+    ],
+)
+def test_refused_transfer_texts(
+    name: str,
+    content: bytes | None,
+    sentence: str,
+    asked: list[str],
+    tmp_path: Path,
+    refused: Callable,
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    for command in ("run", "train"):
+        answer = refused(command, tmp_path / "run", *asked, "--unlabelled", path)
+        assert any(words in answer for words in sentence.split("|"))
+        assert answer.isprintable()
+    assert not (tmp_path / "run").exists()
+
+
+def test_transfer_texts_that_are_no_file(
+    asked: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    folder = tmp_path / "folder.txt"
+    folder.mkdir()
+    for path, kind in ((pipe, "is a pipe or device"), (folder, "is a folder")):
+        assert kind in refused("run", tmp_path / "run", *asked, "--unlabelled", path)
+    assert "\\x1b" in refused("run", tmp_path / "run", *asked, "--unlabelled", "\x1b[2J.txt")
+    assert not (tmp_path / "run").exists()
+
+
+def test_transfer_texts_for_pairs(asked: list[str], tmp_path: Path, refused: Callable) -> None:
+    data = tmp_path / "pairs.csv"
+    rows = [f"one {i},two {i},{'yn'[i % 2]}" for i in range(40)]
+    data.write_text("\n".join(["sentence1,sentence2,label", *rows]) + "\n")
+    words = changed(asked, "--data", str(data))
+    lines = tmp_path / "texts.txt"
+    lines.write_text("hello\n")
+    column = tmp_path / "texts.tsv"
+    column.write_text("sentence1\nhello\n")
+    run = tmp_path / "run"
+    assert "one text a line, but pairs has pairs" in refused(
+        "run", run, *words, "--unlabelled", lines
+    )
+    assert "no pair of text columns" in refused("run", run, *words, "--unlabelled", column)
+
+
+def test_held_out_transfer_texts_are_warned_of(
+    asked: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = Path(asked[asked.index("--data") + 1])
+    known = [row.split(",")[0] for row in data.read_text().splitlines()[1:]]
+    new = [f"new text {i}" for i in range(len(known))]
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join([*known, *new]) + "\n")
+    monkeypatch.setattr(training, "train_supernet", lambda **options: None)
+    words = ["train", str(tmp_path / "run"), *asked, "--unlabelled", str(path)]
+    assert main(words) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "180 of 1800 texts left out that networks are judged on (90 in search, 90 in" in said
+
+
 def test_a_folder_of_another_run(run_copy: Path, asked: list[str], refused: Callable) -> None:
     before = snapshot(run_copy)
     sentence = refused("run", run_copy, *changed(asked, "--learning-rate", "0.5"))

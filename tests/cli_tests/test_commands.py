@@ -60,6 +60,30 @@ def test_a_run_goes_on_by_its_folder_alone(
     assert "give both --model and --task" in capsys.readouterr().err
 
 
+def test_training_on_transfer_texts(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "production.txt"
+    texts.write_text("a bright coat was yellow\n\nthe a boat was old\n")
+    folder = tmp_path / "run"
+    words = ["--unlabelled", str(texts), "--augment", "3"]
+    assert main(["train", str(folder), *asked, *words]) == 0
+    assert "1 rows with an empty text left out" in " ".join(capsys.readouterr().err.split())
+    request = json.loads((folder / "run.json").read_text())["request"]
+    assert request["training"]["augment"] == 3
+    assert request["unlabelled"][str(texts)]["kept"] == 2
+    log = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    examples = {stage["stage"]: stage["examples"] for stage in log}
+    assert list(examples) == ["teacher", "augment", "width", "depth"]
+    num_train = examples["teacher"] // 2
+    assert 2 * num_train < examples["augment"] < 3 * num_train
+    assert examples["width"] == examples["depth"] == num_train + 2 + examples["augment"]
+    assert log[1]["held_out"] > 0
+    assert main(["train", str(folder), *asked, *words]) == 0
+    assert main(["train", str(folder), *asked, "--augment", "3"]) == 2
+    assert "production.txt" in " ".join(capsys.readouterr().err.split())
+
+
 def test_profile_prints_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", str(finished)]) == 0
     printed = capsys.readouterr().out

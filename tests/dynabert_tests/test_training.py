@@ -34,12 +34,12 @@ from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
-from paretobert.tasks.task import Task, TextSplit
+from paretobert.tasks.task import Task, Texts, TextSplit
 from paretobert.training.classifier import load_classifier
 from paretobert.training.distillation import LossWeights, distillation_loss
 from paretobert.training.loop import TrainingProgress, linear_decay
 
-WORDS = [f"w{i}" for i in range(30)]
+WORDS = [f"w{chr(97 + i // 5)}{chr(97 + i % 5)}" for i in range(30)]
 SPACE = ElasticSpace(widths=(1.0, 0.5), depths=(1.0, 0.5))
 OPTIONS = TrainingOptions(
     widths=SPACE.widths,
@@ -53,6 +53,7 @@ OPTIONS = TrainingOptions(
     checkpoint_steps=3,
 )
 TOKENS = replace(OPTIONS, tokens=(1.0, 0.4), token_epochs=2)
+AUGMENTED = replace(TOKENS, augment=2)
 
 
 def make_checkpoint(folder: Path, model) -> Path:
@@ -90,6 +91,10 @@ def make_task(num_train: int = 64) -> Task:
         max_length=16,
         source="made in a test",
     )
+
+
+def make_unlabelled() -> Texts:
+    return Texts(tuple(f"{WORDS[i]} {WORDS[29 - i]} " * (1 + i % 3) for i in range(20)), None)
 
 
 def ignore(progress: TrainingProgress) -> None:
@@ -256,6 +261,8 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"tokens": (1.0, 0.5), "token_epochs": -1}, "do not go with -1|must not be negative"),
         ({"widths": (0.5,)}, "widths .* lack 1"),
         ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
+        ({"augment": 101}, "augment must be at most 100"),
+        ({"augment": 1, "width_epochs": 0, "depth_epochs": 0}, "no stage distils: leave them out"),
     ],
 )
 def test_bad_options_are_refused(change, message):
@@ -404,6 +411,48 @@ def test_a_fine_tuned_checkpoint_is_its_own_teacher(tiny_model, tmp_path):
         assert torch.equal(saved[name], tensor)
 
 
+def test_transfer_texts_are_for_distillation_alone(tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    folder = tmp_path / "run"
+    train_supernet(
+        model=checkpoint,
+        task=make_task(),
+        folder=folder,
+        options=replace(TOKENS, final_epochs=1),
+        progress=ignore,
+        unlabelled=make_unlabelled(),
+    )
+    stages = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    assert {stage["stage"]: stage["examples"] / stage["epochs"] for stage in stages} == {
+        "teacher": 64,
+        "width": 84,
+        "depth": 84,
+        "tokens": 84,
+        "final": 64,
+    }
+
+
+def test_distillation_never_sees_a_label(tiny_model, tmp_path):
+    """Other labels of the training texts change nothing once the teacher is there."""
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    options = replace(TOKENS, teacher_epochs=0, depth_epochs=1, token_epochs=1)
+    task = make_task()
+    others = replace(task.train, labels=tuple((label + 1) % 3 for label in task.train.labels))
+    for name, asked in (("one", task), ("other", replace(task, train=others))):
+        train_supernet(
+            model=checkpoint,
+            task=asked,
+            folder=tmp_path / name,
+            options=options,
+            progress=ignore,
+            unlabelled=make_unlabelled(),
+        )
+    one, other = (
+        load_file(tmp_path / name / "supernet" / "model.safetensors") for name in ("one", "other")
+    )
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
 def test_a_head_for_other_classes_is_refused(tiny_model, tmp_path):
     model = tiny_model("bert")
     model.config.id2label = {0: "last", 1: "middle", 2: "first"}
@@ -453,7 +502,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from test_training import TOKENS, make_task
+from test_training import AUGMENTED, make_task, make_unlabelled
 from paretobert.dynabert.training import train_supernet
 
 def report(progress):
@@ -464,7 +513,7 @@ def report(progress):
         time.sleep(60)
 
 train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2]),
-               options=TOKENS, progress=report)
+               options=AUGMENTED, progress=report, unlabelled=make_unlabelled())
 """
 
 
@@ -475,12 +524,13 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "unbroken",
-        options=TOKENS,
+        options=AUGMENTED,
         progress=ignore,
+        unlabelled=make_unlabelled(),
     )
     command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
     command.append(str(Path(__file__).parent))
-    for stop in (["teacher", "5"], ["tokens", "8"]):
+    for stop in (["teacher", "5"], ["tokens", "14"]):
         process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
         lines = []
         for line in process.stdout:
@@ -495,10 +545,18 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
         model=checkpoint,
         task=make_task(),
         folder=tmp_path / "broken",
-        options=TOKENS,
+        options=AUGMENTED,
         progress=resumed.append,
+        unlabelled=make_unlabelled(),
     )
-    assert (resumed[0].stage, resumed[0].step) == ("tokens", 7)
+    learnt = [progress for progress in resumed if progress.stage != "augment"]
+    assert (learnt[0].stage, learnt[0].step) == ("tokens", 13)
+    logs = [(tmp_path / name / "training.jsonl").read_text() for name in ("unbroken", "broken")]
+    one, other = ([json.loads(line) for line in log.splitlines()] for log in logs)
+    assert [stage["examples"] for stage in one] == [stage["examples"] for stage in other]
+    assert one[1]["stage"] == "augment"
+    assert 64 < one[1]["examples"] <= 128
+    assert one[2]["examples"] == 64 + 20 + one[1]["examples"]
     unbroken = load_file(tmp_path / "unbroken" / "supernet" / "model.safetensors")
     broken = load_file(tmp_path / "broken" / "supernet" / "model.safetensors")
     assert unbroken.keys() == broken.keys()

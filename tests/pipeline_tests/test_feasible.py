@@ -89,6 +89,16 @@ def test_a_training_without_end() -> None:
     many = TextSplit(("a",) * 1000, None, (0, 1) * 500)
     endless = replace(TRAINING, width_epochs=10**5, batch_size=8)
     with pytest.raises(
-        InputError, match="100,006 epochs over 1,000 examples are 12,500,750 steps"
+        InputError, match="and 100,003 epochs over 1,000 examples are 12,500,750 steps"
     ):
         check_together(CHECKPOINT, replace(TASK, train=many), endless, PROTOCOL)
+
+
+def test_transfer_texts_are_steps_of_distillation_alone() -> None:
+    check_together(CHECKPOINT, TASK, TRAINING, PROTOCOL, num_unlabelled=40_000_000)
+    with pytest.raises(InputError, match="6 epochs over 64,000,002 examples are 12,000,009 steps"):
+        check_together(CHECKPOINT, TASK, TRAINING, PROTOCOL, num_unlabelled=64_000_000)
+    labels_alone = replace(TRAINING, width_epochs=0, depth_epochs=0, final_epochs=1)
+    check_together(CHECKPOINT, TASK, labels_alone, PROTOCOL)
+    with pytest.raises(InputError, match="no stage distils: leave them out"):
+        check_together(CHECKPOINT, TASK, labels_alone, PROTOCOL, num_unlabelled=1)

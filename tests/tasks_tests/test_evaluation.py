@@ -29,7 +29,7 @@ def encoded_split(labels):
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(3, 20, (len(labels),), generator=generator).tolist()
     ids = [torch.randint(1, 40, (n,), generator=generator).tolist() for n in lengths]
-    return EncodedSplit(tuple(map(tuple, ids)), None, labels, 0, 0)
+    return EncodedSplit(tuple(map(tuple, ids)), None, 0, 0, labels)
 
 
 def task_of(kind, names):
