@@ -88,7 +88,7 @@ class TrainingOptions(Pace):
         if self.augment and not self.distillation_epochs:
             raise InputError(
                 "Augmented texts are for distillation, and no stage distils: leave them out, or "
-                "give epochs of the width, depth or token stage."
+                "take another recipe, or epochs of the width, depth or token stage."
             )
         refuse_unless_positive(self, "teacher_learning_rate")
 
@@ -105,7 +105,9 @@ class TrainingOptions(Pace):
 
     @property
     def distillation_epochs(self) -> int:
-        """Those of the stages that learn from a teacher."""
+        """Those of the stages that learn from a teacher; the recipe closed-form has none."""
+        if self.recipe == "closed-form":
+            return 0
         return self.width_epochs + self.depth_epochs + self.token_epochs
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,7 +117,6 @@ class TrainingOptions(Pace):
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote; before tokens were elastic there were none."""
-        known: dict[str, Any] = {"tokens": TOKENS, "token_epochs": 0, **record}
-        tuples = {name: tuple(known[name]) for name in ("widths", "depths", "tokens")}
-        return cls(**(known | tuples))
+        """Read back what `to_dict` wrote."""
+        tuples = {name: tuple(record[name]) for name in ("widths", "depths", "tokens")}
+        return cls(**{**record, **tuples})

@@ -5,7 +5,7 @@ for a sub-network is one file, so that what is scored is what is exported, whoev
 full model's states are collected when the first file is missing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,8 @@ from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.subnet import SubnetConfig
 from ..storage import read_bytes, read_json, write_bytes, write_json
-from ..tasks.batches import EncodedSplit
-from ..tasks.task import TextSplit
+from ..tasks.batches import EncodedTexts
+from ..tasks.task import Texts
 from .halves import HALVES, normalisation, projection
 from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
@@ -37,7 +37,7 @@ class RepairOptions:
     """What the repaired sub-networks of a supernet depend on.
 
     Attributes:
-        num_texts: Texts that are drawn from the training split; all where there are fewer.
+        num_texts: Training and transfer texts that are drawn; all where there are fewer.
         seed: Of the draws.
     """
 
@@ -80,7 +80,7 @@ class Repairs:
         model: PreTrainedModel,
         options: RepairOptions,
         *,
-        texts: Callable[[RepairOptions], EncodedSplit],
+        texts: Callable[[RepairOptions], EncodedTexts],
         kept_in: Path,
     ) -> None:
         """Keep what they are made from, and where.
@@ -144,13 +144,20 @@ def read_options(supernet: Path) -> RepairOptions | None:
         raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
 
 
-def draw_texts(split: TextSplit, number: int, *, seed: int) -> TextSplit:
-    """Draw examples of a split, in its order; all where there are fewer."""
-    drawn = sorted(Random(seed).sample(range(len(split)), min(number, len(split))))
-    return TextSplit(
-        first=tuple(split.first[i] for i in drawn),
-        second=None if split.second is None else tuple(split.second[i] for i in drawn),
-        labels=tuple(split.labels[i] for i in drawn),
+def draw_texts(parts: Sequence[Texts], number: int, *, seed: int) -> Texts:
+    """Draw texts from all parts alike, in their order; all of them where there are fewer.
+
+    Args:
+        parts: Training texts and whatever else there is; single texts all of them, or pairs.
+        number: How many.
+        seed: Of the draw.
+    """
+    first = [text for part in parts for text in part.first]
+    second = [text for part in parts for text in part.second or ()]
+    drawn = sorted(Random(seed).sample(range(len(first)), min(number, len(first))))
+    return Texts(
+        first=tuple(first[place] for place in drawn),
+        second=tuple(second[place] for place in drawn) if second else None,
     )
 
 

@@ -332,8 +332,9 @@ class _Training:
         options = RepairOptions(seed=self.options.seed)
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
-        texts = encode(drawn, tokenizer, max_length=self.task.max_length)
+        parts = [self.task.train, *([] if self.unlabelled is None else [self.unlabelled])]
+        drawn = draw_texts(parts, options.num_texts, seed=options.seed)
+        texts = self._encoded(drawn, tokenizer)
         rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
         return RepairableSupernet(Supernet(model, self.space), options), tokenizer
 
