@@ -270,11 +270,8 @@ def test_bad_options_are_refused(change, message):
         TrainingOptions(**change)
 
 
-def test_options_survive_records_and_older_ones_have_no_tokens():
+def test_options_survive_records():
     assert TrainingOptions.from_dict(json.loads(json.dumps(TOKENS.to_dict()))) == TOKENS
-    older = OPTIONS.to_dict()
-    del older["tokens"], older["token_epochs"]
-    assert TrainingOptions.from_dict(older) == OPTIONS
 
 
 def test_the_learning_rate_rises_and_falls_linearly():
