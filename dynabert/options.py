@@ -37,7 +37,7 @@ class TrainingOptions(Pace):
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
         augment: Variants of each training text, with other words in them, that distillation
             learns from beside it (TinyBERT, appendix A); an epoch of it is then one pass over all
-            of them. The published code takes 10 to 30.
+            of them and the unlabelled texts. The published code takes 10 to 30.
     """
 
     recipe: Recipe = "paper"
@@ -106,6 +106,8 @@ class TrainingOptions(Pace):
     @property
     def distillation_epochs(self) -> int:
         """Those of the stages that learn from a teacher."""
+        if self.recipe == "closed-form":
+            return 0
         return self.width_epochs + self.depth_epochs + self.token_epochs
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.subnet import SubnetConfig
 from ..storage import read_bytes, read_json, write_bytes, write_json
-from ..tasks.batches import EncodedSplit
-from ..tasks.task import TextSplit
+from ..tasks.batches import EncodedTexts
+from ..tasks.task import Texts
 from .halves import HALVES, projection
 from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
@@ -37,7 +37,8 @@ class RepairOptions:
     """What the repaired sub-networks of a supernet depend on.
 
     Attributes:
-        num_texts: Texts that are drawn from the training split; all where there are fewer.
+        num_texts: Texts that are drawn from the training split and unlabelled texts; all where
+            there are fewer.
         seed: Of the draws.
     """
 
@@ -80,7 +81,7 @@ class Repairs:
         model: PreTrainedModel,
         options: RepairOptions,
         *,
-        texts: Callable[[RepairOptions], EncodedSplit],
+        texts: Callable[[RepairOptions], EncodedTexts],
         kept_in: Path,
     ) -> None:
         """Keep what they are made from, and where.
@@ -144,13 +145,12 @@ def read_options(supernet: Path) -> RepairOptions | None:
         raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
 
 
-def draw_texts(split: TextSplit, number: int, *, seed: int) -> TextSplit:
-    """Draw examples of a split, in its order; all where there are fewer."""
-    drawn = sorted(Random(seed).sample(range(len(split)), min(number, len(split))))
-    return TextSplit(
-        first=tuple(split.first[i] for i in drawn),
-        second=None if split.second is None else tuple(split.second[i] for i in drawn),
-        labels=tuple(split.labels[i] for i in drawn),
+def draw_texts(texts: Texts, number: int, *, seed: int) -> Texts:
+    """Draw texts in their order, without labels; all where there are fewer."""
+    drawn = sorted(Random(seed).sample(range(len(texts)), min(number, len(texts))))
+    return Texts(
+        first=tuple(texts.first[i] for i in drawn),
+        second=None if texts.second is None else tuple(texts.second[i] for i in drawn),
     )
 
 

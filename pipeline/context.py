@@ -96,7 +96,7 @@ class Context:
         self.require_supernet()
         from .workshop import Workshop
 
-        return Workshop(self.folder, self.task)
+        return Workshop(self.folder, self.task, unlabelled=lambda: self.unlabelled)
 
     @property
     def space(self) -> ElasticSpace:

@@ -30,10 +30,10 @@ from ..profiling.counts import count_macs, count_parameters
 from ..profiling.crosscheck import count_macs_by_fvcore
 from ..profiling.inputs import histogram_lengths
 from ..profiling.protocol import LatencyProtocol
-from ..tasks.batches import EncodedSplit, encode, padded
+from ..tasks.batches import EncodedSplit, EncodedTexts, encode, encode_texts, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
-from ..tasks.task import Task
+from ..tasks.task import Task, Texts
 from ..training.classifier import load_stored
 from .folder import RunFolder
 
@@ -52,10 +52,13 @@ class Workshop:
         task: What is scored.
     """
 
-    def __init__(self, folder: RunFolder, task: Task) -> None:
-        """Keep where networks lie and what they are scored on."""
+    def __init__(
+        self, folder: RunFolder, task: Task, *, unlabelled: Callable[[], Texts | None]
+    ) -> None:
+        """Keep where networks lie, what they are scored on, what else repairs learn from."""
         self._folder = folder
         self.task = task
+        self._unlabelled = unlabelled
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[tuple[str, str], EncodedSplit] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="paretobert-"))
@@ -74,10 +77,11 @@ class Workshop:
         if options is None:
             return None
 
-        def texts(options: RepairOptions) -> EncodedSplit:
-            drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
+        def texts(options: RepairOptions) -> EncodedTexts:
+            known = self.task.train.followed_by(self._unlabelled())
+            drawn = draw_texts(known, options.num_texts, seed=options.seed)
             tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
-            return encode(drawn, tokenizer, max_length=self.task.max_length)
+            return encode_texts(drawn, tokenizer, max_length=self.task.max_length)
 
         return Repairs(self.model, options, texts=texts, kept_in=self._folder.repaired)
 
