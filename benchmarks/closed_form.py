@@ -40,7 +40,7 @@ from paretobert.profiling.counts import count_macs
 from paretobert.profiling.environment import Environment
 from paretobert.search.candidate import score_record
 from paretobert.storage import read_records, write_json
-from paretobert.tasks.batches import encode
+from paretobert.tasks.batches import encode, encode_texts
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.metrics import Evaluation, compare
 
@@ -82,7 +82,7 @@ def main() -> None:
     model, shape = supernet.model, supernet.shape
     tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
     drawn = draw_texts(task.train, arguments.texts, seed=0)
-    texts = encode(drawn, tokenizer, max_length=task.max_length)
+    texts = encode_texts(drawn, tokenizer, max_length=task.max_length)
     report = encode(task.report, tokenizer, max_length=task.max_length)
     report = report.first(arguments.report_size or len(report))
 

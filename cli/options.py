@@ -164,9 +164,9 @@ UnlabelledFiles = Annotated[
         "--unlabelled",
         metavar="FILE",
         help="A file of texts without labels, such as production's: .txt with one text a line, or "
-        ".csv, .tsv, .jsonl or .parquet with the task's text columns. Distillation learns from "
-        "them beside the training texts, an epoch being one pass over both. Held-out texts are "
-        "left out. May be given several times.",
+        ".csv, .tsv, .jsonl or .parquet with the task's text columns. Distillation and "
+        "closed-form repair learn from them beside the training texts, an epoch of distillation "
+        "being one pass over both. Held-out texts are left out. May be given several times.",
         show_default=False,
         rich_help_panel="Task",
     ),

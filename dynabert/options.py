@@ -37,7 +37,7 @@ class TrainingOptions(Pace):
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
         augment: Variants of each training text, with other words in them, that distillation
             learns from beside it (TinyBERT, appendix A); an epoch of it is then one pass over all
-            of them. The published code takes 10 to 30.
+            of them and the unlabelled texts. The published code takes 10 to 30.
     """
 
     recipe: Recipe = "paper"

@@ -5,7 +5,7 @@ for a sub-network is one file, so that what is scored is what is exported, whoev
 full model's states are collected when the first file is missing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,8 @@ class RepairOptions:
     """What the repaired sub-networks of a supernet depend on.
 
     Attributes:
-        num_texts: Training and transfer texts that are drawn; all where there are fewer.
+        num_texts: Texts that are drawn from the training split and unlabelled texts; all where
+            there are fewer.
         seed: Of the draws.
     """
 
@@ -144,20 +145,12 @@ def read_options(supernet: Path) -> RepairOptions | None:
         raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
 
 
-def draw_texts(parts: Sequence[Texts], number: int, *, seed: int) -> Texts:
-    """Draw texts from all parts alike, in their order; all of them where there are fewer.
-
-    Args:
-        parts: Training texts and whatever else there is; single texts all of them, or pairs.
-        number: How many.
-        seed: Of the draw.
-    """
-    first = [text for part in parts for text in part.first]
-    second = [text for part in parts for text in part.second or ()]
-    drawn = sorted(Random(seed).sample(range(len(first)), min(number, len(first))))
+def draw_texts(texts: Texts, number: int, *, seed: int) -> Texts:
+    """Draw texts in their order, without labels; all where there are fewer."""
+    drawn = sorted(Random(seed).sample(range(len(texts)), min(number, len(texts))))
     return Texts(
-        first=tuple(first[place] for place in drawn),
-        second=tuple(second[place] for place in drawn) if second else None,
+        first=tuple(texts.first[i] for i in drawn),
+        second=None if texts.second is None else tuple(texts.second[i] for i in drawn),
     )
 
 

@@ -332,8 +332,8 @@ class _Training:
         options = RepairOptions(seed=self.options.seed)
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        parts = [self.task.train, *([] if self.unlabelled is None else [self.unlabelled])]
-        drawn = draw_texts(parts, options.num_texts, seed=options.seed)
+        known = self.task.train.followed_by(self.unlabelled)
+        drawn = draw_texts(known, options.num_texts, seed=options.seed)
         texts = self._encoded(drawn, tokenizer)
         rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
         return RepairableSupernet(Supernet(model, self.space), options), tokenizer
@@ -451,9 +451,7 @@ class _Training:
 
     def _transfer(self, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
         """What distillation learns from, without labels: training texts and transfer texts."""
-        parts = [self._encoded(self.task.train, tokenizer)]
-        if self.unlabelled is not None:
-            parts.append(self._encoded(self.unlabelled, tokenizer))
+        parts = [self._encoded(self.task.train.followed_by(self.unlabelled), tokenizer)]
         if self.options.augment:
             variants = self._augmented(tokenizer).texts
             parts += [] if variants is None else [variants]

@@ -40,10 +40,10 @@ def check_together(
     check_lengths(checkpoint, task)
     check_protocol(protocol, max_tokens=checkpoint.max_tokens)
     num_train = len(task.train)
-    if num_unlabelled and training.recipe != "closed-form" and not training.distillation_epochs:
+    if num_unlabelled and not (training.distillation_epochs or training.recipe == "closed-form"):
         raise InputError(
-            "Texts without labels are for distillation, and no stage distils: leave them out, or "
-            "give epochs of the width, depth or token stage."
+            "Texts without labels are for distillation and repair, and no stage distils: leave "
+            "them out, or give epochs of the width, depth or token stage."
         )
     check_steps(
         training,

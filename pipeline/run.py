@@ -117,8 +117,8 @@ class Run:
             protocol: How latencies are measured; None for the defaults.
             search: How sub-networks are searched; None for the defaults.
             ledger: The URL of a database for the ledger; None for a file in the run folder.
-            unlabelled: Files of texts without labels that distillation learns from beside the
-                training texts.
+            unlabelled: Files of texts without labels that distillation and closed-form repair
+                learn from beside the training texts.
 
         Raises:
             InputError: When the model, the task or a file is refused, or the folder holds another

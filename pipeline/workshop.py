@@ -84,9 +84,8 @@ class Workshop:
             return None
 
         def texts(options: RepairOptions) -> EncodedTexts:
-            unlabelled = self._unlabelled()
-            parts = [self.task.train, *([] if unlabelled is None else [unlabelled])]
-            drawn = draw_texts(parts, options.num_texts, seed=options.seed)
+            known = self.task.train.followed_by(self._unlabelled())
+            drawn = draw_texts(known, options.num_texts, seed=options.seed)
             tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
             return encode_texts(drawn, tokenizer, max_length=self.task.max_length)
 

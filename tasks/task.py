@@ -37,6 +37,14 @@ class Texts:
         """The number of examples."""
         return len(self.first)
 
+    def followed_by(self, others: "Texts | None") -> "Texts":
+        """These texts and others, without labels."""
+        if others is None:
+            return Texts(self.first, self.second)
+        pairs = self.second is not None and others.second is not None
+        second = (*(self.second or ()), *(others.second or ())) if pairs else None
+        return Texts(self.first + others.first, second)
+
 
 @dataclass(frozen=True, slots=True)
 class TextSplit(Texts):

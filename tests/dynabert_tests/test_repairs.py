@@ -17,7 +17,7 @@ from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
-from paretobert.tasks.task import Texts, TextSplit
+from paretobert.tasks.task import Texts
 
 UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 30))
 
@@ -82,11 +82,10 @@ def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
 
 
 def test_texts_are_drawn_with_their_pairs_in_their_order():
-    split = TextSplit(tuple("abcd"), tuple("ABCD"), tuple(range(4)))
-    parts = [split, Texts(tuple("ef"), tuple("EF"))]
-    drawn = draw_texts(parts, 3, seed=1)
+    split = Texts(tuple("abcdef"), tuple("ABCDEF"))
+    drawn = draw_texts(split, 3, seed=1)
     assert len(drawn) == 3
     assert drawn.first == tuple(sorted(drawn.first))
     assert drawn.second == tuple(text.upper() for text in drawn.first)
-    assert drawn == draw_texts(parts, 3, seed=1) != draw_texts(parts, 3, seed=2)
-    assert draw_texts(parts, 9, seed=1) == Texts(tuple("abcdef"), tuple("ABCDEF"))
+    assert drawn == draw_texts(split, 3, seed=1) != draw_texts(split, 3, seed=2)
+    assert draw_texts(split, 9, seed=1) == split

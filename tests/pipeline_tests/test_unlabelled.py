@@ -1,9 +1,11 @@
 """A run with transfer texts: what it records, learns from, and refuses when they have changed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from paretobert import InputError, Run, TaskRequest, TrainingOptions
 from paretobert.pipeline.request import RunRequest
@@ -36,12 +38,19 @@ def texts(tmp_path: Path) -> list[Path]:
     return [plain, table]
 
 
-def create(folder: Path, data: Path, checkpoint: Path, texts: list[Path]) -> Run:
+def create(
+    folder: Path,
+    data: Path,
+    checkpoint: Path,
+    texts: list[Path],
+    *,
+    training: TrainingOptions = TRAINING,
+) -> Run:
     return Run.create(
         folder,
         model=checkpoint,
         task=TaskRequest("files", data=data, max_length=32),
-        training=TRAINING,
+        training=training,
         protocol=LatencyProtocol(seq_len=8),
         unlabelled=texts,
     )
@@ -90,6 +99,28 @@ def test_a_changed_file_is_named(
     with pytest.raises(InputError, match="b.txt does not exist"):
         Run.open(folder).train()
     assert [path.name for path in folder.iterdir()] == ["run.json"]
+
+
+def test_closed_form_repair_learns_from_them_too(
+    texts: list[Path], colours_csv: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Training texts alone are drawn where all of them fit; the files add theirs."""
+    closed = replace(TRAINING, recipe="closed-form")
+    weights = {}
+    for name, files in (("with", texts), ("without", [])):
+        run = create(tmp_path / name, colours_csv, tiny_checkpoint, files, training=closed)
+        run.train()
+        network = list(run.context.subnets().values())[-1]
+        model = run.context.workshop.build(network)
+        weights[name] = torch.cat([parameter.flatten() for parameter in model.parameters()])
+    assert not torch.equal(weights["with"], weights["without"])
+    texts[0].write_text("another text\n")
+    again = Run.open(tmp_path / "with").context
+    assert again.workshop.build(list(again.subnets().values())[-1])
+    with pytest.raises(InputError, match="b.txt.fingerprint is"):
+        again.workshop.build(list(again.subnets().values())[1])
+    with pytest.raises(InputError, match="no stage distils"):
+        replace(closed, augment=1)
 
 
 def test_a_request_from_before_there_were_transfer_texts(
