@@ -10,6 +10,10 @@ from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Recipe = Literal["paper", "sandwich", "closed-form"]
 RECIPES: tuple[Recipe, ...] = ("paper", "sandwich", "closed-form")
+Rewiring = Literal["importance", "none"]
+REWIRINGS: tuple[Rewiring, ...] = ("importance", "none")
+Distillation = Literal["teacher", "in-place", "none"]
+DISTILLATIONS: tuple[Distillation, ...] = ("teacher", "in-place", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class TrainingOptions(Pace):
             (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and each
             sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
+        rewiring: How units are sorted before stage 1: by "importance" (section 2.1), or "none",
+            the paper's ablation.
+        distillation: What stages 1 and 2 learn from: the "teacher"; "in-place", the largest
+            sub-network from the labels and the others from it (Yu & Huang 2019); or "none", all
+            of them from the labels, the paper's ablation.
         widths: Width multipliers.
         depths: Depth multipliers.
         tokens: Token multipliers; below 1 word-vectors are eliminated on the way through the
@@ -42,6 +51,8 @@ class TrainingOptions(Pace):
 
     recipe: Recipe = "paper"
     sandwich_random: int = 2
+    rewiring: Rewiring = "importance"
+    distillation: Distillation = "teacher"
     widths: tuple[float, ...] = WIDTHS
     depths: tuple[float, ...] = DEPTHS
     tokens: tuple[float, ...] = TOKENS
@@ -62,6 +73,22 @@ class TrainingOptions(Pace):
         Pace.__post_init__(self)
         if self.recipe not in RECIPES:
             raise InputError(f"The recipe {self.recipe!r} is not one of {', '.join(RECIPES)}.")
+        if self.rewiring not in REWIRINGS:
+            raise InputError(
+                f"The rewiring {self.rewiring!r} is not one of {', '.join(REWIRINGS)}."
+            )
+        if self.distillation not in DISTILLATIONS:
+            raise InputError(
+                f"The distillation {self.distillation!r} is not one of {', '.join(DISTILLATIONS)}."
+            )
+        if self.recipe == "closed-form" and (self.rewiring, self.distillation) != (
+            "importance",
+            "teacher",
+        ):
+            raise InputError(
+                "The recipe closed-form sorts units by itself and distils nothing: leave rewiring "
+                "and distillation out, or take another recipe."
+            )
         for name in ("widths", "depths", "tokens"):
             check_multipliers(name, getattr(self, name))
         if (self.token_epochs > 0) != (min(self.tokens) < 1):
@@ -101,14 +128,20 @@ class TrainingOptions(Pace):
     @property
     def labelled_epochs(self) -> int:
         """Those of the stages that learn from labels."""
-        return self.teacher_epochs + self.final_epochs
+        return self.teacher_epochs + self.final_epochs + self._elastic_epochs[0]
 
     @property
     def distillation_epochs(self) -> int:
         """Those of the stages that learn from a teacher; the recipe closed-form has none."""
+        return self.token_epochs + self._elastic_epochs[1]
+
+    @property
+    def _elastic_epochs(self) -> tuple[int, int]:
+        """Those of stages 1 and 2 that learn from labels, and from a teacher."""
         if self.recipe == "closed-form":
-            return 0
-        return self.width_epochs + self.depth_epochs + self.token_epochs
+            return 0, 0
+        epochs = self.width_epochs + self.depth_epochs
+        return (0, epochs) if self.distillation == "teacher" else (epochs, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

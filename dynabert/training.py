@@ -58,6 +58,7 @@ from ..training.distillation import (
     LossWeights,
     distillation_loss,
     hidden_pairs,
+    logit_loss,
     prediction_loss,
 )
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
@@ -113,7 +114,9 @@ def train_supernet(
         made(supernet, lambda: training.repairable(teacher))
         shutil.rmtree(checkpoints, ignore_errors=True)
         return
-    rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
+    rewired = teacher
+    if options.rewiring == "importance":
+        rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
     width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
     if options.token_epochs:
@@ -172,6 +175,43 @@ def label_gradients(
             with supernet.active(config), autocast(embeddings.device, dtype):
                 logits = supernet.encode(embeddings, batch).logits
             loss = prediction_loss(logits, batch["labels"], head=head)
+            loss.backward()
+            total += loss.item()
+    return total / len(configs)
+
+
+def in_place_gradients(
+    supernet: Supernet,
+    batch: Batch,
+    configs: Sequence[SubnetConfig],
+    *,
+    head: Head,
+    dtype: torch.dtype,
+) -> float:
+    """Add the gradients of in-place distillation (Yu & Huang 2019, section 3.3).
+
+    The largest sub-network learns from the labels, the others from its logits of the same step.
+
+    Args:
+        supernet: What learns.
+        batch: Inputs with `labels`.
+        configs: Sub-networks, the largest first.
+        head: Gives the losses.
+        dtype: Of matrix products.
+
+    Returns:
+        The loss, averaged over the sub-networks.
+    """
+    total, target = 0.0, None
+    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
+        for config in configs:
+            with supernet.active(config), autocast(embeddings.device, dtype):
+                logits = supernet.encode(embeddings, batch).logits
+            if target is None:
+                target = logits.detach()
+                loss = prediction_loss(logits, batch["labels"], head=head)
+            else:
+                loss = logit_loss(logits, target, head=head)
             loss.backward()
             total += loss.item()
     return total / len(configs)
@@ -423,8 +463,15 @@ class _Training:
             "depth": (DEPTH_STAGE, self.options.depth_epochs),
         }[stage]
 
+        from_labels = {"none": label_gradients, "in-place": in_place_gradients}
+
         def gradients(batch: Batch, step: int) -> float:
             chosen = step_configs(configs, options=self.options, stage=stage, step=step)
+            if self.options.distillation != "teacher":
+                add_gradients = from_labels[self.options.distillation]
+                return add_gradients(
+                    supernet, batch, chosen, head=self.task.head, dtype=self.dtype
+                )
             return distillation_gradients(
                 supernet,
                 teacher,
@@ -435,7 +482,9 @@ class _Training:
                 dtype=self.dtype,
             )
 
-        self._run(stage, supernet, self._transfer(tokenizer), gradients, epochs=epochs)
+        taught = self.options.distillation == "teacher"
+        texts = self._transfer(tokenizer) if taught else self._labelled(tokenizer)
+        self._run(stage, supernet, texts, gradients, epochs=epochs)
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:

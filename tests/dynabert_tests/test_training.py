@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -21,6 +22,7 @@ from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
     distillation_gradients,
+    in_place_gradients,
     label_gradients,
     same_width_teacher,
     step_configs,
@@ -166,6 +168,54 @@ def test_label_gradients_are_those_of_the_labels(tiny_model, padded_batch):
     )
 
 
+def test_in_place_the_largest_learns_from_labels_and_teaches_the_others(tiny_model, padded_batch):
+    batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
+    inputs = {name: entry for name, entry in batch.items() if name != "labels"}
+    model = tiny_model("bert")
+    largest = SubnetConfig.full(Supernet(tiny_model("bert"), SPACE).shape)
+    small = SubnetConfig((1, 3), (2, 2), (20, 20))
+    whole, part = extract(model, largest), extract(model, small)
+    target = whole(**inputs).logits
+    losses = [
+        functional.cross_entropy(target, batch["labels"]),
+        functional.cross_entropy(part(**inputs).logits, target.detach().softmax(-1)),
+    ]
+    for loss in losses:
+        loss.backward()
+    found = in_place_gradients(
+        Supernet(model, SPACE), batch, [largest, small], head=CLASSIFICATION, dtype=torch.float32
+    )
+    assert found == pytest.approx(sum(loss.item() for loss in losses) / 2, rel=1e-5)
+    expected = whole.classifier.weight.grad + part.classifier.weight.grad
+    torch.testing.assert_close(model.classifier.weight.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "ablation", [{"rewiring": "none"}, {"distillation": "none"}, {"distillation": "in-place"}]
+)
+def test_ablations_train_to_other_weights(ablation, tiny_model, tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
+    weights = []
+    for number, options in enumerate((OPTIONS, replace(OPTIONS, **ablation))):
+        folder = tmp_path / str(number)
+        train_supernet(
+            model=checkpoint, task=make_task(), folder=folder, options=options, progress=ignore
+        )
+        weights.append((folder / "supernet" / "model.safetensors").read_bytes())
+    assert weights[0] != weights[1]
+    assert (tmp_path / "0/teacher/model.safetensors").read_bytes() == (
+        tmp_path / "1/teacher/model.safetensors"
+    ).read_bytes()
+
+
+def test_what_learns_from_labels_takes_no_other_texts():
+    options = replace(OPTIONS, distillation="none")
+    assert options.distillation_epochs == 0
+    assert options.labelled_epochs == OPTIONS.labelled_epochs + OPTIONS.distillation_epochs
+    with pytest.raises(InputError, match="no stage distils"):
+        replace(options, augment=1)
+
+
 def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
     shape = Supernet(tiny_model("bert"), SPACE).shape
     student = SubnetConfig((1, 3), (2, 2), (20, 20))
@@ -261,6 +311,9 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"tokens": (1.0, 0.5), "token_epochs": -1}, "do not go with -1|must not be negative"),
         ({"widths": (0.5,)}, "widths .* lack 1"),
         ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
+        ({"recipe": "closed-form", "rewiring": "none"}, "closed-form sorts units by itself"),
+        ({"rewiring": "random"}, "rewiring 'random' is not one of importance, none"),
+        ({"distillation": "self"}, "distillation 'self' is not one of teacher, in-place, none"),
         ({"augment": 101}, "augment must be at most 100"),
         ({"augment": 1, "width_epochs": 0, "depth_epochs": 0}, "no stage distils: leave them out"),
     ],
