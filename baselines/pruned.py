@@ -77,7 +77,8 @@ class RepairedOptions(PrunedOptions):
     """How much is left, and how it is repaired.
 
     Attributes:
-        num_texts: Texts that are drawn from the training split; all where there are fewer.
+        num_texts: Texts that are drawn from the training split and unlabelled texts; all where
+            there are fewer.
         seed: Of what is drawn.
     """
 
@@ -186,15 +187,13 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
     """
     from ..dynabert.reconstruction import collect, repair
     from ..dynabert.repairs import draw_texts
-    from ..tasks.batches import encode
-
-    task = making.task
+    from ..tasks.batches import encode_texts
 
     def repaired(
         model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: SubnetConfig
     ) -> "PreTrainedModel":
-        drawn = draw_texts(task.train, options.num_texts, seed=options.seed)
-        texts = encode(drawn, tokenizer, max_length=task.max_length)
+        drawn = draw_texts(making.texts, options.num_texts, seed=options.seed)
+        texts = encode_texts(drawn, tokenizer, max_length=making.task.max_length)
         return repair(model, config, collect(model, texts, seed=options.seed)).model
 
     _make(making, options, repaired)
