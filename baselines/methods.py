@@ -4,6 +4,7 @@ from ..powerbert.method import METHOD as POWERBERT
 from .finished import ALONE, FINISHED
 from .first_layers import METHOD as FIRST_LAYERS
 from .own_checkpoint import METHOD as CHECKPOINT
+from .pruned import PRUNED, REPAIRED
 from .student import METHOD as STUDENT
 
 METHODS = {
@@ -12,6 +13,8 @@ METHODS = {
         CHECKPOINT,
         FIRST_LAYERS,
         STUDENT,
+        PRUNED,
+        REPAIRED,
         ALONE,
         FINISHED,
         POWERBERT,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..networks.network import Network
 from ..networks.subnet import SubnetConfig
-from ..tasks.task import Task
+from ..tasks.task import Task, Texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,6 +43,7 @@ class Making:
         task: What is learnt.
         folder: The network's own folder; what a killed training resumes from lies here too.
         progress: Is called after every training step.
+        unlabelled: The run's texts without labels, from which whoever distils learns too.
     """
 
     teacher: Path
@@ -50,6 +51,12 @@ class Making:
     task: Task
     folder: Path
     progress: "Callable[[TrainingProgress], None]"
+    unlabelled: Texts | None = None
+
+    @property
+    def texts(self) -> Texts:
+        """What distillation and repairs are made from: training texts, then unlabelled ones."""
+        return self.task.train.followed_by(self.unlabelled)
 
     @property
     def network(self) -> Path:

@@ -1,7 +1,8 @@
 """One dense network that learns from the fine-tuned model, whatever it starts from.
 
 The baselines that distil differ in where their network starts and in what it learns by; how it is
-trained, resumed and kept is here, once.
+trained, resumed and kept is here, once. As in a supernet's distillation no labels are read, and a
+run's unlabelled texts are learnt from too. Left out: variants of the training texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from ..encoders.family import Family
 from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, encode
+from ..tasks.batches import Batch, encode_texts
 from .classifier import load_stored
 from .loop import Result, made, run_stage, weight_groups
 from .method import Making
@@ -62,7 +63,7 @@ def train_student(
     Raises:
         InputError: When the training has too many steps, or the loss stops being finite.
     """
-    epochs = pace.whole_epochs(len(making.task.train))
+    epochs = pace.whole_epochs(len(making.texts))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = matmul_dtype(pace.precision, device)
     state_file = making.folder / "state.safetensors"
@@ -88,7 +89,7 @@ def train_student(
         run_stage(
             stage,
             student,
-            encode(making.task.train, tokenizer, max_length=making.task.max_length),
+            encode_texts(making.texts, tokenizer, max_length=making.task.max_length),
             gradients,
             groups=weight_groups(
                 student, learning_rate=pace.learning_rate, weight_decay=pace.weight_decay

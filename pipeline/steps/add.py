@@ -100,6 +100,7 @@ def make(
                 task=context.task,
                 folder=folder,
                 progress=progress or (lambda state: None),
+                unlabelled=context.unlabelled,
             ),
             options,
         )

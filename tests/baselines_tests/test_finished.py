@@ -26,6 +26,7 @@ from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
+from paretobert.tasks.task import Texts
 from paretobert.training.classifier import load_stored
 from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
@@ -153,6 +154,15 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(
     assert whole.keys() == killed.keys()
     for name, tensor in whole.items():
         torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
+
+
+def test_unlabelled_texts_are_learnt_from_too(place: Path, tmp_path: Path) -> None:
+    seen: list[TrainingProgress] = []
+    where = replace(
+        making(place, tmp_path / "made", seen.append), unlabelled=Texts(("a red boat",) * 16, None)
+    )
+    FINISHED.make(where, replace(FINISH, steps=None, epochs=1))
+    assert len(seen) == (48 + 16) / 8
 
 
 def networks(*recipes: tuple[str, object]) -> dict[str, Network]:

@@ -155,14 +155,21 @@ def added(
         for words in (
             ["--method", "powerbert", "--target-speedup", "1.5x", *brief],
             ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
-            ["--method", "finished", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
+            ["--method", "alone", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
+            ["--method", "repaired", "--target-macs", "0.5"],
             ["--checkpoint", f"mine={folder / 'teacher'}"],
         ):
             assert main(["add", str(folder), *words]) == 0
     return folder
 
 
-LABELS = ["PoWER-BERT (1.5x, percent)", "first 2 layers", "L1.3-H2-F32, finished", "mine"]
+LABELS = [
+    "PoWER-BERT (1.5x, percent)",
+    "first 2 layers",
+    "L1.3-H2-F32, alone",
+    "pruned to 0.5, repaired",
+    "mine",
+]
 
 
 def test_every_method_makes_a_network_like_the_others(
@@ -219,6 +226,7 @@ def test_a_method_makes_the_same_network_once(
             ["--method", "finished", "--network", "full", "--steps", "0"],
             "steps must be at least 1",
         ),
+        (["--method", "pruned", "--target-macs", "0.01"], "leave 0."),
         (["--method", "powerbert", "--target-speedup", "fast"], "'fast' is not a number"),
         (["--checkpoint", "mine"], "'mine' is not NAME=DIR"),
         (["--checkpoint", "mine=/nowhere/at/all"], "/nowhere/at/all does not exist"),

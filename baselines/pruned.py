@@ -1,0 +1,244 @@
+"""The fine-tuned model without its least important heads and neurons: nothing is trained.
+
+Michel et al. 2019 mask the heads whose removal changes the loss least to first order, ranked over
+all layers at once. Here neurons are ranked likewise, by the scores that supernets are sorted by
+(`dynabert.importance`), and as many of both go as a target share of the multiply-adds asks for:
+among all numbers of heads that it allows, each with the neurons that are then affordable, the one
+that takes away the least importance (the mask search of Kwon et al. 2022, whose scores are of
+second order). Every layer keeps its best head and neuron. What is left differs from layer to layer
+and is dense: nothing is masked when it runs.
+
+Each score is its share of the sum over its layer's heads, or neurons, so that layers and both
+kinds compare. Michel et al. divide by the layer's Euclidean norm; by that, or by no scale at all,
+nearly every head goes before the neurons do.
+
+*Pruned* has the teacher's weights as they are. *Repaired*, the projections that read heads and
+neurons are then fitted in closed form to what the teacher computes (`dynabert.reconstruction`, in
+place of Kwon et al.'s scaled masks). Left out: pruning in several steps, and scores by the size of
+each example's gradient, as Michel et al. have them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.subnet import SubnetConfig
+from ..profiling.counts import count_macs
+from ..training.method import Making, Method
+from ..training.pace import refuse_below
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BATCH_SIZE = 32
+"""Examples whose gradients are taken at once."""
+
+Scores = Sequence[Sequence[float]]
+"""For each layer, how important each of its units is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedOptions:
+    """How much is left.
+
+    Attributes:
+        target_macs: Share of the teacher's multiply-adds that is left at most, of an example of
+            the length at which the task's texts are cut.
+    """
+
+    target_macs: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the share.
+
+        Raises:
+            InputError: When it is none.
+        """
+        if not 0 < self.target_macs < 1:
+            raise InputError(
+                f"The share of multiply-adds must be between 0 and 1, not {self.target_macs:g}."
+            )
+
+    @property
+    def label(self) -> str:
+        """What people call the network."""
+        return f"pruned to {self.target_macs:.3g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides the network, as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedOptions(PrunedOptions):
+    """How much is left, and how it is repaired.
+
+    Attributes:
+        num_texts: Texts that are drawn from the training split and unlabelled texts; all where
+            there are fewer.
+        seed: Of what is drawn.
+    """
+
+    num_texts: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            InputError: When one is out of its range.
+        """
+        PrunedOptions.__post_init__(self)
+        refuse_below(self, 2, "num_texts")
+        refuse_below(self, 0, "seed")
+
+    @property
+    def label(self) -> str:
+        """What people call the network."""
+        return f"pruned to {self.target_macs:.3g}, repaired"
+
+
+def kept_units(
+    heads: Scores, neurons: Scores, shape: EncoderShape, *, target_macs: float, seq_len: int
+) -> SubnetConfig:
+    """How many heads and neurons each layer keeps under a target, the most important ones.
+
+    Args:
+        heads: Their importance, not negative.
+        neurons: Theirs.
+        shape: Sizes of the full model.
+        target_macs: Share of its multiply-adds that is left at most.
+        seq_len: Tokens of an example.
+
+    Raises:
+        InputError: When one head and neuron in each layer are too many.
+    """
+
+    def macs(num_heads: int, num_neurons: int) -> int:
+        rest = (1,) * (shape.num_layers - 1)
+        config = SubnetConfig(
+            tuple(range(shape.num_layers)), (num_heads, *rest), (num_neurons, *rest)
+        )
+        return count_macs(shape, config, seq_len=seq_len)
+
+    full = count_macs(shape, SubnetConfig.full(shape), seq_len=seq_len)
+    least = macs(1, 1)
+    per_head, per_neuron = macs(2, 1) - least, macs(1, 2) - least
+    spare = int(target_macs * full) - least
+    if spare < 0:
+        raise InputError(
+            f"One head and one neuron in each layer leave {least / full:.3g} of the multiply-adds "
+            f"of {seq_len} tokens, more than {target_macs:g}: ask for more."
+        )
+    head_order, head_gains = _ranked(heads)
+    neuron_order, neuron_gains = _ranked(neurons)
+
+    def affordable(num_heads: int) -> int:
+        return min(len(neuron_order), (spare - num_heads * per_head) // per_neuron)
+
+    most = min(len(head_order), spare // per_head)
+    chosen = max(range(most + 1), key=lambda n: (head_gains[n] + neuron_gains[affordable(n)], n))
+    return SubnetConfig(
+        tuple(range(shape.num_layers)),
+        _counts(head_order[:chosen], shape.num_layers),
+        _counts(neuron_order[: affordable(chosen)], shape.num_layers),
+    )
+
+
+def _ranked(scores: Scores) -> tuple[list[int], list[float]]:
+    """The units beside the best one of each layer, the most important first.
+
+    Returns:
+        The layer of each, and what the first n are worth together, from none to all.
+    """
+    others = [
+        (score / (sum(units) or 1.0), layer)
+        for layer, units in enumerate(scores)
+        for score in sorted(units, reverse=True)[1:]
+    ]
+    others.sort(key=lambda unit: (-unit[0], unit[1]))
+    return [layer for _, layer in others], list(accumulate((s for s, _ in others), initial=0.0))
+
+
+def _counts(layers: Sequence[int], num_layers: int) -> tuple[int, ...]:
+    """Units of each layer, its best one among them."""
+    return tuple(1 + layers.count(layer) for layer in range(num_layers))
+
+
+def prune(making: Making, options: PrunedOptions) -> None:
+    """Take the least important units out of the teacher.
+
+    Raises:
+        InputError: When the target is out of reach.
+    """
+    from ..encoders.extraction import extract
+
+    _make(making, options, lambda model, tokenizer, config: extract(model, config))
+
+
+def prune_and_repair(making: Making, options: RepairedOptions) -> None:
+    """The same, then fit what is left to the teacher.
+
+    Raises:
+        InputError: When the target is out of reach, or there are too few texts.
+    """
+    from ..dynabert.reconstruction import collect, repair
+    from ..dynabert.repairs import draw_texts
+    from ..tasks.batches import encode_texts
+
+    def repaired(
+        model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: SubnetConfig
+    ) -> "PreTrainedModel":
+        drawn = draw_texts(making.texts, options.num_texts, seed=options.seed)
+        texts = encode_texts(drawn, tokenizer, max_length=making.task.max_length)
+        return repair(model, config, collect(model, texts, seed=options.seed)).model
+
+    _make(making, options, repaired)
+
+
+def _make(
+    making: Making,
+    options: PrunedOptions,
+    cut: "Callable[[PreTrainedModel, PreTrainedTokenizerBase, SubnetConfig], PreTrainedModel]",
+) -> None:
+    """Cut the teacher, whose units are sorted first, so that the ones to keep lead."""
+    from transformers import AutoTokenizer
+
+    from ..dynabert.importance import task_importance
+    from ..dynabert.rewiring import rewire
+    from ..encoders.families import shape_of
+    from ..training.classifier import load_stored
+    from ..training.loop import Result, made
+
+    def pruned() -> Result:
+        model = load_stored(making.teacher).eval()
+        tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
+        scores = task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE)
+        config = kept_units(
+            [layer.tolist() for layer in scores.heads],
+            [layer.tolist() for layer in scores.neurons],
+            shape_of(model.config),
+            target_macs=options.target_macs,
+            seq_len=making.task.max_length,
+        )
+        rewire(model, scores)
+        return cut(model, tokenizer, config), tokenizer
+
+    made(making.network, pruned)
+
+
+PRUNED = Method(
+    "pruned",
+    "The fine-tuned model without its least important heads and neurons; nothing is trained.",
+    PrunedOptions,
+    prune,
+)
+REPAIRED = Method(
+    "repaired",
+    "The same, fitted in closed form to what the fine-tuned model computes.",
+    RepairedOptions,
+    prune_and_repair,
+)
