@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from latency_repeats import summary
-from outcomes import read_outcomes
+from outcomes import read_outcomes, unpack_split
 
 from paretobert.errors import InputError
 from paretobert.intervals import Interval
@@ -197,6 +197,26 @@ def supernet_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
         yield Statement(row["key"], stated, {"value": row["ours"] - row["naive"]})
 
 
+def closed_form_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What the repairs of one task state; every outcome is beside them."""
+    scored = unpack_split("report", record["outcomes"])
+    full = scored["full"]
+    yield Statement("full", record["full"], score_record(full))
+    for row in record["sub_networks"]:
+        key = row["key"]
+        forms = [form for form in ("cut", "repaired", "repaired_by_importance") if form in row]
+        for form in forms:
+            found = scored[f"{form} {key}"]
+            yield Statement(f"{key}, {form}", row[form], score_record(found))
+        repaired = scored[f"repaired {key}"]
+        pairs = {"loss": (full, repaired), "gain": (repaired, scored[f"cut {key}"])}
+        if "gain_of_necessity" in row:
+            pairs["gain_of_necessity"] = (repaired, scored[f"repaired_by_importance {key}"])
+        for name, pair in pairs.items():
+            compared = compare(*pair)
+            yield Statement(f"{key}'s {name}", row[name], compared.to_dict())
+
+
 def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
     """The result files below a folder of benchmarks, each with what it states."""
     for path in sorted(root.glob("powerbert/*/result.json")):
@@ -222,6 +242,8 @@ def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
     path = root / "latency_repeats.json"
     record = read_json(path)
     yield path, [Statement("the summary", record["summary"], summary(record))]
+    for path in sorted(root.glob("closed_form/*.json")):
+        yield path, list(closed_form_statements(read_json(path)))
     path = root / "supernet_accuracy.json"
     yield path, list(supernet_statements(read_json(path)))
 

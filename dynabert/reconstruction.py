@@ -117,7 +117,7 @@ def collect(
         model: The full classification model, of a supported family, in evaluation mode.
         texts: Tokenised; labels are not used.
         max_tokens: Tokens whose states are kept, drawn from those of the texts; each takes
-            8 x layers x E bytes.
+            8 x layers x E bytes. The first one of each text, which the head reads, always is.
         held_out: Share of the texts that judge.
         seed: Of what is drawn: held-out texts, tokens, combinations of logits.
 
@@ -140,6 +140,7 @@ def collect(
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
+        sampled[:, 0] = True
         chosen = (sampled & batch["attention_mask"].bool()).flatten().nonzero().squeeze(1)
         batches.append(batch)
         rows.append(chosen)
