@@ -54,7 +54,7 @@ class RunRequest:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote; before there were unlabelled texts there were none.
+        """Read back what `to_dict` wrote.
 
         Raises:
             InputError: When a part is missing or unknown.
@@ -70,7 +70,7 @@ class RunRequest:
                 ledger=record["ledger"],
                 unlabelled=tuple(
                     UnlabelledFile.from_dict(path, file)
-                    for path, file in record.get("unlabelled", {}).items()
+                    for path, file in record["unlabelled"].items()
                 ),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -121,11 +121,3 @@ def test_closed_form_repair_learns_from_them_too(
         again.workshop.build(list(again.subnets().values())[1])
     with pytest.raises(InputError, match="no stage distils"):
         replace(closed, augment=1)
-
-
-def test_a_request_from_before_there_were_transfer_texts(
-    texts: list[Path], colours_csv: Path, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    record = create(tmp_path / "run", colours_csv, tiny_checkpoint, []).request.to_dict()
-    del record["unlabelled"]
-    assert RunRequest.from_dict(record).unlabelled == ()
