@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+from paretobert.training.pace import StudentPace
 
 
 @pytest.fixture(autouse=True)
@@ -55,5 +56,9 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     assert exported.same_artefact
     assert exported.num_changed == 0
     assert kept == {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
+    barely = StudentPace(steps=1, learning_rate=1e-12, weight_decay=0.0, precision="fp32")
+    (member,) = run.finish(barely, members=1)
+    repaired = found[member.inherited.name].evaluation.predictions
+    assert member.finished.evaluation.predictions == repaired
     first, second = (again.build(network).state_dict() for _ in range(2))
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
