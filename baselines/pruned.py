@@ -186,14 +186,13 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
         InputError: When the target is out of reach, or there are too few texts.
     """
     from ..dynabert.reconstruction import collect, repair
-    from ..dynabert.repairs import draw_texts
-    from ..tasks.batches import encode_texts
+    from ..dynabert.repairs import RepairOptions, repair_texts
 
     def repaired(
         model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: SubnetConfig
     ) -> "PreTrainedModel":
-        drawn = draw_texts(making.texts, options.num_texts, seed=options.seed)
-        texts = encode_texts(drawn, tokenizer, max_length=making.task.max_length)
+        asked = RepairOptions(num_texts=options.num_texts, seed=options.seed)
+        texts = repair_texts(making.texts, tokenizer, asked, max_length=making.task.max_length)
         return repair(model, config, collect(model, texts, seed=options.seed)).model
 
     _make(making, options, repaired)

@@ -67,7 +67,7 @@ from .importance import task_importance
 from .options import TrainingOptions
 from .reconstruction import collect
 from .removal import necessity
-from .repairs import RepairableSupernet, RepairOptions, draw_texts
+from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
 from .supernet import Supernet
 
@@ -373,8 +373,7 @@ class _Training:
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
         known = self.task.train.followed_by(self.unlabelled)
-        drawn = draw_texts(known, options.num_texts, seed=options.seed)
-        texts = self._encoded(drawn, tokenizer)
+        texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
         rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
         return RepairableSupernet(Supernet(model, self.space), options), tokenizer
 

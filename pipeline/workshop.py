@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ..deploy.artefact import load, write
 from ..deploy.deployment import EAGER_FP32, Deployment
 from ..deploy.runner import Inputs, Runner
-from ..dynabert.repairs import RepairOptions, Repairs, draw_texts, read_options
+from ..dynabert.repairs import RepairOptions, Repairs, read_options, repair_texts
 from ..dynabert.supernet import Supernet
 from ..encoders.extraction import extract
 from ..errors import InputError
@@ -30,7 +30,7 @@ from ..profiling.counts import count_macs, count_parameters
 from ..profiling.crosscheck import count_macs_by_fvcore
 from ..profiling.inputs import histogram_lengths
 from ..profiling.protocol import LatencyProtocol
-from ..tasks.batches import EncodedSplit, EncodedTexts, encode, encode_texts, padded
+from ..tasks.batches import EncodedSplit, EncodedTexts, encode, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task, Texts
@@ -85,9 +85,8 @@ class Workshop:
 
         def texts(options: RepairOptions) -> EncodedTexts:
             known = self.task.train.followed_by(self._unlabelled())
-            drawn = draw_texts(known, options.num_texts, seed=options.seed)
             tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
-            return encode_texts(drawn, tokenizer, max_length=self.task.max_length)
+            return repair_texts(known, tokenizer, options, max_length=self.task.max_length)
 
         return Repairs(self.model, options, texts=texts, kept_in=self._folder.repaired)
 
