@@ -369,9 +369,11 @@ def competing(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
         for record in sessions:
             deployment = record.conditions.protocol.deployment
             keys = [Subject(entry.id, deployment).key for entry in (network, inherited)]
-            if set(keys) <= set(places):
+            if all(key in places for key in keys):
                 ours, theirs = (outcomes(pool[places[key]]) for key in keys)
                 gone.add(keys[1] if compare(ours, theirs).better else keys[0])
+    if not gone:
+        return pool
     kept = [place for key, place in places.items() if key not in gone]
     return pool.take(np.array(kept, dtype=np.int64))
 
