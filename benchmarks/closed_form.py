@@ -30,7 +30,7 @@ from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
 from paretobert.dynabert.removal import necessity
-from paretobert.dynabert.repairs import draw_texts
+from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
@@ -68,7 +68,7 @@ def main() -> None:
     """Repair every sub-network, score it and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="a run folder whose supernet is only rewired")
-    parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--texts", type=int, default=RepairOptions().num_texts)
     parser.add_argument("--report-size", type=int, help="score on so many examples at most")
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
@@ -81,8 +81,8 @@ def main() -> None:
     task, supernet = run.task, Supernet.from_pretrained(run.folder.supernet)
     model, shape = supernet.model, supernet.shape
     tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
-    drawn = draw_texts(task.train, arguments.texts, seed=0)
-    texts = encode(drawn, tokenizer, max_length=task.max_length)
+    options = RepairOptions(num_texts=arguments.texts)
+    texts = repair_texts(task.train, tokenizer, options, max_length=task.max_length)
     report = encode(task.report, tokenizer, max_length=task.max_length)
     report = report.first(arguments.report_size or len(report))
 

@@ -8,6 +8,7 @@ full model's states are collected when the first file is missing.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -15,7 +16,7 @@ from typing import Any, Self
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..encoders.extraction import extract
 from ..encoders.families import family_of, shape_of
@@ -23,7 +24,7 @@ from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.subnet import SubnetConfig
 from ..storage import read_bytes, read_json, write_bytes, write_json
-from ..tasks.batches import EncodedSplit
+from ..tasks.batches import EncodedSplit, encode
 from ..tasks.task import TextSplit
 from .halves import HALVES, normalisation, projection
 from .reconstruction import Reference, collect, repair
@@ -38,10 +39,12 @@ class RepairOptions:
 
     Attributes:
         num_texts: Texts that are drawn from the training split; all where there are fewer.
+        num_tokens: Tokens of all of them together at most; texts beyond are left out.
         seed: Of the draws.
     """
 
-    num_texts: int = 1024
+    num_texts: int = 2048
+    num_tokens: int = 65_536
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,7 +54,8 @@ class RepairOptions:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        return cls(num_texts=int(record["num_texts"]), seed=int(record["seed"]))
+        names = ("num_texts", "num_tokens", "seed")
+        return cls(**{name: int(record[name]) for name in names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +148,31 @@ def read_options(supernet: Path) -> RepairOptions | None:
         raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
 
 
-def draw_texts(split: TextSplit, number: int, *, seed: int) -> TextSplit:
-    """Draw examples of a split, in its order; all where there are fewer."""
-    drawn = sorted(Random(seed).sample(range(len(split)), min(number, len(split))))
-    return TextSplit(
+def repair_texts(
+    split: TextSplit,
+    tokenizer: PreTrainedTokenizerBase,
+    options: RepairOptions,
+    *,
+    max_length: int,
+) -> EncodedSplit:
+    """Draw the texts to repair with, and tokenise them.
+
+    Args:
+        split: What they are drawn from.
+        tokenizer: The full model's.
+        options: How many, and the seed.
+        max_length: See `tasks.batches.encode`.
+    """
+    number = min(options.num_texts, len(split))
+    drawn = Random(options.seed).sample(range(len(split)), number)
+    texts = TextSplit(
         first=tuple(split.first[i] for i in drawn),
         second=None if split.second is None else tuple(split.second[i] for i in drawn),
         labels=tuple(split.labels[i] for i in drawn),
     )
+    encoded = encode(texts, tokenizer, max_length=max_length)
+    fitting = sum(total <= options.num_tokens for total in accumulate(encoded.lengths))
+    return encoded.first(max(2, fitting))
 
 
 def solved_tensors(dense: PreTrainedModel, *, like: PreTrainedModel) -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ from .importance import importance
 from .options import TrainingOptions
 from .reconstruction import collect
 from .removal import necessity
-from .repairs import RepairableSupernet, RepairOptions, draw_texts
+from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
 from .supernet import EncoderOutput, Supernet
 
@@ -306,8 +306,7 @@ class _Training:
         options = RepairOptions(seed=self.options.seed)
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
-        texts = encode(drawn, tokenizer, max_length=self.task.max_length)
+        texts = repair_texts(self.task.train, tokenizer, options, max_length=self.task.max_length)
         rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
         return RepairableSupernet(Supernet(model, self.space), options), tokenizer
 

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ..deploy.artefact import load, write
 from ..deploy.deployment import EAGER_FP32, Deployment
 from ..deploy.runner import Inputs, Runner
-from ..dynabert.repairs import RepairOptions, Repairs, draw_texts, read_options
+from ..dynabert.repairs import RepairOptions, Repairs, read_options, repair_texts
 from ..dynabert.supernet import Supernet
 from ..encoders.extraction import extract
 from ..errors import InputError
@@ -75,9 +75,10 @@ class Workshop:
             return None
 
         def texts(options: RepairOptions) -> EncodedSplit:
-            drawn = draw_texts(self.task.train, options.num_texts, seed=options.seed)
             tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
-            return encode(drawn, tokenizer, max_length=self.task.max_length)
+            return repair_texts(
+                self.task.train, tokenizer, options, max_length=self.task.max_length
+            )
 
         return Repairs(self.model, options, texts=texts, kept_in=self._folder.repaired)
 

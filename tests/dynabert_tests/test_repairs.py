@@ -2,14 +2,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
 from paretobert.dynabert.repairs import (
     RepairableSupernet,
     RepairOptions,
     Repairs,
-    draw_texts,
     read_options,
+    repair_texts,
 )
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
@@ -17,6 +18,7 @@ from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.tasks.batches import encode
 from paretobert.tasks.task import TextSplit
 
 UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 30))
@@ -73,19 +75,31 @@ def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
     supernet = Supernet(tiny_model("bert"), ElasticSpace())
     supernet.save_pretrained(tmp_path)
     assert read_options(tmp_path) is None
-    RepairableSupernet(supernet, RepairOptions(5, 6)).save_pretrained(tmp_path)
-    assert read_options(tmp_path) == RepairOptions(num_texts=5, seed=6)
+    RepairableSupernet(supernet, RepairOptions(5, 7, 6)).save_pretrained(tmp_path)
+    assert read_options(tmp_path) == RepairOptions(num_texts=5, num_tokens=7, seed=6)
     assert Supernet.from_pretrained(tmp_path).space == supernet.space
     (tmp_path / "repair.json").write_text("[]")
     with pytest.raises(InputError, match="names no texts and seed"):
         read_options(tmp_path)
 
 
-def test_texts_are_drawn_with_their_pairs_in_their_order():
-    split = TextSplit(tuple("abcdef"), tuple("ABCDEF"), tuple(range(6)))
-    drawn = draw_texts(split, 3, seed=1)
-    assert len(drawn) == 3
-    assert drawn.first == tuple(sorted(drawn.first))
-    assert drawn.second == tuple(text.upper() for text in drawn.first)
-    assert drawn == draw_texts(split, 3, seed=1) != draw_texts(split, 3, seed=2)
-    assert draw_texts(split, 9, seed=1) == split
+def test_texts_are_drawn_with_their_pairs_up_to_so_many_tokens(tiny_checkpoint):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
+    firsts = ("red", "blue coat", "the old house is small", "green", "a boat", "grey")
+    split = TextSplit(firsts, tuple(text.split()[-1] for text in firsts), tuple(range(6)))
+    whole = encode(split, tokenizer, max_length=32)
+
+    def drawn(**options):
+        return repair_texts(split, tokenizer, RepairOptions(**options), max_length=32)
+
+    three = drawn(num_texts=3, seed=1)
+    assert len(three) == 3
+    for ids, label in zip(three.input_ids, three.labels, strict=True):
+        assert ids == whole.input_ids[label]
+    assert three == drawn(num_texts=3, seed=1) != drawn(num_texts=3, seed=2)
+    assert sorted(drawn().labels) == list(range(6))
+    fewer = drawn(num_tokens=20)
+    assert sum(fewer.lengths) <= 20
+    assert fewer == drawn().first(len(fewer))
+    assert sum(drawn().first(len(fewer) + 1).lengths) > 20
+    assert len(drawn(num_tokens=1)) == 2
