@@ -159,7 +159,7 @@ def main() -> None:
                 "key": config.key,
                 "ours": ours.value,
                 "naive": naive.value,
-                "difference": {**pair.interval, **pair.test},
+                "difference": pair.to_dict(),
             }
             for config, ours, naive, pair in zip(
                 supernet.space.configs(supernet.shape),
