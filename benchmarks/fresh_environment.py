@@ -2,7 +2,7 @@
 
     paretobert query runs/demo --cheapest latency --max-loss 3pt --runtime openvino \
         --precision int8 --json > answer.json
-    paretobert export runs/demo --subnet ID --runtime openvino --precision int8 --to small
+    paretobert export runs/demo --network ID --runtime openvino --precision int8 --to small
     python benchmarks/fresh_environment.py small --answer answer.json
 
 makes a virtual environment with the runtime, tokenizers and numpy of `constraints.txt`, without
