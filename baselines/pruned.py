@@ -82,7 +82,7 @@ class RepairedOptions(PrunedOptions):
         seed: Of what is drawn.
     """
 
-    num_texts: int = 1024
+    num_texts: int = 2048
     seed: int = 0
 
     def __post_init__(self) -> None:
