@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from paretobert.networks.subnet import SubnetConfig
@@ -50,3 +51,23 @@ def save_with_head(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
     return folder
+
+
+def opinionated(checkpoint: Path, folder: Path, *, num_labels: int = 2) -> Path:
+    """A fine-tuned model of sorts: its answers differ from text to text."""
+    save_with_head(checkpoint, folder, num_labels=num_labels)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    return folder
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    """Hold two checkpoints to the same tensors, bit for bit."""
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=0)

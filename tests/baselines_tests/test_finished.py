@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from paretobert.baselines.finished import (
@@ -32,7 +31,7 @@ from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Making
 
-from ..learnable import make_task, save_with_head
+from ..learnable import assert_same_weights, make_task, save_with_head
 
 UNEVEN = "L0.2-H2.1-F32.16"
 ELIMINATING = "L0.1.3-H2-F32-P70.50.1"
@@ -147,13 +146,7 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(
     seen: list[TrainingProgress] = []
     method.make(making(place, tmp_path / "killed", seen.append), asked)
     assert [state.step for state in seen] == [4, 5, 6, 7, 8]
-    whole, killed = (
-        load_file(tmp_path / name / "network" / "model.safetensors")
-        for name in ("whole", "killed")
-    )
-    assert whole.keys() == killed.keys()
-    for name, tensor in whole.items():
-        torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
+    assert_same_weights(tmp_path / "whole" / "network", tmp_path / "killed" / "network")
 
 
 def test_unlabelled_texts_are_learnt_from_too(place: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from paretobert.baselines.first_layers import FirstLayersOptions, make
@@ -20,29 +19,12 @@ from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Making
 
-from ..learnable import make_task, no_cut, save_with_head
+from ..learnable import assert_same_weights, make_task, no_cut, opinionated
 
 OPTIONS = FirstLayersOptions(
     layers=2, epochs=2, learning_rate=1e-3, batch_size=8, precision="fp32", checkpoint_steps=3
 )
 BARELY = replace(OPTIONS, learning_rate=1e-12, weight_decay=0.0, epochs=1)
-
-
-def opinionated(checkpoint: Path, folder: Path, *, num_labels: int) -> Path:
-    """A teacher whose answers differ from text to text."""
-    save_with_head(checkpoint, folder, num_labels=num_labels)
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    return opinionated(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
 
 
 def making(
@@ -145,13 +127,7 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(teacher: Path, tmp_p
     seen: list[TrainingProgress] = []
     make(making(teacher, tmp_path / "killed", seen.append), OPTIONS)
     assert [state.step for state in seen] == [7, 8, 9, 10, 11, 12]
-    whole, killed = (
-        load_file(tmp_path / name / "network" / "model.safetensors")
-        for name in ("whole", "killed")
-    )
-    assert whole.keys() == killed.keys()
-    for name, tensor in whole.items():
-        torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
+    assert_same_weights(tmp_path / "whole" / "network", tmp_path / "killed" / "network")
     make(making(teacher, tmp_path / "killed", kill), OPTIONS)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from paretobert.baselines.pruned import (
     PRUNED,
@@ -26,24 +26,11 @@ from paretobert.tasks.batches import encode, padded
 from paretobert.training.classifier import load_stored
 from paretobert.training.method import Making
 
-from ..learnable import make_task, no_cut, save_with_head
+from ..learnable import make_task, no_cut
 
 SHAPE = EncoderShape("bert", 2, 3, 4, 12, 4, 12, 50, 64, 2, 2)
 HEADS = [[4.0, 1.0, 0.5], [30.0, 20.0, 10.0]]
 NEURONS = [[1.0, 1.0, 1.0, 1.0], [8.0, 4.0, 2.0, 1.0]]
-
-
-@pytest.fixture
-def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A teacher whose answers differ from text to text."""
-    folder = save_with_head(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    model.save_pretrained(folder)
-    return folder
 
 
 def logits(model: PreTrainedModel, teacher: Path) -> torch.Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from paretobert.baselines.student import StudentOptions, make, spaced_layers
@@ -16,24 +15,11 @@ from paretobert.tasks.batches import encode, padded
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Making
 
-from ..learnable import make_task, no_cut, save_with_head
+from ..learnable import assert_same_weights, make_task, no_cut
 
 OPTIONS = StudentOptions(
     layers=2, steps=8, learning_rate=1e-3, batch_size=8, precision="fp32", checkpoint_steps=3
 )
-
-
-@pytest.fixture
-def teacher(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A teacher whose answers differ from text to text."""
-    folder = save_with_head(tiny_checkpoint, tmp_path / "teacher", num_labels=2)
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    model.save_pretrained(folder)
-    return folder
 
 
 def making(
@@ -95,12 +81,7 @@ def test_a_training_that_is_killed_ends_in_the_same_weights(teacher: Path, tmp_p
     with pytest.raises(KeyboardInterrupt):
         make(making(teacher, tmp_path / "killed", kill), options)
     make(making(teacher, tmp_path / "killed"), options)
-    whole, killed = (
-        load_file(tmp_path / name / "network" / "model.safetensors")
-        for name in ("whole", "killed")
-    )
-    for name, tensor in whole.items():
-        torch.testing.assert_close(killed[name], tensor, rtol=0, atol=0)
+    assert_same_weights(tmp_path / "whole" / "network", tmp_path / "killed" / "network")
 
 
 @pytest.mark.parametrize("layers", [4, 9])
