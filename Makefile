@@ -6,7 +6,8 @@ READY := .venv/.ready
 
 # What the demonstration trains and measures; every setting is an ordinary option of `run`.
 DEMO := runs/demo --model minilm --task stdlib-docs --recipe sandwich \
-	--teacher-epochs 6 --width-epochs 2 --depth-epochs 3 --learning-rate 3e-4
+	--widths 1,.5,.25 --depths 1,.5 --teacher-epochs 6 --width-epochs 2 --depth-epochs 3 \
+	--learning-rate 3e-4 --half-width .1 --front-half-width .05
 
 .PHONY: demo test clean
 .DEFAULT_GOAL := test
