@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
-from ..profiling.counts import count_macs
+from ..profiling.counts import count_macs, mac_rates
 from ..training.method import Making, Method
 from ..training.pace import refuse_below
 
@@ -116,17 +116,10 @@ def kept_units(
     Raises:
         InputError: When one head and neuron in each layer are too many.
     """
-
-    def macs(num_heads: int, num_neurons: int) -> int:
-        rest = (1,) * (shape.num_layers - 1)
-        config = SubnetConfig(
-            tuple(range(shape.num_layers)), (num_heads, *rest), (num_neurons, *rest)
-        )
-        return count_macs(shape, config, seq_len=seq_len)
-
+    layers, ones = tuple(range(shape.num_layers)), (1,) * shape.num_layers
     full = count_macs(shape, SubnetConfig.full(shape), seq_len=seq_len)
-    least = macs(1, 1)
-    per_head, per_neuron = macs(2, 1) - least, macs(1, 2) - least
+    least = count_macs(shape, SubnetConfig(layers, ones, ones), seq_len=seq_len)
+    rates = mac_rates(shape, seq_len)
     spare = int(target_macs * full) - least
     if spare < 0:
         raise InputError(
@@ -137,12 +130,12 @@ def kept_units(
     neuron_order, neuron_gains = _ranked(neurons)
 
     def affordable(num_heads: int) -> int:
-        return min(len(neuron_order), (spare - num_heads * per_head) // per_neuron)
+        return min(len(neuron_order), (spare - num_heads * rates.per_head) // rates.per_neuron)
 
-    most = min(len(head_order), spare // per_head)
+    most = min(len(head_order), spare // rates.per_head)
     chosen = max(range(most + 1), key=lambda n: (head_gains[n] + neuron_gains[affordable(n)], n))
     return SubnetConfig(
-        tuple(range(shape.num_layers)),
+        layers,
         _counts(head_order[:chosen], shape.num_layers),
         _counts(neuron_order[: affordable(chosen)], shape.num_layers),
     )

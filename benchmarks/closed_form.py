@@ -60,8 +60,7 @@ def timed(make: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 def paired(a: Evaluation, b: Evaluation) -> dict[str, Any]:
     """By how much the first scores more, with its interval and the test."""
-    pair = compare(a, b)
-    return pair.to_dict()
+    return compare(a, b).to_dict()
 
 
 def main() -> None:

@@ -31,7 +31,6 @@ from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 ABSENT = ("torch", "transformers", "paretobert", "onnx", "nncf", "safetensors")
 DOCUMENTED = (
     *("argparse", "ast", "collections", "datetime", "email.message", "inspect", "json", "logging"),
@@ -88,7 +87,7 @@ def main() -> None:
     environment = Environment.capture()
     there, here = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        packages = (RUNTIMES[record["runtime"]], "tokenizers", "numpy")
+        packages = (record["runtime"], "tokenizers", "numpy")
         python = fresh_python(Path(scratch) / "venv", packages)
         moved = Path(shutil.copytree(arguments.folder, Path(scratch) / "moved"))
         same_files = fingerprint(moved) == fingerprint(arguments.folder)

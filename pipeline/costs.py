@@ -168,10 +168,28 @@ def table(context: Context, where: Where | None = None) -> CostTable:
 
 def cost_table(context: Context, record: SessionRecord) -> CostTable:
     """The costs of a session's networks, and of those that were added since."""
-    sheet = Sheet(context, record)
+    sheet = Sheet(context, record, Networks(context))
     conditions = record.conditions
     profiles = tuple(map(sheet.profile, sheet.networks))
     return CostTable(conditions.protocol, conditions.environment, profiles, record.noise)
+
+
+class Networks:
+    """Every network of a run by its id, its own first; read once for several sessions.
+
+    Attributes:
+        ids: In order.
+    """
+
+    def __init__(self, context: Context) -> None:
+        """Read the run's own networks, and those that only the ledger knows."""
+        self._own, self._known = context.networks(), context.ledger.networks()
+        self.ids = tuple(dict.fromkeys([*self._own, *self._known]))
+
+    def __getitem__(self, identifier: str) -> Network:
+        """A network by its id."""
+        own = self._own.get(identifier)
+        return self._known[identifier] if own is None else own
 
 
 class Sheet:
@@ -183,8 +201,14 @@ class Sheet:
         networks: Their ids, the run's own networks first.
     """
 
-    def __init__(self, context: Context, record: SessionRecord) -> None:
-        """Read the session's ledger entries, without parsing one by one."""
+    def __init__(self, context: Context, record: SessionRecord, known: Networks) -> None:
+        """Read the session's ledger entries, without parsing one by one.
+
+        Args:
+            context: The run.
+            record: The session.
+            known: The run's networks.
+        """
         ledger, conditions = context.ledger, record.conditions
         self.record = record
         self.deployment = conditions.protocol.deployment
@@ -205,13 +229,11 @@ class Sheet:
         self._footprints = ledger.footprints(
             deployment=self.deployment, conditions_id=conditions.id
         )
-        self._mine, self._known = context.networks(), ledger.networks()
+        self._known = known
         batches = conditions.protocol.batch_lengths
         self._sequences = sum(map(len, batches)) / len(batches)
         self.networks = tuple(
-            network
-            for network in dict.fromkeys([*self._mine, *self._known])
-            if network in self._own or network in self._later
+            network for network in known.ids if network in self._own or network in self._later
         )
 
     @property
@@ -219,16 +241,11 @@ class Sheet:
         """The latency of the first network, which is the full model."""
         return self._latency(next(iter(self._own)))
 
-    def network(self, identifier: str) -> Network:
-        """A network by its id."""
-        known = self._mine.get(identifier)
-        return self._known[identifier] if known is None else known
-
     def profile(self, identifier: str) -> Profile:
         """All that a network costs."""
         footprint = self._footprints.get(identifier)
         return Profile.counted(
-            self.network(identifier),
+            self._known[identifier],
             seq_len=self.record.conditions.protocol.seq_len,
             latency=self._latency(identifier),
             size_bytes=None if footprint is None else footprint.size_bytes,
@@ -257,7 +274,7 @@ class Sheet:
             return 1 / ratio.value, 1 / ratio.high
         if quantity in _COUNTS:
             found: float | None = _COUNTS[quantity](
-                self.network(identifier), self.record.conditions.protocol.seq_len
+                self._known[identifier], self.record.conditions.protocol.seq_len
             )
         elif quantity == "p99_ms":
             found = self._latency(identifier).p99_ms
@@ -289,7 +306,8 @@ def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
     Raises:
         InputError: When the run is not searched yet.
     """
-    sheets = [Sheet(context, record) for record in sessions]
+    known_networks = Networks(context)
+    sheets = [Sheet(context, record, known_networks) for record in sessions]
     scores = [
         context.ledger.evaluations(split="search", deployment=sheet.deployment) for sheet in sheets
     ]

@@ -58,7 +58,7 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
         hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=left[-1]
     )
     if config.tokens is None:
-        return projection + _mac_rates(shape, seq_len).total(config) + head
+        return projection + mac_rates(shape, seq_len).total(config) + head
     plan = PLANS[shape.family]
     layers = sum(
         plan.num_macs(_sizes(shape, heads, neurons), attending=attending, fed=fed)
@@ -70,8 +70,14 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
-    """What a layer, a head and a neuron cost: all counts of a plan are linear in these."""
+class Rates:
+    """What a layer, a head and a neuron cost: all counts of a plan are linear in these.
+
+    Attributes:
+        per_layer: Of a layer without heads and neurons.
+        per_head: Of a head.
+        per_neuron: Of a neuron.
+    """
 
     per_layer: int
     per_head: int
@@ -94,15 +100,16 @@ class _Rates:
 
 
 @lru_cache(maxsize=64)
-def _parameter_rates(shape: EncoderShape) -> _Rates:
+def _parameter_rates(shape: EncoderShape) -> Rates:
     plan = PLANS[shape.family]
-    return _Rates.of(lambda heads, neurons: plan.num_parameters(_sizes(shape, heads, neurons)))
+    return Rates.of(lambda heads, neurons: plan.num_parameters(_sizes(shape, heads, neurons)))
 
 
 @lru_cache(maxsize=64)
-def _mac_rates(shape: EncoderShape, seq_len: int) -> _Rates:
+def mac_rates(shape: EncoderShape, seq_len: int) -> Rates:
+    """The multiply-adds of encoder layers that keep every one of so many tokens."""
     plan = PLANS[shape.family]
-    return _Rates.of(
+    return Rates.of(
         lambda heads, neurons: plan.num_macs(
             _sizes(shape, heads, neurons), attending=seq_len, fed=seq_len
         )

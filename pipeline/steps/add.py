@@ -57,14 +57,15 @@ def add(
             asked.
     """
     context.require_supernet()
-    costs = cost_table(context, chosen(context, Where())[0])
+    record = chosen(context, Where())[0]
+    costs = cost_table(context, record)
     network = make(context, METHODS[method], options, progress=progress)
     own = costs.protocol.deployment
     if network.id not in costs:
         measure_added(context, [network], costs.protocol, progress=timing)
     score_missing(context, [network], split="search", deployment=own)
     reported = score_reported(context, [network], deployment=own)
-    candidate = find_candidate(context, chosen(context, Where())[0], network)
+    candidate = find_candidate(context, record, network)
     assert candidate is not None
     return Added(candidate, reported["report"][network.id])
 

@@ -64,15 +64,17 @@ def report(
     with context.timed("report"):
         _score_reported(context, own, progress=progress)
         records, doubts = [record], list(warnings)
-        for other in _others(context, record):
-            deployment = other.conditions.protocol.deployment
+        others = _others(context, record)
+        tables = [cost_table(context, other) for other in others]
+        for other, table in zip(others, tables, strict=True):
+            deployment = table.protocol.deployment
             try:
                 _score_reported(context, _scored(context, other), progress=progress)
             except InputError as error:
                 doubts.append(f"{deployment.title} is not on this page: {error}")
             else:
                 records.append(other)
-                doubtful = table_warnings(context, cost_table(context, other))
+                doubtful = table_warnings(context, table)
                 doubts += [f"{deployment.title}: {sentence}" for sentence in doubtful]
         scored = list(competing(context, records))
         content = report_content(
@@ -82,7 +84,7 @@ def report(
             costs=costs,
             manifest=context.manifest,
             warnings=doubts,
-            measurements=_figures(context, record, costs, own),
+            measurements=_figures(context, [costs, *tables], own),
         )
         return write_report(context.folder.report, content)
 
@@ -169,10 +171,16 @@ def report_content(
 
 
 def _figures(
-    context: Context, record: SessionRecord, costs: CostTable, scored: Sequence[Candidate]
+    context: Context, deployments: Sequence[CostTable], scored: Sequence[Candidate]
 ) -> list[Figure]:
-    """The figures of what a run measured; what was not measured has none."""
-    shape = context.shape
+    """The figures of what a run measured; what was not measured has none.
+
+    Args:
+        context: The run.
+        deployments: The tables of all deployments, the run's own first.
+        scored: The scored networks of the run's own deployment.
+    """
+    shape, costs = context.shape, deployments[0]
     conditions = f"{costs.protocol.title}; {costs.environment.title}"
     figures: list[Figure] = []
     configs = context.space.configs(shape)
@@ -199,8 +207,6 @@ def _figures(
                 predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
             )
         )
-    others = [cost_table(context, other) for other in _others(context, record)]
-    deployments = [costs, *others]
     if len(deployments) > 1:
         losses = [deployment_loss(context, each.protocol.deployment) for each in deployments]
         figures.append(deployment_figure(list(zip(deployments, losses, strict=True))))
