@@ -188,11 +188,7 @@ def repair(
     family = family_of(model)
     dense = extract(model, replace(config, tokens=None))
     layers, full_layers = family.layer_list(dense), family.layer_list(model)
-    states = [family.embed(dense, batch) for batch in reference.batches]
-    masks = [
-        family.mask(dense, state, batch)
-        for state, batch in zip(states, reference.batches, strict=True)
-    ]
+    states, masks = embedded(dense, family, reference)
     projections = []
     following = (*config.layers[1:], len(full_layers))
     for layer, index, next_index in zip(layers, config.layers, following, strict=True):
@@ -224,6 +220,15 @@ def repair(
         eliminating.load_state_dict(dense.state_dict())
         dense = eliminating
     return Repaired(dense, tuple(projections))
+
+
+def embedded(
+    model: PreTrainedModel, family: Family, reference: Reference
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """What enters the first layer for each batch, [B, T, E], and the mask that all layers take."""
+    states = [family.embed(model, batch) for batch in reference.batches]
+    pairs = zip(states, reference.batches, strict=True)
+    return states, [family.mask(model, state, batch) for state, batch in pairs]
 
 
 def _repair_projection(

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from ..encoders.families import family_of, shape_of
 from .halves import HALVES, projection, recorded, run_half
 from .importance import Importance
-from .reconstruction import Reference
+from .reconstruction import Reference, embedded
 from .ridge import loaded, mean, normal_equations
 
 RIDGE = 1e-2
@@ -35,11 +35,7 @@ def necessity(model: PreTrainedModel, reference: Reference) -> Importance:
         reference: Its texts, and how much tokens count.
     """
     family, head_size = family_of(model), shape_of(model.config).head_size
-    states = [family.embed(model, batch) for batch in reference.batches]
-    masks = [
-        family.mask(model, state, batch)
-        for state, batch in zip(states, reference.batches, strict=True)
-    ]
+    states, masks = embedded(model, family, reference)
     scores: dict[str, list[Tensor]] = {half: [] for half in HALVES}
     for layer, counts in zip(family.layer_list(model), reference.counts, strict=True):
         for half in HALVES:
