@@ -1,0 +1,230 @@
+"""What is kept of the full model's score at which measured speed-up, for every series of a task.
+
+    paretobert run runs/rte-0 --model minilm --task RTE --data ../shared/data/glue/RTE --finish 3
+    python benchmarks/training.py runs/rte-0 runs/rte-1 runs/rte-2 --out benchmarks/training/rte
+
+The runs differ in the seed alone. A series is what one method made: the run's own sub-networks,
+finished ones, each baseline that was added. Every network is scored on the report split in fp32.
+Of each series the front of search score against multiply-adds, and every network that a method
+made, is timed in one session of the first run, in eager fp32 and in int8: batch 1, the task's own
+lengths, one thread, against the full model in eager fp32. Retention is the share of the full
+model's report score, its interval that of the difference in pairs; over several seeds it is also
+averaged. The result is `result.json`, with every example's outcome in `outcomes.json`;
+`training_figure.py` draws it.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from collect import relative
+from outcomes import write_outcomes
+from progress import say
+
+from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.networks.network import Network, Stored
+from paretobert.pipeline.run import Run
+from paretobert.pipeline.scores import score_missing
+from paretobert.profiling.counts import count_macs, count_parameters
+from paretobert.profiling.fresh import FreshProcesses, Subject, Written
+from paretobert.profiling.measuring import measure
+from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.quietness import disturbances
+from paretobert.profiling.statistics import Session
+from paretobert.storage import read_records, write_json
+from paretobert.tasks.metrics import Evaluation, compare
+
+OWN = "own"
+"""The series of a run's sub-networks."""
+
+
+def series_of(network: Network) -> str:
+    """The method that made a network; `OWN` for sub-networks of the run."""
+    return network.recipe.method if isinstance(network.recipe, Stored) else OWN
+
+
+def macs_of(network: Network, lengths: Sequence[int]) -> int:
+    """Multiply-adds of one pass over sequences of these lengths."""
+    assert network.shape is not None
+    assert network.config is not None
+    return sum(count_macs(network.shape, network.config, seq_len=length) for length in lengths)
+
+
+def to_time(
+    networks: Sequence[Network], search: dict[str, Evaluation], lengths: Sequence[int]
+) -> list[Network]:
+    """What is timed: each network that a method made, and the front of the run's own."""
+    best, kept = -1.0, []
+    for network in sorted(networks, key=lambda entry: macs_of(entry, lengths)):
+        value = search[network.id].value
+        if isinstance(network.recipe, Stored):
+            kept.append(network)
+        elif value > best or network.is_full:
+            best = max(best, value)
+            kept.append(network)
+    return kept
+
+
+def scored(run: Run, networks: Sequence[Network], *, split: str) -> dict[str, Evaluation]:
+    """Evaluations in fp32 by the network's id."""
+    return score_missing(run.context, networks, split=split, deployment=EAGER_FP32)
+
+
+def retention(entry: Evaluation, full: Evaluation) -> dict[str, Any]:
+    """The share of the full model's score, and the loss in pairs."""
+    loss = compare(full, entry)
+    return {
+        "retention": entry.value / full.value,
+        "low": 1 - loss.high / full.value,
+        "high": 1 - loss.low / full.value,
+        "loss": loss.to_dict(),
+    }
+
+
+def timed(
+    run: Run, networks: Sequence[Network], int8: Deployment, *, measure_s: float
+) -> tuple[Session, LatencyProtocol]:
+    """One session over networks in eager fp32 and in int8."""
+    full, workshop = run.context.full, run.context.workshop
+    protocol = LatencyProtocol(time_budget_s=measure_s)
+    protocol = protocol.with_lengths(workshop.lengths(full, protocol))
+    with tempfile.TemporaryDirectory() as scratch:
+        subjects: dict[str, Subject] = {}
+        for network in networks:
+            for deployment in (EAGER_FP32, int8):
+                name = f"{network.id}@{deployment.slug}"
+                workshop.write(network, deployment, Path(scratch) / name)
+                subjects[name] = Written(Path(scratch) / name)
+        sentinel = f"{full.id}@{EAGER_FP32.slug}"
+        session = measure(
+            FreshProcesses(subjects, protocol, sentinel=sentinel),
+            protocol,
+            networks=subjects,
+            sentinel=sentinel,
+            name=uuid.uuid4().hex,
+            progress=say,
+        )
+    return session, protocol
+
+
+def speed(session: Session, network: Network, deployment: Deployment) -> dict[str, Any]:
+    """How many times as fast as the full model in eager fp32, from the session's ratio."""
+    ratio = session[f"{network.id}@{deployment.slug}"].ratio
+    return {
+        "runtime": deployment.title,
+        "speedup": 1 / ratio.value,
+        "low": 1 / ratio.high,
+        "high": 1 / ratio.low,
+        "processes": list(session[f"{network.id}@{deployment.slug}"].process_ratios),
+    }
+
+
+def made_by(run: Run, network: Network) -> dict[str, Any]:
+    """What a method was asked; for the run's own sub-networks the run's training."""
+    if isinstance(network.recipe, Stored):
+        return dict(network.recipe.asked)
+    return {} if network.is_full else {"training": "the run's"}
+
+
+def main() -> None:
+    """Score, time and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders, one for each seed")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--int8", default="openvino", help="the int8 runtime")
+    parser.add_argument("--measure-s", type=float, default=900.0)
+    arguments = parser.parse_args()
+    runs, int8 = [Run.open(path) for path in arguments.runs], Deployment(arguments.int8, "int8")
+    first = runs[0]
+    for other in runs[1:]:
+        difference = replace(other.request.training, seed=first.request.training.seed)
+        if difference != first.request.training:
+            raise SystemExit(f"{other.folder.root} was trained by other settings than the first")
+    rows: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, dict[str, Evaluation]] = {"search": {}, "report": {}}
+    for number, run in enumerate(runs):
+        networks = list(run.context.networks().values())
+        search = scored(run, networks, split="search")
+        report = scored(run, networks, split="report")
+        full = run.context.full
+        lengths = run.context.workshop.lengths(full, LatencyProtocol())
+        for network in networks:
+            name = f"{series_of(network)} {network.name}"
+            row = rows.setdefault(
+                name,
+                {
+                    "series": series_of(network),
+                    "name": network.name,
+                    "key": network.config.key if network.config else None,
+                    "full": network.is_full,
+                    "made": made_by(run, network),
+                    "parameters": count_parameters(network.shape, network.config),
+                    "operations_ratio": macs_of(full, lengths) / macs_of(network, lengths),
+                    "seeds": [],
+                },
+            )
+            row["seeds"].append(
+                {
+                    "seed": run.request.training.seed,
+                    "search": search[network.id].value,
+                    "report": report[network.id].interval.to_dict(),
+                    **retention(report[network.id], report[full.id]),
+                }
+            )
+            outcomes["search"][f"{name}, seed {number}"] = search[network.id]
+            outcomes["report"][f"{name}, seed {number}"] = report[network.id]
+        if run is first:
+            chosen = to_time(networks, search, lengths)
+            on_report = {
+                network.id: score_missing(run.context, [network], split="report", deployment=int8)[
+                    network.id
+                ]
+                for network in chosen
+            }
+            session, protocol = timed(run, chosen, int8, measure_s=arguments.measure_s)
+            for network in chosen:
+                row = rows[f"{series_of(network)} {network.name}"]
+                row["eager"] = speed(session, network, EAGER_FP32)
+                row["int8"] = speed(session, network, int8) | retention(
+                    on_report[network.id], report[full.id]
+                )
+                outcomes["report"][f"{series_of(network)} {network.name}, {int8.slug}"] = (
+                    on_report[network.id]
+                )
+    for row in rows.values():
+        values = [entry["retention"] for entry in row["seeds"]]
+        row["mean_retention"] = statistics.mean(values)
+        if len(values) > 1:
+            row["sd_retention"] = statistics.stdev(values)
+    record = {
+        "command": f"python {' '.join(relative(part) for part in sys.argv)}",
+        "task": relative(first.context.manifest["task"]),
+        "model": relative(first.request.model),
+        "training": first.request.training.to_dict(),
+        "stages": [read_records(run.folder.root / "training.jsonl") for run in runs],
+        "steps": [read_records(run.folder.steps) for run in runs],
+        "protocol": protocol.setting,
+        "environment": session.environment.to_dict(),
+        "noise": session.noise.to_dict(),
+        "warnings": list(
+            disturbances(session.noise, [session[name].resolved for name in session.targets])
+        ),
+        "full_ms": session[f"{first.context.full.id}@{EAGER_FP32.slug}"]
+        .time_s.scaled(1000)
+        .numbers,
+        "networks": sorted(
+            rows.values(), key=lambda row: (row["series"], row["operations_ratio"])
+        ),
+    }
+    write_outcomes(arguments.out / "outcomes.json", outcomes)
+    write_json(arguments.out / "result.json", record)
+
+
+if __name__ == "__main__":
+    main()
