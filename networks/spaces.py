@@ -1,0 +1,596 @@
+"""Spaces: which sub-networks a supernet is trained for and a search may ask for (no torch).
+
+Three spaces of one full model, each within the next where widths and depths are multiples of a
+step: `grid`, every combination of a few multipliers (DynaBERT, Hou et al. 2020); `uniform`, any
+number of heads and of twelfths of the neurons, the same in every kept layer, at any depth;
+`layerwise`, any subset of the layers, each with heads and neurons of its own (as in HAT, Wang et
+al. 2020). All of them have the grid's networks as landmarks: few enough to be profiled and shown.
+
+A space is seen in two ways. As a set of `SubnetConfig`, the canonical form: it draws, mutates, and
+lists neighbours. And as genes, integers from 0 on, for samplers that know nothing of networks;
+several codes may mean one network.
+
+Independent sizes for each layer would put nearly all draws at one cost, by the law of large
+numbers. A draw picks its cost first, evenly on a logarithmic scale, then a depth that can have it,
+then sizes that vary around the width that has it. Costs are shares of the weights of the encoder's
+linear layers, which are those of its multiply-adds without attention's two products.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from random import Random
+from typing import Any, ClassVar, Literal, Self
+
+from .retention import Retention
+from .shape import EncoderShape
+from .subnet import DEPTHS, TOKENS, WIDTHS, SubnetConfig, grid, kept_layers
+
+SpaceName = Literal["grid", "uniform", "layerwise"]
+
+NEURON_STEPS = 12
+"""Sizes of a feed-forward network in the spaces beyond the grid, evenly spaced."""
+
+MAX_SPREAD = 0.8
+"""Most standard deviation of the logarithms of a drawn network's sizes around their mean."""
+
+_BISECTIONS = 40
+
+
+@dataclass(frozen=True)
+class Space(ABC):
+    """A set of sub-networks of one full model, the full model among them.
+
+    Attributes:
+        shape: The full model's sizes.
+        widths: Width multipliers of the landmarks.
+        depths: Depth multipliers of the landmarks.
+        tokens: Tokens multipliers, of the landmarks and of the space.
+    """
+
+    name: ClassVar[SpaceName]
+
+    shape: EncoderShape
+    widths: tuple[float, ...] = WIDTHS
+    depths: tuple[float, ...] = DEPTHS
+    tokens: tuple[float, ...] = TOKENS
+
+    @property
+    def full(self) -> SubnetConfig:
+        """The full model."""
+        return SubnetConfig.full(self.shape)
+
+    @cached_property
+    def landmarks(self) -> dict[SubnetConfig, tuple[float, float, float]]:
+        """The networks of the space that are profiled and shown, as `grid` gives them."""
+        return grid(self.shape, widths=self.widths, depths=self.depths, tokens=self.tokens)
+
+    @property
+    @abstractmethod
+    def smallest(self) -> SubnetConfig:
+        """The network with the fewest weights, and of these that with the fewest tokens."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of networks."""
+
+    @property
+    @abstractmethod
+    def genes(self) -> dict[str, int]:
+        """The number of values of each gene, by its name."""
+
+    @abstractmethod
+    def encode(self, config: SubnetConfig) -> tuple[int, ...]:
+        """The values of the genes, from 0 on, that mean a network of the space.
+
+        Raises:
+            ValueError: When the space does not contain it.
+        """
+
+    @abstractmethod
+    def decode(self, code: Sequence[int]) -> SubnetConfig:
+        """The network that values of the genes mean; every combination means one."""
+
+    @abstractmethod
+    def draw(self, generator: Random) -> SubnetConfig:
+        """A random network of the space."""
+
+    @abstractmethod
+    def at_full_depth(self) -> "Space":
+        """The space of its networks that keep every layer."""
+
+    def with_every_token(self) -> Self:
+        """The space of its networks that eliminate no word-vectors."""
+        return replace(self, tokens=TOKENS)
+
+    def contains(self, config: SubnetConfig) -> bool:
+        """Whether a network is of the space."""
+        try:
+            self.encode(config)
+        except ValueError:
+            return False
+        return True
+
+    def mutate(self, config: SubnetConfig, generator: Random) -> SubnetConfig:
+        """Another network of the space, near to one of it; the same where there is no other.
+
+        One gene changes on average: by one step or, as often, to any value.
+        """
+        if self.size == 1:
+            return config
+        code, counts = self.encode(config), tuple(self.genes.values())
+        while True:
+            values = [
+                _mutated(value, count, generator) if generator.random() * len(code) < 1 else value
+                for value, count in zip(code, counts, strict=True)
+            ]
+            found = self.decode(values)
+            if found != config:
+                return found
+
+    def neighbours(self, config: SubnetConfig) -> list[SubnetConfig]:
+        """The networks that differ from one of the space by one step of one gene."""
+        found = {
+            self.decode((*code[:place], value, *code[place + 1 :]))
+            for code in self._codes(config)
+            for place, count in enumerate(self.genes.values())
+            for value in (code[place] - 1, code[place] + 1)
+            if 0 <= value < count
+        }
+        return sorted(found - {config}, key=_order)
+
+    def share(self, config: SubnetConfig) -> float:
+        """Its share of the full model's weights in the linear layers of the encoder."""
+        return self._weight(zip(config.heads, config.neurons, strict=True)) / (
+            self.shape.num_layers * self._weight([(self.shape.num_heads, self.shape.ffn_size)])
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was asked as JSON types: the space without the shape.
+
+        What is left out is `tokens` where there is no elimination.
+        """
+        record = {
+            "space": self.name,
+            "widths": list(self.widths),
+            "depths": list(self.depths),
+        }
+        return record if self.tokens == TOKENS else record | {"tokens": list(self.tokens)}
+
+    def _codes(self, config: SubnetConfig) -> Iterator[tuple[int, ...]]:
+        """Every code of a network that differs from `encode`'s in its tokens alone."""
+        code = self.encode(config)
+        for place in self._token_places(config):
+            yield (*code[:-1], place)
+
+    def _tokens(self, place: int, num_layers: int) -> Retention | None:
+        """The retention configuration of the tokens multiplier at a place, the least first."""
+        share = sorted(self.tokens)[place]
+        return None if share == 1 else Retention.from_multiplier(num_layers, share)
+
+    def _token_places(self, config: SubnetConfig) -> list[int]:
+        """The places of the tokens multipliers that give a network what it keeps.
+
+        Raises:
+            ValueError: When none does.
+        """
+        places = [
+            place
+            for place in range(len(self.tokens))
+            if self._tokens(place, config.num_layers) == config.tokens
+        ]
+        if not places:
+            raise ValueError(f"no tokens multiplier of the space gives {config.key}")
+        return places
+
+    def _num_retentions(self, num_layers: int) -> int:
+        return len({self._tokens(place, num_layers) for place in range(len(self.tokens))})
+
+    def _with_tokens(self, config: SubnetConfig, place: int) -> SubnetConfig:
+        return replace(config, tokens=self._tokens(place, config.num_layers))
+
+    def _weight(self, layers: Iterable[tuple[int, int]]) -> int:
+        """Weights of layers with so many heads and neurons, for each component of the states."""
+        per_head = 4 * self.shape.head_size
+        return sum(per_head * heads + 2 * neurons for heads, neurons in layers)
+
+
+@dataclass(frozen=True)
+class Grid(Space):
+    """Every combination of the widths, depths and tokens multipliers."""
+
+    name: ClassVar[SpaceName] = "grid"
+
+    @property
+    def smallest(self) -> SubnetConfig:
+        """The network of the least multipliers."""
+        return SubnetConfig.from_multipliers(
+            self.shape, min(self.widths), min(self.depths), min(self.tokens)
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of networks; multipliers that round to the same one count once."""
+        return len(self.landmarks)
+
+    @property
+    def genes(self) -> dict[str, int]:
+        """One for each kind of multiplier, widest, deepest and most tokens last."""
+        return {"width": len(self.widths), "depth": len(self.depths), "tokens": len(self.tokens)}
+
+    def encode(self, config: SubnetConfig) -> tuple[int, ...]:
+        """The places of its multipliers, the least first."""
+        if config not in self.landmarks:
+            raise ValueError(f"the grid does not contain {config.key}")
+        width, depth, tokens = self.landmarks[config]
+        return tuple(
+            sorted(multipliers).index(multiplier)
+            for multipliers, multiplier in zip(
+                self._multipliers, (width, depth, tokens), strict=True
+            )
+        )
+
+    def decode(self, code: Sequence[int]) -> SubnetConfig:
+        """The network of the multipliers at these places."""
+        width, depth, tokens = (
+            sorted(multipliers)[place]
+            for multipliers, place in zip(self._multipliers, code, strict=True)
+        )
+        return SubnetConfig.from_multipliers(self.shape, width, depth, tokens)
+
+    def draw(self, generator: Random) -> SubnetConfig:
+        """Each network as often as any other."""
+        return generator.choice(list(self.landmarks))
+
+    def at_full_depth(self) -> "Grid":
+        """The grid of its widths and tokens."""
+        return replace(self, depths=(1.0,))
+
+    def _codes(self, config: SubnetConfig) -> Iterator[tuple[int, ...]]:
+        counts = self.genes.values()
+        for code in product(*map(range, counts)):
+            if self.decode(code) == config:
+                yield code
+
+    @property
+    def _multipliers(self) -> tuple[tuple[float, ...], ...]:
+        return self.widths, self.depths, self.tokens
+
+
+@dataclass(frozen=True)
+class Stepped(Space):
+    """What the spaces beyond the grid share: sizes in steps, and how networks are drawn.
+
+    Neurons come in twelfths of the full model's, and in the landmarks' numbers.
+
+    Attributes:
+        fewest_layers: Layers that every network keeps at least.
+    """
+
+    fewest_layers: int = 1
+
+    @cached_property
+    def neuron_sizes(self) -> tuple[int, ...]:
+        """The numbers of neurons that a layer can have, increasing."""
+        steps = range(1, NEURON_STEPS + 1)
+        twelfths = {max(1, round(self.shape.ffn_size * step / NEURON_STEPS)) for step in steps}
+        return tuple(sorted(twelfths.union(config.neurons[0] for config in self.landmarks)))
+
+    def at_full_depth(self) -> Self:
+        """The space of its networks that keep every layer."""
+        return replace(self, depths=(1.0,), fewest_layers=self.shape.num_layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was asked as JSON types, with `fewest_layers` where it is above one."""
+        record = super().to_dict()
+        return (
+            record if self.fewest_layers == 1 else record | {"fewest_layers": self.fewest_layers}
+        )
+
+    def draw(self, generator: Random) -> SubnetConfig:
+        """A random network: its cost even on a logarithmic scale, its depth even for this cost."""
+        share = math.exp(generator.uniform(math.log(self.share(self.smallest)), 0))
+        total, whole = self.shape.num_layers, self._weight([self._widest])
+        narrowest = self._weight([self._narrowest]) / whole
+        weight = share * total * whole
+        most = min(total, max(self.fewest_layers, int(share * total / narrowest)))
+        least = max(self.fewest_layers, math.ceil(share * total - 1e-9))
+        layers = self._draw_layers(generator.randint(min(least, most), most), generator)
+        sizes = self._draw_sizes(weight, len(layers), generator)
+        config = SubnetConfig(
+            layers, tuple(heads for heads, _ in sizes), tuple(neurons for _, neurons in sizes)
+        )
+        return self._with_tokens(config, generator.randrange(len(self.tokens)))
+
+    @abstractmethod
+    def _draw_layers(self, number: int, generator: Random) -> tuple[int, ...]:
+        """So many random layers."""
+
+    @abstractmethod
+    def _draw_sizes(self, weight: float, number: int, generator: Random) -> list[tuple[int, int]]:
+        """Random heads and neurons of so many layers that have a weight together."""
+
+    def _sizes_around(
+        self, weight: float, number: int, generator: Random
+    ) -> list[tuple[int, int]]:
+        """Heads and neurons that vary independently around the width that has the weight.
+
+        Their logarithms are normal, within what there is; how far they spread is drawn too.
+        """
+        spread = generator.uniform(0, MAX_SPREAD)
+        pulls = [
+            (math.exp(generator.gauss(0, spread)), math.exp(generator.gauss(0, spread)))
+            for _ in range(number)
+        ]
+        (least_heads, least_neurons), (most_heads, most_neurons) = self._narrowest, self._widest
+
+        def scaled(width: float) -> list[tuple[float, float]]:
+            return [
+                (
+                    min(max(least_heads, width * heads * most_heads), most_heads),
+                    min(max(least_neurons, width * neurons * most_neurons), most_neurons),
+                )
+                for heads, neurons in pulls
+            ]
+
+        per_head, per_neuron = self._weight([(1, 0)]), self._weight([(0, 1)])
+        low, high = math.log(1e-4), math.log(1e4)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            found = sum(per_head * h + per_neuron * n for h, n in scaled(math.exp(middle)))
+            low, high = (middle, high) if found < weight else (low, middle)
+        return [(round(h), self._nearest(n)) for h, n in scaled(math.exp(high))]
+
+    def _nearest(self, neurons: float) -> int:
+        return min(self.neuron_sizes, key=lambda size: abs(size - neurons))
+
+    @property
+    def _narrowest(self) -> tuple[int, int]:
+        return 1, self.neuron_sizes[0]
+
+    @property
+    def _widest(self) -> tuple[int, int]:
+        return self.shape.num_heads, self.shape.ffn_size
+
+    def _place_of(self, neurons: int, config: SubnetConfig) -> int:
+        if neurons not in self.neuron_sizes:
+            raise ValueError(f"{config.key} has {neurons} neurons, which are no step")
+        return self.neuron_sizes.index(neurons)
+
+    def _refuse_larger(self, config: SubnetConfig) -> None:
+        largest = self.shape.num_layers - 1
+        if config.layers[-1] > largest or max(config.heads) > self.shape.num_heads:
+            raise ValueError(f"{config.key} is larger than the full model")
+        if config.num_layers < self.fewest_layers:
+            raise ValueError(f"{config.key} keeps fewer than {self.fewest_layers} layers")
+
+
+@dataclass(frozen=True)
+class Uniform(Stepped):
+    """Any heads and neurons, the same in every kept layer, at any number of layers.
+
+    Which layers are kept follows from their number (`kept_layers`).
+    """
+
+    name: ClassVar[SpaceName] = "uniform"
+
+    @cached_property
+    def layer_choices(self) -> tuple[tuple[int, ...], ...]:
+        """The sets of kept layers, shallowest first: the landmarks', and one of each other number.
+
+        Two depths of the landmarks may keep different layers of one number.
+        """
+        total = self.shape.num_layers
+        found = dict.fromkeys(kept_layers(total, depth) for depth in self.depths)
+        counts = set(map(len, found))
+        for number in range(1, total + 1):
+            if number not in counts:
+                found[kept_layers(total, number / total)] = None
+        return tuple(sorted((c for c in found if len(c) >= self.fewest_layers), key=_by_length))
+
+    @property
+    def smallest(self) -> SubnetConfig:
+        """One head and the fewest neurons in the fewest layers."""
+        layers = self.layer_choices[0]
+        return self._uniform(layers, *self._narrowest, 0)
+
+    @property
+    def size(self) -> int:
+        """The number of networks."""
+        sizes = self.shape.num_heads * len(self.neuron_sizes)
+        return sizes * sum(self._num_retentions(len(layers)) for layers in self.layer_choices)
+
+    @property
+    def genes(self) -> dict[str, int]:
+        """Which layers, deepest last; heads, neurons and tokens."""
+        return {
+            "layers": len(self.layer_choices),
+            "heads": self.shape.num_heads,
+            "neurons": len(self.neuron_sizes),
+            "tokens": len(self.tokens),
+        }
+
+    def encode(self, config: SubnetConfig) -> tuple[int, ...]:
+        """The places of its layers, heads, neurons and tokens."""
+        self._refuse_larger(config)
+        if len({*config.heads}) > 1 or len({*config.neurons}) > 1:
+            raise ValueError(f"{config.key} has layers of different sizes")
+        if config.layers not in self.layer_choices:
+            raise ValueError(f"{config.key} keeps other layers than the space does")
+        return (
+            self.layer_choices.index(config.layers),
+            config.heads[0] - 1,
+            self._place_of(config.neurons[0], config),
+            self._token_places(config)[0],
+        )
+
+    def decode(self, code: Sequence[int]) -> SubnetConfig:
+        """The network of these layers, heads, neurons and tokens."""
+        layers, heads, neurons, tokens = code
+        return self._uniform(
+            self.layer_choices[layers], heads + 1, self.neuron_sizes[neurons], tokens
+        )
+
+    def _draw_layers(self, number: int, generator: Random) -> tuple[int, ...]:
+        return generator.choice([c for c in self.layer_choices if len(c) == number])
+
+    def _draw_sizes(self, weight: float, number: int, generator: Random) -> list[tuple[int, int]]:
+        return self._sizes_around(weight / number, 1, generator) * number
+
+    def _uniform(
+        self, layers: tuple[int, ...], heads: int, neurons: int, tokens: int
+    ) -> SubnetConfig:
+        number = len(layers)
+        return self._with_tokens(
+            SubnetConfig(layers, (heads,) * number, (neurons,) * number), tokens
+        )
+
+
+@dataclass(frozen=True)
+class Layerwise(Stepped):
+    """Any subset of the layers, each with its own heads and neurons."""
+
+    name: ClassVar[SpaceName] = "layerwise"
+
+    @property
+    def smallest(self) -> SubnetConfig:
+        """One head and the fewest neurons in the last layers."""
+        total, (heads, neurons) = self.shape.num_layers, self._narrowest
+        number = self.fewest_layers
+        config = SubnetConfig(
+            tuple(range(total - number, total)), (heads,) * number, (neurons,) * number
+        )
+        return self._with_tokens(config, 0)
+
+    @property
+    def size(self) -> int:
+        """The number of networks."""
+        total, sizes = self.shape.num_layers, self.shape.num_heads * len(self.neuron_sizes)
+        return sum(
+            math.comb(total, number) * sizes**number * self._num_retentions(number)
+            for number in range(self.fewest_layers, total + 1)
+        )
+
+    @property
+    def genes(self) -> dict[str, int]:
+        """Of each layer whether it is kept, its heads and its neurons; the tokens.
+
+        The sizes of dropped layers mean nothing. Where fewer layers are kept than must be, the
+        last ones of the dropped are kept too.
+        """
+        of_layers = {
+            f"{name}_{layer}": count
+            for layer in range(self.shape.num_layers)
+            for name, count in (
+                ("kept", 2),
+                ("heads", self.shape.num_heads),
+                ("neurons", len(self.neuron_sizes)),
+            )
+        }
+        return of_layers | {"tokens": len(self.tokens)}
+
+    def encode(self, config: SubnetConfig) -> tuple[int, ...]:
+        """Its sizes; those of a dropped layer are the nearest kept layer's, the earlier one first."""
+        self._refuse_larger(config)
+        code: list[int] = []
+        for layer in range(self.shape.num_layers):
+            nearest = min(config.layers, key=lambda kept: (abs(kept - layer), kept))
+            place = config.layers.index(nearest)
+            neurons = self._place_of(config.neurons[place], config)
+            code += [int(nearest == layer), config.heads[place] - 1, neurons]
+        return (*code, self._token_places(config)[0])
+
+    def decode(self, code: Sequence[int]) -> SubnetConfig:
+        """The network of the kept layers' sizes."""
+        triples = [code[start : start + 3] for start in range(0, len(code) - 1, 3)]
+        kept = {layer for layer, triple in enumerate(triples) if triple[0]}
+        dropped = [layer for layer in range(len(triples)) if layer not in kept]
+        missing = max(0, self.fewest_layers - len(kept))
+        layers = sorted(kept.union(dropped[len(dropped) - missing :]))
+        config = SubnetConfig(
+            tuple(layers),
+            tuple(triples[layer][1] + 1 for layer in layers),
+            tuple(self.neuron_sizes[triples[layer][2]] for layer in layers),
+        )
+        return self._with_tokens(config, code[-1])
+
+    def neighbours(self, config: SubnetConfig) -> list[SubnetConfig]:
+        """The networks that differ by one step of one size, or by one layer, of whatever sizes.
+
+        There are 2 for each size, 1 for each kept layer, and as many for each dropped layer as
+        there are sizes of a layer.
+        """
+        found = {
+            self.decode((*code[:place], value, *code[place + 1 :]))
+            for code in self._codes(config)
+            for place, (name, count) in enumerate(self.genes.items())
+            if not name.startswith("kept")
+            for value in (code[place] - 1, code[place] + 1)
+            if 0 <= value < count
+        }
+        sizes = dict(
+            zip(config.layers, zip(config.heads, config.neurons, strict=True), strict=True)
+        )
+        others: list[dict[int, tuple[int, int]]] = []
+        if config.num_layers > self.fewest_layers:
+            others += [
+                {layer: size for layer, size in sizes.items() if layer != dropped}
+                for dropped in config.layers
+            ]
+        every = list(product(range(1, self.shape.num_heads + 1), self.neuron_sizes))
+        others += [
+            dict(sorted({**sizes, layer: size}.items()))
+            for layer in range(self.shape.num_layers)
+            if layer not in sizes
+            for size in every
+        ]
+        for other in others:
+            heads, neurons = zip(*other.values(), strict=True)
+            changed = SubnetConfig(tuple(other), heads, neurons)
+            found |= {self._with_tokens(changed, place) for place in self._token_places(config)}
+        return sorted(found - {config}, key=_order)
+
+    def _draw_layers(self, number: int, generator: Random) -> tuple[int, ...]:
+        return tuple(sorted(generator.sample(range(self.shape.num_layers), number)))
+
+    def _draw_sizes(self, weight: float, number: int, generator: Random) -> list[tuple[int, int]]:
+        return self._sizes_around(weight, number, generator)
+
+
+SPACES: dict[SpaceName, type[Space]] = {space.name: space for space in (Grid, Uniform, Layerwise)}
+
+
+def space_from_dict(record: Mapping[str, Any], shape: EncoderShape) -> Space:
+    """Read back what `Space.to_dict` wrote.
+
+    Args:
+        record: What was asked.
+        shape: The full model's.
+    """
+    fewest = {name: record[name] for name in ("fewest_layers",) if name in record}
+    return SPACES[record["space"]](
+        shape,
+        tuple(record["widths"]),
+        tuple(record["depths"]),
+        tuple(record.get("tokens", TOKENS)),
+        **fewest,
+    )
+
+
+def _mutated(value: int, count: int, generator: Random) -> int:
+    if generator.random() < 0.5:
+        return generator.randrange(count)
+    return min(max(0, value + generator.choice((-1, 1))), count - 1)
+
+
+def _by_length(layers: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    return len(layers), layers
+
+
+def _order(config: SubnetConfig) -> tuple[Any, ...]:
+    amounts = () if config.tokens is None else config.tokens.amounts
+    return config.layers, config.heads, config.neurons, amounts
