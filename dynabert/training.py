@@ -13,8 +13,8 @@ these texts and from transfer texts (unlabelled ones, and variants of the traini
 batches hold no labels.
 
 The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
-of its sub-networks. Every stage ends with its last weights: no checkpoint is chosen by a score.
-Left out: stage 2's wider teacher of the published code.
+of its sub-networks. Every stage ends with the weights that score best on the search split
+(`judging`). Left out: stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
@@ -64,6 +64,7 @@ from ..training.distillation import (
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
 from ..training.precision import autocast, matmul_dtype
 from .importance import task_importance
+from .judging import judge_of
 from .options import TrainingOptions
 from .reconstruction import collect
 from .removal import necessity
@@ -354,6 +355,7 @@ class _Training:
                 supernet, batch, full, head=self.task.head, dtype=self.dtype
             ),
             epochs=options.teacher_epochs,
+            judged=(full, tokenizer),
             learning_rate=options.fine_tuning_rate,
         )
         return model, tokenizer
@@ -424,6 +426,7 @@ class _Training:
             self._transfer(tokenizer),
             gradients,
             epochs=self.options.token_epochs,
+            judged=(list(self.space.configs(fixed.shape)), tokenizer),
         )
         return supernet, tokenizer
 
@@ -443,6 +446,7 @@ class _Training:
             self._labelled(tokenizer),
             gradients,
             epochs=self.options.final_epochs,
+            judged=(configs, tokenizer),
         )
         return supernet, tokenizer
 
@@ -483,7 +487,7 @@ class _Training:
 
         taught = self.options.distillation == "teacher"
         texts = self._transfer(tokenizer) if taught else self._labelled(tokenizer)
-        self._run(stage, supernet, texts, gradients, epochs=epochs)
+        self._run(stage, supernet, texts, gradients, epochs=epochs, judged=(configs, tokenizer))
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
@@ -557,10 +561,12 @@ class _Training:
         gradients: Callable[[Batch, int], float],
         *,
         epochs: int,
+        judged: tuple[Sequence[SubnetConfig], PreTrainedTokenizerBase],
         learning_rate: float | None = None,
     ) -> None:
-        options = self.options
+        options, (configs, tokenizer) = self.options, judged
         rate = learning_rate or options.learning_rate
+        search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
         run_stage(
             stage,
             supernet.model,
@@ -576,6 +582,7 @@ class _Training:
             state_file=self.checkpoints / f"{stage}.safetensors",
             log=self.log,
             progress=self.progress,
+            judge=judge_of(supernet, configs, search, self.task),
         )
 
 

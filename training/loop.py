@@ -2,13 +2,13 @@
 
 It knows no method: what is learnt in a step is a function that adds the gradients of a batch.
 Batches depend on the seed and the step alone and the state is saved at a step interval, so that a
-killed stage continues to the same weights. Every stage ends with its last weights: no checkpoint
-is chosen by a score.
+killed stage continues to the same weights. A stage that is judged while it trains ends with its
+best weights (`best`), others with their last.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,9 @@ from torch import nn
 
 from .. import storage
 from ..errors import InputError
+from ..intervals import Interval
 from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
+from .best import Judge, judgement_interval
 from .pace import Pace, steps_per_epoch
 from .state import restore_state, save_state
 
@@ -40,6 +42,31 @@ class TrainingProgress:
     total_steps: int
     loss: float
     examples_per_s: float
+
+
+class Diverged(InputError):
+    """A loss stopped being finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a stage went.
+
+    Attributes:
+        stage: Its name.
+        steps: Its steps.
+        seconds: Their wall time, judging included.
+        judging_s: The wall time of judging alone, since the stage was started or resumed.
+        best_step: After how many steps its weights were the best; None where it was not judged.
+        scores: Those of the probe networks then.
+    """
+
+    stage: str
+    steps: int
+    seconds: float
+    judging_s: float
+    best_step: int | None
+    scores: Mapping[str, Interval]
 
 
 class Saveable(Protocol):
@@ -80,7 +107,8 @@ def run_stage(
     progress: Callable[[TrainingProgress], None],
     max_steps: int | None = None,
     after_step: Callable[[], None] = lambda: None,
-) -> None:
+    judge: Judge | None = None,
+) -> Finished:
     """Train through some epochs, or go on where an earlier call was stopped.
 
     Args:
@@ -98,24 +126,27 @@ def run_stage(
         progress: Called after every step.
         max_steps: Steps after which the last epoch breaks off.
         after_step: Called after every update, before the state is kept.
+        judge: Scores the model now and then, so that the best weights stay.
 
     Raises:
-        InputError: When the loss stops being finite.
+        Diverged: When the loss stops being finite.
     """
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     torch.manual_seed(pace.seed)
-    first, earlier_s = restore_state(state_file, model, optimizer)
+    first, earlier_s, best = restore_state(state_file, model, optimizer)
     model.train()
-    started, elapsed_s, seen, loss = time.perf_counter(), 0.0, 0, math.nan
-    total = epochs * steps_per_epoch(len(encoded), batch_size=pace.batch_size)
+    started, elapsed_s, judging_s, seen, loss = time.perf_counter(), 0.0, 0.0, 0, math.nan
+    per_epoch = steps_per_epoch(len(encoded), batch_size=pace.batch_size)
+    total = epochs * per_epoch
     total = total if max_steps is None else min(total, max_steps)
+    every = judgement_interval(per_epoch)
     for step, indices in _steps(encoded, total=total, pace=pace, first=first):
         batch = padded(encoded, indices, device=device)
         optimizer.zero_grad(set_to_none=False)
         loss = gradients(batch, step)
         if not math.isfinite(loss):
-            raise InputError(
+            raise Diverged(
                 f"The loss of stage {stage} is {loss} at step {step + 1}: "
                 "give a lower learning rate."
             )
@@ -126,11 +157,24 @@ def run_stage(
         optimizer.step()
         after_step()
         seen += len(indices)
+        if judge is not None and ((step + 1) % per_epoch % every == 0 or step + 1 == total):
+            begun = time.perf_counter()
+            best.offer(model, step + 1, judge())
+            judging_s += time.perf_counter() - begun
         elapsed_s = time.perf_counter() - started
         if (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total:
             seconds = earlier_s + elapsed_s
-            save_state(state_file, model, optimizer, step=step + 1, seconds=seconds)
+            save_state(state_file, model, optimizer, step=step + 1, seconds=seconds, best=best)
         progress(TrainingProgress(stage, step + 1, total, loss, seen / elapsed_s))
+    best.load(model)
+    finished = Finished(
+        stage=stage,
+        steps=total,
+        seconds=earlier_s + elapsed_s,
+        judging_s=judging_s,
+        best_step=best.step or None,
+        scores=best.scores,
+    )
     storage.append_record(
         log,
         {
@@ -138,13 +182,17 @@ def run_stage(
             "epochs": epochs,
             "steps": total,
             "examples": sum(len(b) for _, b in _steps(encoded, total=total, pace=pace, first=0)),
-            "seconds": round(earlier_s + elapsed_s, 1),
+            "learning_rate": max(peaks),
+            "seconds": round(finished.seconds, 1),
             "last_loss": loss,
+            "best_step": finished.best_step,
+            "search": {name: score.to_dict() for name, score in best.scores.items()},
             "device": str(device),
             "threads": torch.get_num_threads(),
             "dtype": str(dtype).removeprefix("torch."),
         },
     )
+    return finished
 
 
 def weight_groups(

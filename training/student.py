@@ -2,7 +2,8 @@
 
 The baselines that distil differ in where their network starts and in what it learns by; how it is
 trained, resumed and kept is here, once. As in a supernet's distillation no labels are read, and a
-run's unlabelled texts are learnt from too. Left out: variants of the training texts.
+run's unlabelled texts are learnt from too; the weights that score best on the search split while
+it learns are kept. Left out: variants of the training texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,9 @@ from ..encoders.family import Family
 from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, encode_texts
+from ..tasks.batches import Batch, encode, encode_texts
+from ..tasks.evaluation import evaluate
+from ..tasks.metrics import Evaluation
 from .classifier import load_stored
 from .loop import Result, made, run_stage, weight_groups
 from .method import Making
@@ -86,6 +89,11 @@ def train_student(
             value.backward()
             return value.item()
 
+        search = encode(making.task.search, tokenizer, max_length=making.task.max_length)
+
+        def judge() -> dict[str, Evaluation]:
+            return {stage: evaluate(student, search, task=making.task, split="search")}
+
         run_stage(
             stage,
             student,
@@ -102,6 +110,7 @@ def train_student(
             state_file=state_file,
             log=making.folder / "training.jsonl",
             progress=making.progress,
+            judge=judge,
         )
         return student.eval(), tokenizer
 
