@@ -57,7 +57,7 @@ def trained(
     report = encode(task.report, tokenizer, max_length=task.max_length)
     scores = {
         config.key: evaluate(extract(supernet.model, config), report, task=task, split="report")
-        for config in supernet.space.configs(supernet.shape)
+        for config in supernet.space.landmarks
     }
     return scores, took
 

@@ -29,7 +29,7 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
 from paretobert.intervals import Interval
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
@@ -76,7 +76,7 @@ def compared_with_themselves(model: PreTrainedModel, seed: int) -> dict[str, Any
     """One session of `NUM_PAIRS` comparisons."""
     shape = shape_of(model.config)
     full = SubnetConfig.full(shape)
-    others = islice(ElasticSpace(WIDTHS, DEPTHS).configs(shape), 1, 1 + NUM_PAIRS)
+    others = islice(grid(shape, widths=WIDTHS, depths=DEPTHS), 1, 1 + NUM_PAIRS)
     pairs = {config.key: (f"{config.key} a", f"{config.key} b") for config in others}
     names = {name: SubnetConfig.from_key(key) for key, pair in pairs.items() for name in pair}
     session, wall_s = session_of(model, {"full": full, **names}, LatencyProtocol(seed=seed))
@@ -91,7 +91,7 @@ def compared_with_themselves(model: PreTrainedModel, seed: int) -> dict[str, Any
 
 def profiled(model: PreTrainedModel) -> dict[str, Any]:
     """One whole profile of the grid."""
-    configs = ElasticSpace(WIDTHS, DEPTHS).configs(shape_of(model.config))
+    configs = grid(shape_of(model.config), widths=WIDTHS, depths=DEPTHS)
     session, wall_s = session_of(
         model, {config.key: config for config in configs}, LatencyProtocol()
     )

@@ -50,7 +50,7 @@ from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import family_of, shape_of
 from paretobert.networks.network import Cut, Network, identifier, stored_identity
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.pipeline.run import Run
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.strategies import Strategy, static_chooser
@@ -403,9 +403,9 @@ def _subnets(
         return {}
     run = Run.open(path)
     supernet = Supernet.from_pretrained(run.folder.supernet)
-    configs = list(ElasticSpace(widths, depths, run.space.tokens).configs(bench.shape))
+    configs = list(grid(bench.shape, widths=widths, depths=depths, tokens=run.space.tokens))
     if retention is not None:
-        dense = ElasticSpace(widths, (1.0,)).configs(bench.shape)
+        dense = grid(bench.shape, widths=widths, depths=(1.0,))
         configs += [replace(config, tokens=retention) for config in dense]
     subnets = {f"{label} {config.key}": config for config in configs}
     bench.networks |= {name: extract(supernet.model, config) for name, config in subnets.items()}

@@ -62,7 +62,7 @@ def random_config(shape: EncoderShape, generator: random.Random) -> SubnetConfig
 
 def chosen_configs(run: Run, shape: EncoderShape, num_random: int) -> list[SubnetConfig]:
     """The run's grid, then random sub-networks, none twice; the full model is the first."""
-    configs = dict.fromkeys(run.space.configs(shape))
+    configs = dict.fromkeys(run.space.landmarks)
     generator, wanted = random.Random(SEED), len(configs) + num_random
     while len(configs) < wanted:
         configs.setdefault(random_config(shape, generator))

@@ -27,7 +27,7 @@ from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
 from paretobert.encoders.extraction import extract
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
@@ -78,15 +78,12 @@ def trained(
     supernet = elastic(copy.deepcopy(rewired), naive=naive)
     fixed = elastic(copy.deepcopy(teacher).eval(), naive=naive)
     dtype = matmul_dtype("auto", torch.device("cpu"))
-    widths = ElasticSpace(depths=(1.0,)).configs(supernet.shape)
+    widths = supernet.space.at_full_depth().landmarks
     full = SubnetConfig.full(supernet.shape)
     stages = (
         ({config: full for config in widths}, WIDTH_STAGE),
         (
-            {
-                c: same_width_teacher(c, supernet.shape)
-                for c in ElasticSpace().configs(fixed.shape)
-            },
+            {c: same_width_teacher(c, supernet.shape) for c in fixed.space.landmarks},
             DEPTH_STAGE,
         ),
     )
@@ -142,7 +139,7 @@ def main() -> None:
         seconds[kind] = round(time.perf_counter() - started, 1)
         outcomes[kind] = [
             evaluate(extract(supernet.model, config), report, task=task, split="report")
-            for config in supernet.space.configs(supernet.shape)
+            for config in supernet.space.landmarks
         ]
     pairs = [compare(*pair) for pair in zip(outcomes["ours"], outcomes["naive"], strict=True)]
     record = {
@@ -162,7 +159,7 @@ def main() -> None:
                 "difference": pair.to_dict(),
             }
             for config, ours, naive, pair in zip(
-                supernet.space.configs(supernet.shape),
+                supernet.space.landmarks,
                 outcomes["ours"],
                 outcomes["naive"],
                 pairs,

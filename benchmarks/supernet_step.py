@@ -30,7 +30,9 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.elastic import ElasticLinear
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.encoders.families import shape_of
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, training_batches
@@ -92,7 +94,7 @@ def load(folder: Path, *, naive: bool) -> Supernet:
 
 def elastic(model: PreTrainedModel, *, naive: bool) -> Supernet:
     """Make a model elastic, for the naive step with stock dropout and plain slices."""
-    supernet = Supernet(model, ElasticSpace())
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     if naive:
         for module in model.modules():
             if type(module) is ElasticLinear:
@@ -126,10 +128,10 @@ def compare(folder: Path, encoded: EncodedSplit, stage: str, *, num_steps: int) 
         supernet.model.eval()
     full = SubnetConfig.full(ours.shape)
     if stage == "width":
-        configs = {c: full for c in ElasticSpace(depths=(1.0,)).configs(ours.shape)}
+        configs = {c: full for c in ours.space.at_full_depth().landmarks}
         weights = distillation.WIDTH_STAGE
     else:
-        configs = {c: same_width_teacher(c, ours.shape) for c in ours.space.configs(ours.shape)}
+        configs = {c: same_width_teacher(c, ours.shape) for c in ours.space.landmarks}
         weights = distillation.DEPTH_STAGE
     dtype = matmul_dtype("auto", torch.device("cpu"))
     fused, unfused = optimizer_of(ours, fused=True), optimizer_of(naive, fused=False)

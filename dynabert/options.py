@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from ..errors import InputError
+from ..networks.shape import EncoderShape
+from ..networks.space import Space, SpaceName
+from ..networks.spaces import SPACES
 from ..networks.subnet import DEPTHS, TOKENS, WIDTHS, check_multipliers
 from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
@@ -33,6 +36,10 @@ class TrainingOptions(Pace):
         distillation: What stages 1 and 2 learn from: the "teacher"; "in-place", the largest
             sub-network from the labels and the others from it (Yu & Huang 2019); or "none", all
             of them from the labels, the paper's ablation.
+        space: The sub-networks that are trained for: "grid" is every combination of the widths,
+            depths and tokens; "uniform" any heads and neurons, the same in every layer, at any
+            number of layers; "layerwise" any layers, each with its own heads and neurons. The
+            combinations are profiled and shown in any case.
         widths: Width multipliers.
         depths: Depth multipliers.
         tokens: Token multipliers; below 1 word-vectors are eliminated on the way through the
@@ -53,6 +60,7 @@ class TrainingOptions(Pace):
     sandwich_random: int = 2
     rewiring: Rewiring = "importance"
     distillation: Distillation = "teacher"
+    space: SpaceName = "grid"
     widths: tuple[float, ...] = WIDTHS
     depths: tuple[float, ...] = DEPTHS
     tokens: tuple[float, ...] = TOKENS
@@ -89,6 +97,13 @@ class TrainingOptions(Pace):
                 "The recipe closed-form sorts units by itself and distils nothing: leave rewiring "
                 "and distillation out, or take another recipe."
             )
+        if self.space not in SPACES:
+            raise InputError(f"The space {self.space!r} is not one of {', '.join(SPACES)}.")
+        if self.space != "grid" and self.recipe == "paper":
+            raise InputError(
+                f"The recipe paper trains every sub-network in each step, and the space "
+                f"{self.space} has too many: take the recipe sandwich."
+            )
         for name in ("widths", "depths", "tokens"):
             check_multipliers(name, getattr(self, name))
         if (self.token_epochs > 0) != (min(self.tokens) < 1):
@@ -118,6 +133,10 @@ class TrainingOptions(Pace):
                 "take another recipe, or epochs of the width, depth or token stage."
             )
         refuse_unless_positive(self, "teacher_learning_rate")
+
+    def space_of(self, shape: EncoderShape) -> Space:
+        """The space that is trained for, of a full model of some shape."""
+        return SPACES[self.space](shape, self.widths, self.depths, self.tokens)
 
     @property
     def fine_tuning_rate(self) -> float:

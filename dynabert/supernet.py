@@ -23,7 +23,9 @@ from ..encoders.families import family_of, shape_of
 from ..encoders.plan import LayerSizes
 from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
-from ..networks.subnet import ElasticSpace, SubnetConfig
+from ..networks.space import Space
+from ..networks.spaces import space_from_dict
+from ..networks.subnet import SubnetConfig
 from ..storage import read_json, write_json
 from ..training.classifier import load_stored
 from ..training.dropout import PackedDropout
@@ -36,17 +38,17 @@ class Supernet:
 
     Attributes:
         model: The transformers model; its state dict has the stock keys.
+        space: The sub-networks that it is trained for.
         shape: Its sizes.
-        space: The multipliers that it is trained for.
         active_config: The sub-network that `encode` runs; set by `active` alone.
     """
 
-    def __init__(self, model: PreTrainedModel, space: ElasticSpace) -> None:
+    def __init__(self, model: PreTrainedModel, space: Space) -> None:
         """Make `model` elastic in place; its function does not change."""
         self.model = model
         self.space = space
-        self.shape = shape_of(model.config)
-        self.active_config = SubnetConfig.full(self.shape)
+        self.shape = space.shape
+        self.active_config = space.full
         self._family = family_of(model)
         for layer in self._family.layer_list(model):
             make_elastic(layer, self._family.plan)
@@ -61,13 +63,14 @@ class Supernet:
         Raises:
             InputError: When the folder holds no supernet.
         """
+        record = read_json(folder / SPACE_FILE)
+        model = load_stored(folder)
         try:
-            space = ElasticSpace.from_dict(read_json(folder / SPACE_FILE))
+            space = space_from_dict(record, shape_of(model.config))
         except (AttributeError, LookupError, TypeError, ValueError):
             raise InputError(
                 f"{folder / SPACE_FILE} names no space: the file is damaged."
             ) from None
-        model = load_stored(folder)
         return cls(model, space)
 
     def save_pretrained(self, folder: Path) -> None:

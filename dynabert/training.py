@@ -44,9 +44,11 @@ from transformers import (
 )
 
 from .. import storage
+from ..encoders.families import shape_of
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
-from ..networks.subnet import ElasticSpace, SubnetConfig
+from ..networks.space import Space
+from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode, encode_texts, joined
 from ..tasks.heads import Head
 from ..tasks.task import Task, Texts
@@ -132,22 +134,24 @@ def train_supernet(
 
 
 def step_configs(
-    configs: Sequence[SubnetConfig], *, options: TrainingOptions, stage: str, step: int
+    space: Space, *, options: TrainingOptions, stage: str, step: int
 ) -> list[SubnetConfig]:
-    """Choose the sub-networks that learn in one step, by the recipe.
+    """Choose the sub-networks that learn in one step, by the recipe, the largest first.
 
     Args:
-        configs: The stage's sub-networks, the largest first and the smallest last.
+        space: The stage's sub-networks.
         options: Recipe, number of random sub-networks, seed.
         stage: Its name; the draw depends on the seed, the stage and the step alone.
         step: The step's number.
     """
-    middle = list(configs[1:-1])
-    if options.recipe == "paper" or len(middle) <= options.sandwich_random:
-        return list(configs)
+    if options.recipe == "paper":
+        return list(space.landmarks)
     generator = Random(f"{options.seed}/{stage}/{step}")
-    drawn = set(generator.sample(middle, options.sandwich_random))
-    return [c for c in configs if c in drawn or c in (configs[0], configs[-1])]
+    chosen = dict.fromkeys([space.full, space.smallest])
+    wanted = min(space.size, len(chosen) + options.sandwich_random)
+    while len(chosen) < wanted:
+        chosen[space.draw(generator)] = None
+    return list(chosen)
 
 
 def label_gradients(
@@ -276,9 +280,7 @@ def distillation_gradients(
     return total / len(teacher_configs)
 
 
-def token_step_configs(
-    space: ElasticSpace, shape: EncoderShape, *, options: TrainingOptions, step: int
-) -> list[SubnetConfig]:
+def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> list[SubnetConfig]:
     """Choose the sub-networks that learn in a step of the token stage.
 
     The sandwich rule over all three dimensions: the full model, the smallest sub-network, and
@@ -288,19 +290,17 @@ def token_step_configs(
 
     Args:
         space: What the supernet is trained for.
-        shape: The full model's sizes.
         options: Number of random sub-networks, seed.
         step: The step's number; the draw depends on the seed and it alone.
     """
-    pairs = list(ElasticSpace(space.widths, space.depths).configs(shape))
+    with_every_token = space.with_every_token()
     generator = Random(f"{options.seed}/tokens/{step}")
     least = min(space.tokens)
-    smallest = Retention.from_multiplier(pairs[-1].num_layers, least)
-    configs = [pairs[0], replace(pairs[-1], tokens=smallest)]
+    configs = [space.full, space.smallest]
     for _ in range(options.sandwich_random):
-        pair = generator.choice(pairs)
-        retention = Retention.random(pair.num_layers, least=least, generator=generator)
-        configs += [pair, replace(pair, tokens=retention)]
+        drawn = with_every_token.draw(generator)
+        retention = Retention.random(drawn.num_layers, least=least, generator=generator)
+        configs += [drawn, replace(drawn, tokens=retention)]
     return list(dict.fromkeys(configs))
 
 
@@ -334,7 +334,6 @@ class _Training:
         self.log = folder / LOG_FILE
         self.options = options
         self.progress = progress
-        self.space = ElasticSpace(options.widths, options.depths, options.tokens)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = matmul_dtype(options.precision, self.device)
 
@@ -377,13 +376,13 @@ class _Training:
         known = self.task.train.followed_by(self.unlabelled)
         texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
         rewire(model, necessity(model, collect(model, texts, seed=options.seed)))
-        return RepairableSupernet(Supernet(model, self.space), options), tokenizer
+        space = self.options.space_of(shape_of(model.config))
+        return RepairableSupernet(Supernet(model, space), options), tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""
         fixed = self._loaded(teacher)
-        full = SubnetConfig.full(fixed.shape)
-        widths = ElasticSpace(self.options.widths, (1.0,))
+        full, widths = fixed.space.full, fixed.space.at_full_depth()
         return self._distilled("width", rewired, fixed, widths, lambda config: full)
 
     def depth(self, width: Path) -> Result:
@@ -393,7 +392,7 @@ class _Training:
             "depth",
             width,
             fixed,
-            ElasticSpace(self.options.widths, self.options.depths),
+            fixed.space,
             lambda config: same_width_teacher(config, fixed.shape),
         )
 
@@ -409,7 +408,7 @@ class _Training:
         full = SubnetConfig.full(fixed.shape)
 
         def gradients(batch: Batch, step: int) -> float:
-            chosen = token_step_configs(self.space, fixed.shape, options=self.options, step=step)
+            chosen = token_step_configs(fixed.space, options=self.options, step=step)
             return distillation_gradients(
                 supernet,
                 fixed,
@@ -426,7 +425,7 @@ class _Training:
             self._transfer(tokenizer),
             gradients,
             epochs=self.options.token_epochs,
-            judged=(list(self.space.configs(fixed.shape)), tokenizer),
+            judged=(list(fixed.space.landmarks), tokenizer),
         )
         return supernet, tokenizer
 
@@ -434,10 +433,9 @@ class _Training:
         """Stage 3: fine-tune every sub-network on the labels."""
         supernet = self._loaded(trained)
         tokenizer = AutoTokenizer.from_pretrained(trained, local_files_only=True)
-        configs = list(self.space.configs(supernet.shape))
 
         def gradients(batch: Batch, step: int) -> float:
-            chosen = step_configs(configs, options=self.options, stage="final", step=step)
+            chosen = step_configs(supernet.space, options=self.options, stage="final", step=step)
             return label_gradients(supernet, batch, chosen, head=self.task.head, dtype=self.dtype)
 
         self._run(
@@ -446,7 +444,7 @@ class _Training:
             self._labelled(tokenizer),
             gradients,
             epochs=self.options.final_epochs,
-            judged=(configs, tokenizer),
+            judged=(list(supernet.space.landmarks), tokenizer),
         )
         return supernet, tokenizer
 
@@ -455,12 +453,12 @@ class _Training:
         stage: Literal["width", "depth"],
         start: Path,
         teacher: Supernet,
-        space: ElasticSpace,
+        space: Space,
         teacher_config: Callable[[SubnetConfig], SubnetConfig],
     ) -> Result:
         supernet = self._loaded(start)
         tokenizer = AutoTokenizer.from_pretrained(start, local_files_only=True)
-        configs = list(space.configs(supernet.shape))
+        space = space.with_every_token()
         weights, epochs = {
             "width": (WIDTH_STAGE, self.options.width_epochs),
             "depth": (DEPTH_STAGE, self.options.depth_epochs),
@@ -469,7 +467,7 @@ class _Training:
         from_labels = {"none": label_gradients, "in-place": in_place_gradients}
 
         def gradients(batch: Batch, step: int) -> float:
-            chosen = step_configs(configs, options=self.options, stage=stage, step=step)
+            chosen = step_configs(space, options=self.options, stage=stage, step=step)
             if self.options.distillation != "teacher":
                 add_gradients = from_labels[self.options.distillation]
                 return add_gradients(
@@ -487,7 +485,8 @@ class _Training:
 
         taught = self.options.distillation == "teacher"
         texts = self._transfer(tokenizer) if taught else self._labelled(tokenizer)
-        self._run(stage, supernet, texts, gradients, epochs=epochs, judged=(configs, tokenizer))
+        judged = list(space.landmarks), tokenizer
+        self._run(stage, supernet, texts, gradients, epochs=epochs, judged=judged)
         return supernet, tokenizer
 
     def _loaded(self, folder: Path) -> Supernet:
@@ -495,7 +494,7 @@ class _Training:
 
     def _supernet(self, model: PreTrainedModel) -> Supernet:
         nn.Module.to(model.eval(), self.device)
-        return Supernet(model, self.space)
+        return Supernet(model, self.options.space_of(shape_of(model.config)))
 
     def _labelled(self, tokenizer: PreTrainedTokenizerBase) -> EncodedSplit:
         """What the stages learn from that need labels."""

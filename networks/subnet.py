@@ -256,39 +256,6 @@ def subnet_label(
     return label if tokens == 1 else f"{label}, tokens {tokens:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class ElasticSpace:
-    """The multipliers that a supernet is trained for.
-
-    Attributes:
-        widths: Width multipliers, widest first.
-        depths: Depth multipliers, deepest first.
-        tokens: Tokens multipliers, most first.
-    """
-
-    widths: tuple[float, ...] = WIDTHS
-    depths: tuple[float, ...] = DEPTHS
-    tokens: tuple[float, ...] = TOKENS
-
-    def configs(self, shape: EncoderShape) -> dict[SubnetConfig, tuple[float, float, float]]:
-        """Every sub-network of the space, as `grid` gives them."""
-        return grid(shape, widths=self.widths, depths=self.depths, tokens=self.tokens)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types, without `tokens` where there is no elimination."""
-        record = {"widths": list(self.widths), "depths": list(self.depths)}
-        return record if self.tokens == TOKENS else record | {"tokens": list(self.tokens)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `to_dict` wrote."""
-        return cls(
-            widths=tuple(record["widths"]),
-            depths=tuple(record["depths"]),
-            tokens=tuple(record.get("tokens", TOKENS)),
-        )
-
-
 def check_multipliers(name: str, multipliers: Sequence[float]) -> None:
     """Check the multipliers of a space: few, different once rounded, and 1 among them.
 

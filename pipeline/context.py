@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.shape import EncoderShape
-from ..networks.subnet import ElasticSpace, SubnetConfig, subnet_label
+from ..networks.space import Space
+from ..networks.subnet import SubnetConfig, subnet_label
 from ..profiling.protocol import LatencyProtocol
 from ..storage import append_record
 from ..tasks.loading import load_task
@@ -98,11 +99,10 @@ class Context:
 
         return Workshop(self.folder, self.task, unlabelled=lambda: self.unlabelled)
 
-    @property
-    def space(self) -> ElasticSpace:
+    @cached_property
+    def space(self) -> Space:
         """The sub-networks that the supernet is trained for."""
-        training = self.request.training
-        return ElasticSpace(training.widths, training.depths, training.tokens)
+        return self.request.training.space_of(self.shape)
 
     @property
     def trained(self) -> bool:
@@ -135,13 +135,13 @@ class Context:
         return Network(config.key, Cut(self.shape, config))
 
     def subnets(self) -> dict[SubnetConfig, Network]:
-        """The networks of the space, in its order, labelled by how they were asked for."""
+        """The landmarks of the space, in its order, labelled by how they were asked for."""
         shape = self.shape
         return {
             config: Network(
                 subnet_label(config, shape, width=width, tokens=tokens), Cut(shape, config)
             )
-            for config, (width, _, tokens) in self.space.configs(shape).items()
+            for config, (width, _, tokens) in self.space.landmarks.items()
         }
 
     def stored(self) -> dict[str, Network]:

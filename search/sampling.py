@@ -1,8 +1,8 @@
 """How trials choose their sub-networks (Optuna, no torch).
 
-Optuna sees the space as parameters: a width, a depth and, where tokens are elastic, their share.
-`grid` visits every sub-network once, in the order of the space; `nsga2` (Deb et al. 2002) and
-`tpe` (Bergstra et al. 2011) are Optuna's own, for spaces too large for that.
+Optuna sees the landmarks of the space as parameters: a width, a depth and, where tokens are
+elastic, their share. `grid` visits every one of them once, in the order of the space; `nsga2` (Deb
+et al. 2002) and `tpe` (Bergstra et al. 2011) are Optuna's own, for spaces too large for that.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from ..networks.shape import EncoderShape
-from ..networks.subnet import ElasticSpace, SubnetConfig
+from ..networks.space import Space
+from ..networks.subnet import SubnetConfig
 from .options import SearchOptions
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -25,16 +25,16 @@ POPULATION = 10
 
 
 class Choices:
-    """A space as Optuna sees it.
+    """The landmarks of a space as Optuna sees them.
 
     Attributes:
         configs: Each sub-network with the multipliers that first give it.
         distributions: Optuna's parameters: width and depth, and tokens where there is a choice.
     """
 
-    def __init__(self, space: ElasticSpace, shape: EncoderShape) -> None:
-        """Lay out the space for a model of that shape."""
-        self.configs = space.configs(shape)
+    def __init__(self, space: Space) -> None:
+        """Lay out the landmarks."""
+        self.configs = space.landmarks
         self.distributions: dict[str, BaseDistribution] = {
             "width": CategoricalDistribution(tuple(dict.fromkeys(space.widths))),
             "depth": CategoricalDistribution(tuple(dict.fromkeys(space.depths))),
@@ -43,7 +43,7 @@ class Choices:
             tokens = CategoricalDistribution(tuple(dict.fromkeys(space.tokens)))
             self.distributions["tokens"] = tokens
         self._tokens = space.tokens[0]
-        self._shape = shape
+        self._shape = space.shape
 
     def config(self, params: Mapping[str, Any]) -> SubnetConfig:
         """The sub-network of a trial's parameters; several may round to the same one."""

@@ -1,4 +1,4 @@
-"""The search: an Optuna study over a space of sub-networks (Optuna, no torch).
+"""The search: an Optuna study over the landmarks of a space of sub-networks (Optuna, no torch).
 
 A trial suggests multipliers; its costs are looked up before anything runs. A sub-network
 over a cost limit is never scored: its trial is *pruned*, with its violations recorded, because
@@ -25,8 +25,8 @@ from optuna.trial import TrialState
 
 from ..errors import InputError
 from ..networks.network import Network
-from ..networks.shape import EncoderShape
-from ..networks.subnet import ElasticSpace, SubnetConfig
+from ..networks.space import Space
+from ..networks.subnet import SubnetConfig
 from ..profiling.table import CostTable, Profile
 from ..tasks.metrics import Evaluation
 from .candidate import Candidate
@@ -66,7 +66,7 @@ class StudyResult:
 
 
 def run_study(
-    space: ElasticSpace,
+    space: Space,
     networks: Mapping[SubnetConfig, Network],
     table: CostTable,
     *,
@@ -76,11 +76,11 @@ def run_study(
     name: str = "paretobert",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StudyResult:
-    """Search a space, or go on where an earlier call stopped.
+    """Search the landmarks of a space, or go on where an earlier call stopped.
 
     Args:
         space: The sub-networks to choose from.
-        networks: The network of each sub-network of the space, in its order.
+        networks: The network of each landmark, in the order of the space.
         table: The costs of every one of them.
         options: What the search is asked.
         evaluate: Gives a network's outcomes on the search split as the table deploys it, and
@@ -93,9 +93,7 @@ def run_study(
         InputError: When the storage is damaged or holds another search, or the table lacks a
             sub-network or a cost.
     """
-    shape = next(iter(networks.values())).shape
-    assert shape is not None
-    choices = Choices(space, shape)
+    choices = Choices(space)
     profiles = _profiles(table, networks, options)
 
     def scored(config: SubnetConfig) -> Candidate:
@@ -108,7 +106,7 @@ def run_study(
         study = open_study(
             storage,
             name=name,
-            asked=_asked(space, shape, options),
+            asked=_asked(space, options),
             directions=[QUANTITIES[objective].direction for objective in options.objectives],
         )
         while True:
@@ -192,8 +190,8 @@ def _profiles(
     return found
 
 
-def _asked(space: ElasticSpace, shape: EncoderShape, options: SearchOptions) -> dict[str, Any]:
+def _asked(space: Space, options: SearchOptions) -> dict[str, Any]:
     """What decides the trials of a study; more trials of the same kind may be asked for later."""
-    record = {**shape.to_dict(), **space.to_dict(), **options.to_dict()}
+    record = {**space.shape.to_dict(), **space.to_dict(), **options.to_dict()}
     del record["num_trials"]
     return record

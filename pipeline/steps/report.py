@@ -183,7 +183,7 @@ def _figures(
     shape, costs = context.shape, deployments[0]
     conditions = f"{costs.protocol.title}; {costs.environment.title}"
     figures: list[Figure] = []
-    configs = context.space.configs(shape)
+    configs = context.space.landmarks
     if len(configs) > 1:
         figures.append(heat_map_figure(costs, configs, num_layers=shape.num_layers))
     rounds, sentinel = _rounds(context, costs)

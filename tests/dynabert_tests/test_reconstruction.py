@@ -11,7 +11,8 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 
 NARROW = SubnetConfig(layers=(0, 1, 2, 3), heads=(2, 2, 2, 2), neurons=(20, 20, 20, 20))
 UNEVEN = SubnetConfig(layers=(1, 2), heads=(3, 1), neurons=(7, 30))
@@ -167,7 +168,7 @@ def test_tokens_beyond_the_cap_are_left_out(tiny_model, unlabelled):
 def test_a_supernets_model_is_repaired_as_the_stock_one(tiny_model, unlabelled):
     model, encoded = tiny_model("bert"), unlabelled("bert")
     stock = repair(model, NARROW, collect(model, encoded)).model.state_dict()
-    supernet = Supernet(copy.deepcopy(model), ElasticSpace())
+    supernet = Supernet(copy.deepcopy(model), Grid(shape_of(model.config)))
     elastic = repair(supernet.model, NARROW, collect(supernet.model, encoded)).model.state_dict()
     for name, tensor in stock.items():
         torch.testing.assert_close(elastic[name], tensor, rtol=1e-3, atol=1e-4)

@@ -17,7 +17,8 @@ from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.batches import encode_texts
 from paretobert.tasks.task import Texts
 
@@ -72,7 +73,8 @@ def test_a_damaged_file_is_named(content, tiny_model, unlabelled, tmp_path):
 
 
 def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
-    supernet = Supernet(tiny_model("bert"), ElasticSpace())
+    model = tiny_model("bert")
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     supernet.save_pretrained(tmp_path)
     assert read_options(tmp_path) is None
     RepairableSupernet(supernet, RepairOptions(5, 7, 6)).save_pretrained(tmp_path)

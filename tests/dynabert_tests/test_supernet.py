@@ -4,9 +4,10 @@ import torch
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.elastic import ElasticLinear
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import FAMILIES, family_of
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import SPACES, Grid
+from paretobert.networks.subnet import SubnetConfig
 
 UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 20))
 
@@ -43,7 +44,7 @@ def test_becoming_elastic_changes_neither_function_nor_keys(family, tiny_model, 
     keys = list(model.state_dict())
     with torch.inference_mode():
         expected = model(**batch).logits
-        supernet = Supernet(model, ElasticSpace())
+        supernet = Supernet(model, Grid(shape_of(model.config)))
         torch.testing.assert_close(supernet(batch), expected, rtol=0, atol=0)
         torch.testing.assert_close(model(**batch).logits, expected, rtol=0, atol=0)
     assert list(model.state_dict()) == keys
@@ -51,8 +52,9 @@ def test_becoming_elastic_changes_neither_function_nor_keys(family, tiny_model, 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_active_subnetwork_equals_its_extracted_copy(family, tiny_model, padded_batch):
-    supernet, batch = Supernet(tiny_model(family), ElasticSpace()), padded_batch(family)
-    configs = [*supernet.space.configs(supernet.shape), UNEVEN]
+    model, batch = tiny_model(family), padded_batch(family)
+    supernet = Supernet(model, Grid(shape_of(model.config)))
+    configs = [*supernet.space.landmarks, UNEVEN]
     assert len(configs) >= 9
     for config in configs:
         with torch.inference_mode():
@@ -70,7 +72,7 @@ def test_a_subnetworks_gradient_is_the_slice_of_its_copys(
     model, batch = tiny_model(family), padded_batch(family)
     copy = extract(model, UNEVEN)
     copy(**batch).logits.square().sum().backward()
-    supernet = Supernet(model, ElasticSpace())
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     with supernet.active(UNEVEN):
         supernet(batch).square().sum().backward()
     adapter = family_of(model)
@@ -86,7 +88,8 @@ def test_a_subnetworks_gradient_is_the_slice_of_its_copys(
 
 
 def test_the_active_subnetwork_is_restored_even_after_an_error(tiny_model, padded_batch):
-    supernet = Supernet(tiny_model("bert"), ElasticSpace())
+    model = tiny_model("bert")
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     full = SubnetConfig.full(supernet.shape)
     with pytest.raises(RuntimeError, match="inside"), supernet.active(UNEVEN):
         raise RuntimeError("inside")
@@ -102,11 +105,12 @@ def test_the_active_subnetwork_is_restored_even_after_an_error(tiny_model, padde
         pass
 
 
+@pytest.mark.parametrize("space", SPACES.values())
 def test_a_saved_supernet_loads_back_and_is_an_ordinary_checkpoint(
-    tiny_model, padded_batch, tmp_path
+    space, tiny_model, padded_batch, tmp_path
 ):
     model, batch = tiny_model("roberta"), padded_batch("roberta")
-    supernet = Supernet(model, ElasticSpace(widths=(1.0, 0.5), depths=(1.0,)))
+    supernet = Supernet(model, space(shape_of(model.config), (1.0, 0.5), (1.0,)))
     supernet.save_pretrained(tmp_path)
     with torch.inference_mode():
         expected = model(**batch).logits

@@ -33,7 +33,8 @@ from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.task import Task, Texts, TextSplit
@@ -42,10 +43,10 @@ from paretobert.training.distillation import LossWeights, distillation_loss
 from paretobert.training.loop import TrainingProgress, linear_decay
 
 WORDS = [f"w{chr(97 + i // 5)}{chr(97 + i % 5)}" for i in range(30)]
-SPACE = ElasticSpace(widths=(1.0, 0.5), depths=(1.0, 0.5))
+WIDTHS = DEPTHS = (1.0, 0.5)
 OPTIONS = TrainingOptions(
-    widths=SPACE.widths,
-    depths=SPACE.depths,
+    widths=WIDTHS,
+    depths=DEPTHS,
     teacher_epochs=2,
     width_epochs=1,
     depth_epochs=2,
@@ -99,6 +100,11 @@ def make_unlabelled() -> Texts:
     return Texts(tuple(f"{WORDS[i]} {WORDS[29 - i]} " * (1 + i % 3) for i in range(20)), None)
 
 
+def elastic(model) -> Supernet:
+    """A model as the supernet that `OPTIONS` trains."""
+    return Supernet(model, OPTIONS.space_of(shape_of(model.config)))
+
+
 def ignore(progress: TrainingProgress) -> None:
     pass
 
@@ -107,8 +113,8 @@ def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batc
     """Compare with plain autograd on extracted copies: the classifier's gradient is their sum."""
     batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
     model, teacher_model = tiny_model("bert"), tiny_model("bert", seed=1)
-    supernet, teacher = Supernet(model, SPACE), Supernet(teacher_model, SPACE)
-    configs = list(SPACE.configs(supernet.shape))
+    supernet, teacher = elastic(model), elastic(teacher_model)
+    configs = list(supernet.space.landmarks)
     weights = LossWeights(logits=1.0, hidden=0.7)
     expected, losses = 0.0, []
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
@@ -158,7 +164,7 @@ def test_label_gradients_are_those_of_the_labels(tiny_model, padded_batch):
     copy = extract(model, SubnetConfig((1, 3), (2, 2), (20, 20)))
     loss = copy(**batch).loss
     loss.backward()
-    supernet = Supernet(model, SPACE)
+    supernet = elastic(model)
     config = SubnetConfig((1, 3), (2, 2), (20, 20))
     assert label_gradients(
         supernet, batch, [config], head=CLASSIFICATION, dtype=torch.float32
@@ -172,7 +178,7 @@ def test_in_place_the_largest_learns_from_labels_and_teaches_the_others(tiny_mod
     batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
     inputs = {name: entry for name, entry in batch.items() if name != "labels"}
     model = tiny_model("bert")
-    largest = SubnetConfig.full(Supernet(tiny_model("bert"), SPACE).shape)
+    largest = SubnetConfig.full(elastic(tiny_model("bert")).shape)
     small = SubnetConfig((1, 3), (2, 2), (20, 20))
     whole, part = extract(model, largest), extract(model, small)
     target = whole(**inputs).logits
@@ -183,7 +189,7 @@ def test_in_place_the_largest_learns_from_labels_and_teaches_the_others(tiny_mod
     for loss in losses:
         loss.backward()
     found = in_place_gradients(
-        Supernet(model, SPACE), batch, [largest, small], head=CLASSIFICATION, dtype=torch.float32
+        elastic(model), batch, [largest, small], head=CLASSIFICATION, dtype=torch.float32
     )
     assert found == pytest.approx(sum(loss.item() for loss in losses) / 2, rel=1e-5)
     expected = whole.classifier.weight.grad + part.classifier.weight.grad
@@ -217,7 +223,7 @@ def test_what_learns_from_labels_takes_no_other_texts():
 
 
 def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
-    shape = Supernet(tiny_model("bert"), SPACE).shape
+    shape = elastic(tiny_model("bert")).shape
     student = SubnetConfig((1, 3), (2, 2), (20, 20))
     assert same_width_teacher(student, shape) == SubnetConfig(
         (0, 1, 2, 3), (2, 2, 2, 2), (20, 20, 20, 20)
@@ -225,24 +231,24 @@ def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
 
 
 def test_recipes_choose_the_subnetworks_of_a_step(tiny_model):
-    shape = Supernet(tiny_model("bert"), SPACE).shape
-    configs = list(ElasticSpace().configs(shape))
-    paper = step_configs(configs, options=TrainingOptions(), stage="depth", step=3)
+    space = Grid(elastic(tiny_model("bert")).shape)
+    configs = list(space.landmarks)
+    paper = step_configs(space, options=TrainingOptions(), stage="depth", step=3)
     assert paper == configs
     options = TrainingOptions(recipe="sandwich", sandwich_random=2)
-    draws = [step_configs(configs, options=options, stage="depth", step=i) for i in range(40)]
+    draws = [step_configs(space, options=options, stage="depth", step=i) for i in range(40)]
     assert all(len(draw) == 4 and len(set(draw)) == 4 for draw in draws)
-    assert all(draw[0] == configs[0] and draw[-1] == configs[-1] for draw in draws)
+    assert all(draw[:2] == [configs[0], configs[-1]] for draw in draws)
     assert {config for draw in draws for config in draw} == set(configs)
-    again = [step_configs(configs, options=options, stage="depth", step=i) for i in range(40)]
+    again = [step_configs(space, options=options, stage="depth", step=i) for i in range(40)]
     assert draws == again
 
 
 def test_word_vectors_are_compared_where_the_student_keeps_them(tiny_model, padded_batch):
     """The full model as its own teacher: what stays after the first layer is the same there."""
     batch = padded_batch("bert", lengths=(9, 20, 4)) | {"labels": torch.tensor([0, 2, 1])}
-    supernet = Supernet(tiny_model("bert"), SPACE)
-    teacher = Supernet(tiny_model("bert"), SPACE)
+    supernet = elastic(tiny_model("bert"))
+    teacher = elastic(tiny_model("bert"))
     first = SubnetConfig((0,), (4,), (40,))
 
     def loss(student: SubnetConfig, weights: LossWeights) -> float:
@@ -276,13 +282,13 @@ def test_word_vectors_are_compared_where_the_student_keeps_them(tiny_model, padd
 
 
 def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
-    shape = Supernet(tiny_model("bert"), SPACE).shape
-    space = ElasticSpace(SPACE.widths, SPACE.depths, (1.0, 0.4))
+    shape = elastic(tiny_model("bert")).shape
+    space = TOKENS.space_of(shape)
     options = replace(TOKENS, sandwich_random=2)
-    steps = [token_step_configs(space, shape, options=options, step=i) for i in range(40)]
-    assert steps == [token_step_configs(space, shape, options=options, step=i) for i in range(40)]
-    pairs = list(SPACE.configs(shape))
-    smallest = list(space.configs(shape))[-1]
+    steps = [token_step_configs(space, options=options, step=i) for i in range(40)]
+    assert steps == [token_step_configs(space, options=options, step=i) for i in range(40)]
+    pairs = list(OPTIONS.space_of(shape).landmarks)
+    smallest = list(space.landmarks)[-1]
     retentions, seen = set(), set()
     for students in steps:
         full, least, *_ = students
@@ -360,7 +366,8 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
     assert [stage["examples"] for stage in stages] == [512, 64, 128, 64]
     teacher_losses = [progress.loss for progress in seen if progress.stage == "teacher"]
     assert sum(teacher_losses[-8:]) < 0.7 * sum(teacher_losses[:8])
-    assert Supernet.from_pretrained(folder / "supernet").space == SPACE
+    supernet = Supernet.from_pretrained(folder / "supernet")
+    assert supernet.space == OPTIONS.space_of(supernet.shape)
     before = seen.copy()
     train_supernet(
         model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
@@ -407,7 +414,7 @@ def test_the_token_stage_comes_between_depth_and_the_labels(tiny_model, tmp_path
     assert [stage["stage"] for stage in stages] == names
     assert list(dict.fromkeys(progress.stage for progress in seen)) == names
     supernet = Supernet.from_pretrained(folder / "supernet")
-    assert supernet.space == ElasticSpace(SPACE.widths, SPACE.depths, (1.0, 0.4))
+    assert supernet.space == TOKENS.space_of(supernet.shape)
 
 
 def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned_model(
@@ -433,7 +440,7 @@ def test_the_token_stage_brings_the_smallest_subnetwork_closer_to_the_fine_tuned
     batch = padded(encoded, range(len(encoded)), device=torch.device("cpu"))
     del batch["labels"]
     shape = shape_of(fresh.config)
-    *_, smallest = ElasticSpace(SPACE.widths, SPACE.depths, TOKENS.tokens).configs(shape)
+    *_, smallest = TOKENS.space_of(shape).landmarks
 
     def logits(folder, config):
         model = AutoModelForSequenceClassification.from_pretrained(tmp_path / folder)

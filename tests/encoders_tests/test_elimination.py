@@ -21,9 +21,10 @@ from paretobert.encoders.elimination import (
     significance_attention,
 )
 from paretobert.encoders.extraction import extract
-from paretobert.encoders.families import FAMILIES, family_of
+from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 
 RETENTIONS = [
     Retention((80, 55, 30, 1), "percent"),
@@ -193,7 +194,10 @@ def test_a_batch_equals_its_examples(model_type, retention, tiny_model, padded_b
 def test_padding_changes_nothing(model_type, retention, tiny_model, padded_batch):
     """Neither its side nor its amount; nor what stands in it, or the order of that."""
     model = tiny_model(model_type)
-    supernet, dense = Supernet(model, ElasticSpace()), extract(model, with_tokens(retention))
+    supernet, dense = (
+        Supernet(model, Grid(shape_of(model.config))),
+        extract(model, with_tokens(retention)),
+    )
     batch = padded_batch(model_type, lengths=(5, 13, 2))
     expected = logits(dense, batch)
     more = {name: functional.pad(entry, (0, 7)) for name, entry in batch.items()}
@@ -232,7 +236,7 @@ def test_the_active_supernet_equals_its_extracted_copy(
     model_type, retention, tiny_model, padded_batch
 ):
     model, batch = tiny_model(model_type), padded_batch(model_type, lengths=(9, 21, 4))
-    supernet, config = Supernet(model, ElasticSpace()), with_tokens(retention)
+    supernet, config = Supernet(model, Grid(shape_of(model.config))), with_tokens(retention)
     own = model.config._attn_implementation
     with torch.inference_mode(), supernet.active(config):
         assert model.config._attn_implementation == ATTENTION
@@ -252,7 +256,7 @@ def test_the_active_supernet_equals_its_extracted_copy(
 def test_hidden_states_stand_at_the_positions_given_with_them(tiny_model, padded_batch):
     """What the first layer keeps is what it computes without elimination."""
     model, batch = tiny_model("bert"), padded_batch("bert", lengths=(9, 21, 4))
-    supernet = Supernet(model, ElasticSpace())
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     with torch.inference_mode():
         with supernet.active(full_with(Retention((50, 50, 50, 50), "percent"))):
             output = supernet.encode(supernet.embed(batch), batch)
@@ -297,7 +301,7 @@ def test_right_padding_moves_what_belongs_to_the_tokens_and_nothing_else():
 
 def test_gradients_reach_the_kept_tokens_layers(tiny_model, padded_batch, parts_of):
     model = tiny_model("bert").train()
-    supernet, batch = Supernet(model, ElasticSpace()), padded_batch("bert")
+    supernet, batch = Supernet(model, Grid(shape_of(model.config))), padded_batch("bert")
     with supernet.active(with_tokens(RETENTIONS[0])):
         supernet(batch).square().sum().backward()
     family = family_of(model)

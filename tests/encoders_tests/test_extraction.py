@@ -29,7 +29,8 @@ from paretobert.encoders.extraction import architecture_of, extract
 from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.counts import count_parameters
 
 NARROW = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(17, 40))
@@ -76,7 +77,7 @@ def test_equals_a_stock_model_with_the_rest_zeroed(
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_equals_the_active_supernet(model_type, config, tiny_model, padded_batch):
     model = tiny_model(model_type)
-    supernet = Supernet(model, ElasticSpace())
+    supernet = Supernet(model, Grid(shape_of(model.config)))
     batch = padded_batch(model_type)
     with supernet.active(config), torch.inference_mode():
         expected = supernet(batch)

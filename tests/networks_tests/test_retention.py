@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from paretobert.errors import InputError
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig, grid
+from paretobert.networks.spaces import Grid, space_from_dict
+from paretobert.networks.subnet import SubnetConfig, grid
 
 PUBLISHED = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)
 """PoWER-BERT's configuration of a data set padded to 256 tokens."""
@@ -149,7 +150,7 @@ def test_the_grid_has_three_dimensions_the_largest_first_and_the_smallest_last()
 
 
 def test_a_space_without_tokens_is_written_as_before():
-    assert ElasticSpace().to_dict().keys() == {"widths", "depths"}
-    space = ElasticSpace((1.0,), (1.0,), (1.0, 0.5))
-    assert ElasticSpace.from_dict(space.to_dict()) == space
-    assert ElasticSpace.from_dict({"widths": [1.0], "depths": [1.0]}).tokens == (1.0,)
+    assert Grid(SHAPE).to_dict().keys() == {"widths", "depths"}
+    space = Grid(SHAPE, (1.0,), (1.0,), (1.0, 0.5))
+    assert space_from_dict(space.to_dict(), SHAPE) == space
+    assert space_from_dict({"widths": [1.0], "depths": [1.0]}, SHAPE).tokens == (1.0,)

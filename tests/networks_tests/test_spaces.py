@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.spaces import SPACES, Grid, Layerwise, Space, Uniform, space_from_dict
+from paretobert.networks.space import Space
+from paretobert.networks.spaces import SPACES, Grid, Layerwise, Uniform, space_from_dict
 from paretobert.networks.subnet import SubnetConfig, grid, kept_layers
 
 

@@ -12,7 +12,7 @@ from paretobert.errors import InputError
 from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Stored, find_network
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.pipeline.context import Context
 from paretobert.pipeline.costs import (
     Where,
@@ -60,7 +60,7 @@ def context(tmp_path: Path) -> Iterator[Context]:
     folder = RunFolder(tmp_path / "run")
     claim(folder, request.to_dict(), task={"name": "x", "sizes": {"search": 4, "report": 4}})
     context = Context(folder, request)
-    for config in ElasticSpace((1.0, 0.5), (1.0, 0.5)).configs(SHAPE):
+    for config in grid(SHAPE, widths=(1.0, 0.5), depths=(1.0, 0.5)):
         context.ledger.add_network(Network(config.key, Cut(SHAPE, config)))
     for protocol in (OWN, replace(ORT, threads=2, seq_len=32), replace(ORT, threads=2)):
         measured(context, protocol)

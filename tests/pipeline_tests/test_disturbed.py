@@ -10,7 +10,7 @@ import pytest
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.pipeline import sessions
 from paretobert.pipeline.delivery import time_again
 from paretobert.pipeline.ledger import Ledger
@@ -28,7 +28,7 @@ from paretobert.search.query import Budget, Timing, deliver
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
-CONFIGS = ElasticSpace(widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5)).configs(SHAPE)
+CONFIGS = grid(SHAPE, widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5))
 PROTOCOL = LatencyProtocol(seq_len=16, time_budget_s=1000)
 TRUE_MS = {
     config.key: 9.0 * sum(config.heads) / 16 + 0.25 * config.num_layers for config in CONFIGS

@@ -10,7 +10,9 @@ from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig, subnet_label
+from paretobert.networks.space import Space
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig, subnet_label
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
@@ -18,7 +20,7 @@ from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
-SPACE = ElasticSpace(widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5))
+SPACE = Grid(SHAPE, widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5))
 NUM_EXAMPLES = 200
 
 ENVIRONMENT = Environment(
@@ -54,17 +56,17 @@ def latency(
     )
 
 
-def network(config: SubnetConfig, *, space: ElasticSpace = SPACE) -> Network:
+def network(config: SubnetConfig, *, space: Space = SPACE) -> Network:
     """A sub-network, labelled by how the space asks for it."""
-    width, _, tokens = space.configs(SHAPE).get(config, (1.0, 1.0, 1.0))
+    width, _, tokens = space.landmarks.get(config, (1.0, 1.0, 1.0))
     return Network(subnet_label(config, SHAPE, width=width, tokens=tokens), Cut(SHAPE, config))
 
 
-def networks(space: ElasticSpace = SPACE) -> dict[SubnetConfig, Network]:
-    return {config: network(config, space=space) for config in space.configs(SHAPE)}
+def networks(space: Space = SPACE) -> dict[SubnetConfig, Network]:
+    return {config: network(config, space=space) for config in space.landmarks}
 
 
-def profile(config: SubnetConfig, *, timed: bool = True, space: ElasticSpace = SPACE) -> Profile:
+def profile(config: SubnetConfig, *, timed: bool = True, space: Space = SPACE) -> Profile:
     """Costs in proportion to the kept heads: the full model takes 16 of them and 10 ms."""
     share = sum(config.heads) / (SHAPE.num_layers * SHAPE.num_heads)
     return Profile(
@@ -78,8 +80,8 @@ def profile(config: SubnetConfig, *, timed: bool = True, space: ElasticSpace = S
     )
 
 
-def cost_table(*, space: ElasticSpace = SPACE, timed: bool = True) -> CostTable:
-    profiles = tuple(profile(config, timed=timed, space=space) for config in space.configs(SHAPE))
+def cost_table(*, space: Space = SPACE, timed: bool = True) -> CostTable:
+    profiles = tuple(profile(config, timed=timed, space=space) for config in space.landmarks)
     return CostTable(LatencyProtocol(), ENVIRONMENT, profiles)
 
 
@@ -137,7 +139,7 @@ def candidate(
 
 @pytest.fixture
 def candidates() -> list[Candidate]:
-    return [candidate(config) for config in SPACE.configs(SHAPE)]
+    return [candidate(config) for config in SPACE.landmarks]
 
 
 @pytest.fixture

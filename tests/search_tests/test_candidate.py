@@ -3,7 +3,7 @@ import pytest
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.search.candidate import Candidate, StatedScore
 
-from .conftest import SHAPE, SPACE, candidate, evaluation, latency, printed, stored
+from .conftest import SPACE, candidate, evaluation, latency, printed, stored
 
 PUBLISHED = printed(
     "TinyBERT (4 layers)",
@@ -32,7 +32,7 @@ def test_values_and_judged_values(candidates: list[Candidate]) -> None:
 
 
 def test_the_same_network_on_two_runtimes_is_two_candidates() -> None:
-    config = next(iter(SPACE.configs(SHAPE)))
+    config = next(iter(SPACE.landmarks))
     first = candidate(config)
     second = candidate(config, deployment=Deployment("openvino", "int8"))
     assert first.network == second.network

@@ -11,7 +11,9 @@ from optuna.trial import TrialState
 
 from paretobert.errors import InputError
 from paretobert.networks.network import Network
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig, subnet_label
+from paretobert.networks.space import Space
+from paretobert.networks.spaces import Grid
+from paretobert.networks.subnet import SubnetConfig, subnet_label
 from paretobert.profiling.table import CostTable
 from paretobert.search.options import SearchOptions
 from paretobert.search.study import StudyResult, run_study
@@ -22,7 +24,7 @@ from .conftest import SHAPE, SPACE, cost_table, evaluation, networks, scored
 Counted = tuple[list[str], Callable[[Network], Evaluation]]
 Files = dict[str, Path]
 
-KEYS = [config.key for config in SPACE.configs(SHAPE)]
+KEYS = [config.key for config in SPACE.landmarks]
 SAMPLERS = [
     SearchOptions(),
     SearchOptions(sampler="nsga2", num_trials=24),
@@ -31,7 +33,7 @@ SAMPLERS = [
 
 
 def study(
-    space: ElasticSpace,
+    space: Space,
     table: CostTable | None = None,
     *,
     storage: Path | str,
@@ -177,7 +179,7 @@ def test_a_budget_that_nothing_meets_scores_nothing(
 
 def test_pairs_that_round_to_one_network_are_one(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
-    space = ElasticSpace(widths=(1.0, 0.5, 0.45), depths=(1.0,))
+    space = Grid(SHAPE, widths=(1.0, 0.5, 0.45), depths=(1.0,))
     study(
         space,
         cost_table(space=space),
@@ -191,11 +193,11 @@ def test_pairs_that_round_to_one_network_are_one(counted: Counted, files: Files)
 @pytest.mark.parametrize("sampler", ["grid", "nsga2", "tpe"])
 def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Files) -> None:
     calls, evaluate = counted
-    space = ElasticSpace(widths=(1.0, 0.5), depths=(1.0,), tokens=(1.0, 0.5, 0.25))
+    space = Grid(SHAPE, widths=(1.0, 0.5), depths=(1.0,), tokens=(1.0, 0.5, 0.25))
     options = SearchOptions(sampler=sampler, num_trials=24)
     table = cost_table(space=space)
     result = study(space, table, options=options, evaluate=evaluate, **files)
-    keys = [config.key for config in space.configs(SHAPE)]
+    keys = [config.key for config in space.landmarks]
     assert len(keys) == 6
     assert set(calls) <= set(keys)
     if sampler == "grid":
@@ -263,7 +265,7 @@ def test_a_damaged_journal_is_refused(content: bytes, files: Files) -> None:
     ("space", "options", "difference"),
     [
         (
-            ElasticSpace((1.0, 0.5), (1.0, 0.5)),
+            Grid(SHAPE, (1.0, 0.5), (1.0, 0.5)),
             SearchOptions(),
             r"widths is \[1.0, 0.5, 0.25\] th",
         ),
@@ -276,7 +278,7 @@ def test_a_damaged_journal_is_refused(content: bytes, files: Files) -> None:
     ],
 )
 def test_another_search_in_the_same_place_is_refused(
-    space: ElasticSpace, options: SearchOptions, difference: str, files: Files
+    space: Space, options: SearchOptions, difference: str, files: Files
 ) -> None:
     study(SPACE, evaluate=scored, **files)
     before = {name: path.read_bytes() for name, path in files.items()}
@@ -316,7 +318,7 @@ def test_a_table_without_what_is_needed_is_refused(files: Files) -> None:
             evaluate=scored,
             **files,
         )
-    small = cost_table(space=ElasticSpace((1.0,), (1.0,)))
+    small = cost_table(space=Grid(SHAPE, (1.0,), (1.0,)))
     with pytest.raises(InputError, match="lacks the sub-network L0.1.2.3-H2-F64"):
         study(SPACE, small, options=SearchOptions(), evaluate=scored, **files)
 

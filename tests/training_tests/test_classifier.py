@@ -14,7 +14,7 @@ from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.supernet import SPACE_FILE, Supernet
 from paretobert.dynabert.training import train_supernet
 from paretobert.errors import InputError
-from paretobert.networks.subnet import ElasticSpace
+from paretobert.networks.spaces import Grid
 from paretobert.powerbert.options import PowerOptions
 from paretobert.powerbert.training import train_power
 from paretobert.tasks.task import Task, TextSplit
@@ -94,7 +94,8 @@ def test_a_pickle_in_the_teacher_s_folder_is_not_loaded_on_resuming(
 def test_a_pickle_in_the_supernet_s_folder_is_not_loaded(stage: Path, tmp_path: Path) -> None:
     plant_pickles(stage, tmp_path / "ran")
     (stage / SPACE_FILE).write_text('{"widths": [1.0], "depths": [1.0]}')
-    assert Supernet.from_pretrained(stage).space == ElasticSpace((1.0,), (1.0,))
+    supernet = Supernet.from_pretrained(stage)
+    assert supernet.space == Grid(supernet.shape, (1.0,), (1.0,))
     (stage / "model.safetensors").unlink()
     with pytest.raises(InputError, match="holds no loadable model"):
         Supernet.from_pretrained(stage)
