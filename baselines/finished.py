@@ -9,15 +9,17 @@ and so do costs. Left out: labels.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..networks.network import Cut, Network, Stored, find_network
 from ..networks.subnet import SubnetConfig
-from ..training.method import Making, Method
-from ..training.pace import StudentPace
+from ..profiling.workload import Workload
+from ..training.method import Known, Making, Method
+from ..training.pace import StudentPace, refuse_no_speedup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,9 +37,32 @@ class CutOptions(StudentPace):
 
     Attributes:
         network: A network that is cut from the supernet: its id, label or key.
+        target_speedup: Instead of a network, how many times fewer multiply-adds the encoder is to
+            have over the training texts: the nearest one is taken, of equal ones the deepest.
     """
 
-    network: str = field(kw_only=True)
+    network: str | None = None
+    target_speedup: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check every setting.
+
+        Raises:
+            InputError: When one is out of its range, or not one of network and target is given.
+        """
+        StudentPace.__post_init__(self)
+        if (self.network is None) == (self.target_speedup is None):
+            raise InputError(
+                "Name a network that is cut from the supernet, or give a target speed-up: one of "
+                "the two."
+            )
+        refuse_no_speedup(self.target_speedup)
+
+    @property
+    def config(self) -> SubnetConfig:
+        """What the network keeps, of options that are resolved."""
+        assert self.network is not None, "the target is not resolved"
+        return SubnetConfig.from_key(self.network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +85,39 @@ class AloneOptions(CutOptions):
         return f"{self.network}, alone"
 
 
-def resolve(options: CutOptions, networks: Mapping[str, Network]) -> CutOptions:
+def resolve(options: CutOptions, known: Known) -> CutOptions:
     """The same for the network's key, so that every name of it asks for one network.
 
     Raises:
         InputError: When there is no such network, or it is not cut from the supernet.
     """
-    network = find_network(networks, options.network)
+    if options.network is None:
+        assert options.target_speedup is not None
+        nearest = _nearest(options.target_speedup, known)
+        return replace(options, network=nearest.key, target_speedup=None)
+    network = find_network(known.networks, options.network)
     if not isinstance(network.recipe, Cut):
         raise InputError(
             f"{network.label} has weights of its own: name a network that is cut from the "
             "supernet."
         )
     return replace(options, network=network.recipe.config.key)
+
+
+def _nearest(target_speedup: float, known: Known) -> SubnetConfig:
+    """The network of the supernet whose cost is nearest to a target, by its ratio."""
+    workload = Workload.of(known.shape, known.lengths())
+    cut = [
+        network.recipe.config
+        for network in known.networks.values()
+        if isinstance(network.recipe, Cut) and not network.is_full
+    ]
+    if not cut:
+        raise InputError("The supernet has no sub-network but the full model: name another one.")
+    return min(
+        cut,
+        key=lambda config: abs(math.log(workload.speedup(known.shape, config) / target_speedup)),
+    )
 
 
 def finished_key(network: Network) -> str | None:
@@ -89,8 +134,7 @@ def finish(making: Making, options: FinishedOptions) -> None:
     Raises:
         InputError: When the training has too many steps, or the loss stops being finite.
     """
-    config = SubnetConfig.from_key(options.network)
-    _train(making, options, "finished", lambda teacher, tokenizer: making.cut(config))
+    _train(making, options, "finished", lambda teacher, tokenizer: making.cut(options.config))
 
 
 def train_alone(making: Making, options: AloneOptions) -> None:
@@ -109,7 +153,7 @@ def train_alone(making: Making, options: AloneOptions) -> None:
     def cut(teacher: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
         model = copy.deepcopy(teacher)
         rewire(model, task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE))
-        return extract(model, SubnetConfig.from_key(options.network))
+        return extract(model, options.config)
 
     _train(making, options, "alone", cut)
 
@@ -123,8 +167,6 @@ def _train(
     """Train what is cut, given the teacher and its tokenizer."""
     from ..training.distillation import DEPTH_STAGE, distillation_loss, hidden_pairs
     from ..training.student import Start, train_student
-
-    config = SubnetConfig.from_key(options.network)
 
     def loss(student: "EncoderOutput", teacher: "EncoderOutput", mask: "Tensor") -> "Tensor":
         return distillation_loss(
@@ -140,14 +182,14 @@ def _train(
         making,
         options,
         stage=stage,
-        start=lambda teacher, tokenizer: Start(cut(teacher, tokenizer), config),
+        start=lambda teacher, tokenizer: Start(cut(teacher, tokenizer), options.config),
         loss=loss,
     )
 
 
 FINISHED = Method(
     "finished",
-    "A network that is cut from the supernet, trained on by itself: --network NAME.",
+    "A network that is cut from the supernet, trained on by itself.",
     FinishedOptions,
     finish,
     resolve,

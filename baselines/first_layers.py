@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..training.method import Making, Method
-from ..training.pace import StudentPace, refuse_below
+from .layers import LayersOptions, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,23 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLayersOptions(StudentPace):
-    """How many layers are kept, and how they learn.
-
-    Attributes:
-        layers: Layers that are kept, from the first on.
-    """
-
-    layers: int = 3
-
-    def __post_init__(self) -> None:
-        """Check every setting.
-
-        Raises:
-            InputError: When one is out of its range.
-        """
-        StudentPace.__post_init__(self)
-        refuse_below(self, 1, "layers")
+class FirstLayersOptions(LayersOptions):
+    """How many of the first layers are kept, and how they learn."""
 
     @property
     def label(self) -> str:
@@ -60,7 +45,7 @@ def make(making: Making, options: FirstLayersOptions) -> None:
         making,
         options,
         stage="first layers",
-        start=lambda teacher, tokenizer: whole_layers(teacher, range(options.layers)),
+        start=lambda teacher, tokenizer: whole_layers(teacher, range(options.number)),
         loss=loss,
     )
 
@@ -70,4 +55,5 @@ METHOD = Method(
     "The first layers of the fine-tuned model, taught by its logits.",
     FirstLayersOptions,
     make,
+    resolve,
 )

@@ -1,6 +1,7 @@
 """The methods that make networks beside the supernet (no torch)."""
 
 from ..powerbert.method import METHOD as POWERBERT
+from .cofi import METHOD as COFI
 from .finished import ALONE, FINISHED
 from .first_layers import METHOD as FIRST_LAYERS
 from .own_checkpoint import METHOD as CHECKPOINT
@@ -18,6 +19,7 @@ METHODS = {
         ALONE,
         FINISHED,
         POWERBERT,
+        COFI,
     )
 }
 """Every method by name."""

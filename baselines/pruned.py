@@ -24,11 +24,10 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
-from ..profiling.counts import count_macs, mac_rates
+from ..profiling.workload import Workload
 from ..training.method import Making, Method
-from ..training.pace import refuse_below
+from ..training.pace import refuse_below, refuse_no_speedup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,27 +44,24 @@ class PrunedOptions:
     """How much is left.
 
     Attributes:
-        target_macs: Share of the teacher's multiply-adds that is left at most, of an example of
-            the length at which the task's texts are cut.
+        target_speedup: How many times fewer multiply-adds the encoder is to have over the training
+            texts.
     """
 
-    target_macs: float = 0.5
+    target_speedup: float = 2.0
 
     def __post_init__(self) -> None:
-        """Check the share.
+        """Check the target.
 
         Raises:
             InputError: When it is none.
         """
-        if not 0 < self.target_macs < 1:
-            raise InputError(
-                f"The share of multiply-adds must be between 0 and 1, not {self.target_macs:g}."
-            )
+        refuse_no_speedup(self.target_speedup)
 
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"pruned to {self.target_macs:.3g}"
+        return f"pruned ({self.target_speedup:g}x)"
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the network, as JSON types."""
@@ -98,33 +94,32 @@ class RepairedOptions(PrunedOptions):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"pruned to {self.target_macs:.3g}, repaired"
+        return f"pruned ({self.target_speedup:g}x), repaired"
 
 
 def kept_units(
-    heads: Scores, neurons: Scores, shape: EncoderShape, *, target_macs: float, seq_len: int
+    heads: Scores, neurons: Scores, workload: Workload, *, target_speedup: float
 ) -> SubnetConfig:
     """How many heads and neurons each layer keeps under a target, the most important ones.
 
     Args:
         heads: Their importance, not negative.
         neurons: Theirs.
-        shape: Sizes of the full model.
-        target_macs: Share of its multiply-adds that is left at most.
-        seq_len: Tokens of an example.
+        workload: What units cost.
+        target_speedup: How many times fewer multiply-adds are left, at least.
 
     Raises:
         InputError: When one head and neuron in each layer are too many.
     """
+    shape, rates = workload.shape, workload.rates
     layers, ones = tuple(range(shape.num_layers)), (1,) * shape.num_layers
-    full = count_macs(shape, SubnetConfig.full(shape), seq_len=seq_len)
-    least = count_macs(shape, SubnetConfig(layers, ones, ones), seq_len=seq_len)
-    rates = mac_rates(shape, seq_len)
-    spare = int(target_macs * full) - least
+    least = rates.total(SubnetConfig(layers, ones, ones))
+    spare = int(workload.full / target_speedup) - least
     if spare < 0:
         raise InputError(
-            f"One head and one neuron in each layer leave {least / full:.3g} of the multiply-adds "
-            f"of {seq_len} tokens, more than {target_macs:g}: ask for more."
+            f"One head and one neuron in each layer have {workload.full / least:.1f} times fewer "
+            f"multiply-adds than all of them, and {target_speedup:g} times are asked for: ask for "
+            "less."
         )
     head_order, head_gains = _ranked(heads)
     neuron_order, neuron_gains = _ranked(neurons)
@@ -202,19 +197,20 @@ def _make(
     from ..dynabert.importance import task_importance
     from ..dynabert.rewiring import rewire
     from ..encoders.families import shape_of
+    from ..tasks.batches import encode_texts
     from ..training.classifier import load_stored
     from ..training.loop import Result, made
 
     def pruned() -> Result:
         model = load_stored(making.teacher).eval()
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
+        encoded = encode_texts(making.task.train, tokenizer, max_length=making.task.max_length)
         scores = task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE)
         config = kept_units(
             [layer.tolist() for layer in scores.heads],
             [layer.tolist() for layer in scores.neurons],
-            shape_of(model.config),
-            target_macs=options.target_macs,
-            seq_len=making.task.max_length,
+            Workload.of(shape_of(model.config), encoded.lengths),
+            target_speedup=options.target_speedup,
         )
         rewire(model, scores)
         return cut(model, tokenizer, config), tokenizer

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..training.method import Making, Method
-from ..training.pace import StudentPace, refuse_below, refuse_unless_positive
+from ..training.pace import refuse_unless_positive
+from .layers import LayersOptions, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,16 +25,14 @@ MAX_WEIGHT = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class StudentOptions(StudentPace):
+class StudentOptions(LayersOptions):
     """How many layers the student has, and how it learns.
 
     Attributes:
-        layers: Layers that are kept.
         temperature: Of the logits; a regression task has none.
         patience: Weight of the hidden states of the first token; 0 leaves them out.
     """
 
-    layers: int = 3
     temperature: float = 2.0
     patience: float = 0.0
 
@@ -43,8 +42,7 @@ class StudentOptions(StudentPace):
         Raises:
             InputError: When one is out of its range.
         """
-        StudentPace.__post_init__(self)
-        refuse_below(self, 1, "layers")
+        LayersOptions.__post_init__(self)
         refuse_unless_positive(self, "temperature")
         if not 0 <= self.patience <= MAX_WEIGHT:
             raise InputError(f"patience must be from 0 to {MAX_WEIGHT:,.0f}, not {self.patience}.")
@@ -96,7 +94,7 @@ def make(making: Making, options: StudentOptions) -> None:
         options,
         stage="student",
         start=lambda teacher, tokenizer: whole_layers(
-            teacher, spaced_layers(shape_of(teacher.config).num_layers, options.layers)
+            teacher, spaced_layers(shape_of(teacher.config).num_layers, options.number)
         ),
         loss=loss,
     )
@@ -107,4 +105,5 @@ METHOD = Method(
     "Evenly spaced layers of the fine-tuned model, taught by its logits, patiently or not.",
     StudentOptions,
     make,
+    resolve,
 )

@@ -20,7 +20,7 @@ $ paretobert add runs/docs --checkpoint mine=checkpoints/mine
 
 $ paretobert add runs/docs --method first-layers --layers 3
 
-$ paretobert add runs/docs --method powerbert --target-speedup 3x
+$ paretobert add runs/docs --method cofi --target-speedup 4x
 """
 
 OPTIONS = {"penalty": "--lambda", **TRAINING_NAMES}
@@ -50,8 +50,10 @@ def command(
     """Make a network, score it and measure it beside the run's others.
 
     From then on it is a network like them: in the report, in queries and comparisons, and for
-    export, on every runtime. Seed and learning rate are those of the run's fine-tuning where
-    nothing else is given.
+    export, on every runtime. A target speed-up is how many times fewer multiply-adds the encoder
+    is to have than the full model's over the training texts; a method comes as near to it as it
+    can, and what it reached is said. Seed and learning rate are those of the run's fine-tuning
+    where nothing else is given.
     """
     log_to_stderr()
     run = Run.open(folder)
@@ -80,7 +82,13 @@ def command(
             timing=progress.latency,
         )
     if json:
-        show_json({**added.candidate.summary(), "report": score_record(added.report)})
+        show_json(
+            {
+                **added.candidate.summary(),
+                "report": score_record(added.report),
+                "speedup_macs": added.speedup_macs,
+            }
+        )
     else:
         show(added_table(added))
 

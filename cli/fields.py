@@ -101,7 +101,8 @@ class FieldsOfAny:
     def _option(self, name: str, owners: Sequence[str], prefix: str) -> inspect.Parameter:
         """The option of a field that some records have."""
         records = [self.records[owner] for owner in owners]
-        if any(get_type_hints(record)[name] != self.hints[name] for record in records):
+        types = {_without_none(get_type_hints(record)[name]) for record in records}
+        if len(types) > 1:
             raise TypeError(f"{name} has different types in {' and '.join(owners)}")
         defaults = {
             _shown_default(entry)

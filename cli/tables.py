@@ -122,6 +122,11 @@ def added_table(added: "Added") -> Table:
         )
     drawing.add_row("parameters", _count(candidate.num_params))
     drawing.add_row("FLOPs", _count(candidate.num_flops))
+    drawing.add_row(
+        "multiply-adds",
+        f"{added.speedup_macs:.2f} times fewer than the full model's, of the encoder over the "
+        "training texts",
+    )
     latency = candidate.latency
     if latency is not None:
         drawing.add_row(

@@ -30,7 +30,7 @@ from ..profiling.counts import count_macs, count_parameters
 from ..profiling.crosscheck import count_macs_by_fvcore
 from ..profiling.inputs import histogram_lengths
 from ..profiling.protocol import LatencyProtocol
-from ..tasks.batches import EncodedSplit, EncodedTexts, encode, padded
+from ..tasks.batches import EncodedSplit, EncodedTexts, encode, encode_texts, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task, Texts
@@ -121,6 +121,13 @@ class Workshop:
             for start in range(0, len(chosen), CALIBRATION_BATCH)
         ]
         return tuple(_without_labels(batch) for batch in batches)
+
+    @cached_property
+    def training_lengths(self) -> tuple[int, ...]:
+        """Tokens of each training text, by the full model's tokenizer."""
+        tokenizer = AutoTokenizer.from_pretrained(self._folder.supernet, local_files_only=True)
+        texts = encode_texts(self.task.train, tokenizer, max_length=self.task.max_length)
+        return texts.lengths
 
     def lengths(self, network: Network, protocol: LatencyProtocol) -> tuple[int, ...]:
         """Lengths that stand for the search split's examples at the protocol's batch size."""

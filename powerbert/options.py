@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ..errors import InputError
 from ..networks.retention import Unit
-from ..training.pace import Pace, refuse_below, refuse_unless_positive
+from ..training.pace import Pace, refuse_below, refuse_no_speedup, refuse_unless_positive
 
 Diagonal = Literal["exclude", "include"]
 
@@ -16,8 +16,8 @@ class PowerOptions(Pace):
     """What retention configuration is wanted, and how it is searched and trained.
 
     Attributes:
-        target_speedup: How many times fewer multiply-adds the encoder is to have at the task's
-            lengths; 2 where neither another target nor a lambda is given.
+        target_speedup: How many times fewer multiply-adds the encoder is to have over the training
+            texts; 2 where neither another target nor a lambda is given.
         target_tokens: The share of word-vectors to keep, over all layers, instead of a speed-up.
         penalty: A fixed lambda instead of a target, as published: weight of the masses in the
             loss; what is kept is what comes of it.
@@ -63,8 +63,7 @@ class PowerOptions(Pace):
             )
         if given == 0:
             object.__setattr__(self, "target_speedup", 2.0)
-        if self.target_speedup is not None and not 1 < self.target_speedup < math.inf:
-            raise InputError(f"The target speed-up must be above 1, not {self.target_speedup:g}.")
+        refuse_no_speedup(self.target_speedup)
         if self.target_tokens is not None and not 0 < self.target_tokens < 1:
             raise InputError(
                 f"The share of tokens to keep must be between 0 and 1, not {self.target_tokens:g}."

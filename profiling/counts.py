@@ -53,20 +53,24 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
     """
     hidden = shape.hidden_size
     projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
-    left = (seq_len,) if config.tokens is None else config.tokens.kept(seq_len)
+    last = seq_len if config.tokens is None else config.tokens.kept(seq_len)[-1]
     head = head_with(shape.num_labels).num_macs(
-        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=left[-1]
+        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=last
     )
+    return projection + count_encoder_macs(shape, config, seq_len=seq_len) + head
+
+
+def count_encoder_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> int:
+    """Multiply-adds of the kept encoder layers alone; see `count_macs`."""
     if config.tokens is None:
-        return projection + mac_rates(shape, seq_len).total(config) + head
-    plan = PLANS[shape.family]
-    layers = sum(
+        return mac_rates(shape, seq_len).total(config)
+    plan, left = PLANS[shape.family], config.tokens.kept(seq_len)
+    return sum(
         plan.num_macs(_sizes(shape, heads, neurons), attending=attending, fed=fed)
         for heads, neurons, attending, fed in zip(
             config.heads, config.neurons, (seq_len, *left[:-1]), left, strict=True
         )
     )
-    return projection + layers + head
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ function that writes a checkpoint. Everything after that, scoring, measuring, fr
 export, is the same for every network. `baselines.methods` lists the methods.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..networks.network import Network
+from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from ..tasks.task import Task, Texts
 
@@ -64,8 +65,23 @@ class Making:
         return self.folder / "network"
 
 
-Resolve = Callable[[Any, Mapping[str, Network]], Any]
-"""Completes options that name networks of the run, which it is given by id."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a run knows before a network is made.
+
+    Attributes:
+        shape: The full model's sizes.
+        networks: The run's networks by id.
+        lengths: Gives the tokens of each training text.
+    """
+
+    shape: EncoderShape
+    networks: Mapping[str, Network]
+    lengths: Callable[[], Sequence[int]]
+
+
+Resolve = Callable[[Any, Known], Any]
+"""Completes options from what the run knows, so that all that ask for one network are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +93,11 @@ class Method:
         summary: What it does, in one line.
         options: The type of its options.
         make: Writes `Making.network`, or finds it written.
-        resolve: Replaces what people call a network by what decides it.
+        resolve: Replaces what people call a network, or a target, by what decides the network.
     """
 
     name: str
     summary: str
     options: type[Any]
     make: Callable[[Making, Any], None]
-    resolve: Resolve = lambda options, networks: options
+    resolve: Resolve = lambda options, known: options

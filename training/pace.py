@@ -154,6 +154,16 @@ def refuse_below(options: object, smallest: int, *names: str) -> None:
             raise InputError(f"{name} must be at most {largest:,}, not {shortened(value)}.")
 
 
+def refuse_no_speedup(target_speedup: float | None) -> None:
+    """Raise if a target speed-up that is given is not above 1 and finite.
+
+    Raises:
+        InputError: Saying so.
+    """
+    if target_speedup is not None and not 1 < target_speedup < math.inf:
+        raise InputError(f"The target speed-up must be above 1, not {target_speedup:g}.")
+
+
 def refuse_unless_positive(options: object, *names: str) -> None:
     """Raise if a setting that is given is not positive and finite.
 

@@ -82,9 +82,9 @@ def train_student(
 
         def gradients(batch: Batch, step: int) -> float:
             with torch.no_grad(), autocast(device, dtype):
-                target = _run(teacher, family, batch, everything)
+                target = run_dense(teacher, family, batch, everything)
             with autocast(device, dtype):
-                output = _run(student, family, batch, config)
+                output = run_dense(student, family, batch, config)
             value = loss(output, target, batch["attention_mask"])
             value.backward()
             return value.item()
@@ -134,7 +134,7 @@ def whole_layers(teacher: PreTrainedModel, layers: Sequence[int]) -> Start:
     return Start(extract(teacher, config), config)
 
 
-def _run(
+def run_dense(
     model: PreTrainedModel, family: Family, batch: Batch, config: SubnetConfig
 ) -> EncoderOutput:
     """Run a dense network that keeps `config` of the full model."""

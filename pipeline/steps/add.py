@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ...baselines.methods import METHODS
 from ...networks.network import Network, Stored, identifier, stored_identity
+from ...profiling.workload import Workload
 from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation
-from ...training.method import Making, Method, MethodOptions
+from ...training.method import Known, Making, Method, MethodOptions
 from ..context import Context
 from ..costs import Where, chosen, cost_table, find_candidate
 from ..scores import score_missing, score_reported
@@ -26,10 +27,13 @@ class Added:
     Attributes:
         candidate: Its costs and its score on the search split.
         report: Its outcomes on the report split.
+        speedup_macs: How many times fewer multiply-adds its encoder has than the full model's,
+            over the training texts.
     """
 
     candidate: Candidate
     report: Evaluation
+    speedup_macs: float
 
 
 def add(
@@ -67,7 +71,10 @@ def add(
     reported = score_reported(context, [network], deployment=own)
     candidate = find_candidate(context, record, network)
     assert candidate is not None
-    return Added(candidate, reported["report"][network.id])
+    assert isinstance(network.recipe, Stored)
+    workload = Workload.of(context.shape, context.workshop.training_lengths)
+    reached = workload.speedup(network.recipe.shape, network.recipe.config)
+    return Added(candidate, reported["report"][network.id], reached)
 
 
 def make(
@@ -82,7 +89,14 @@ def make(
     Raises:
         InputError: See `add`.
     """
-    options = method.resolve(options, context.networks())
+    options = method.resolve(
+        options,
+        Known(
+            context.shape,
+            context.networks(),
+            lengths=lambda: context.workshop.training_lengths,
+        ),
+    )
     asked = dict(options.to_dict())
     name = identifier(stored_identity(method.name, asked))
     known = context.stored()

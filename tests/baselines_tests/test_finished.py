@@ -22,14 +22,14 @@ from paretobert.encoders.extraction import architecture_of, extract
 from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.task import Texts
 from paretobert.training.classifier import load_stored
 from paretobert.training.distillation import logit_loss
 from paretobert.training.loop import TrainingProgress
-from paretobert.training.method import Making
+from paretobert.training.method import Known, Making
 
 from ..learnable import assert_same_weights, make_task, save_with_head
 
@@ -167,12 +167,30 @@ def test_every_name_asks_for_the_same_network() -> None:
     config = SubnetConfig.from_key(UNEVEN)
     known = networks(("small", Cut(SHAPE, config)), ("mine", Stored("own", {}, SHAPE, config)))
     (small, _) = known
+    known = Known(SHAPE, known, lengths=tuple)
     for name in ("small", small, small[:6], UNEVEN):
         assert FINISHED.resolve(replace(FINISH, network=name), known).to_dict() == FINISH.to_dict()
     with pytest.raises(InputError, match="There is no network called 'huge': the run has"):
         FINISHED.resolve(replace(FINISH, network="huge"), known)
     with pytest.raises(InputError, match="mine has weights of its own: name a network that is"):
         ALONE.resolve(AloneOptions(network="mine"), known)
+
+
+def test_a_target_is_the_nearest_network_of_the_supernet() -> None:
+    cut = networks(*((config.key, Cut(SHAPE, config)) for config in grid(SHAPE)))
+    known = Known(SHAPE, cut, lengths=lambda: (5, 9, 30))
+    for target, key in ((1.01, "L0.1.2.3-H3-F48"), (4, "L0.1.2.3-H1-F16"), (99, "L1.3-H1-F16")):
+        found = ALONE.resolve(AloneOptions(target_speedup=target), known)
+        assert found.to_dict() == AloneOptions(network=key).to_dict()
+    only_full = networks(("full", Cut(SHAPE, SubnetConfig.full(SHAPE))))
+    with pytest.raises(InputError, match="The supernet has no sub-network but the full model"):
+        ALONE.resolve(AloneOptions(target_speedup=2), replace(known, networks=only_full))
+
+
+@pytest.mark.parametrize("given", [{}, {"network": UNEVEN, "target_speedup": 2.0}])
+def test_a_network_is_named_or_a_target_given(given: dict) -> None:
+    with pytest.raises(InputError, match="Name a network that is cut from the supernet, or give"):
+        FinishedOptions(**given)
 
 
 def test_what_decides_the_network_and_what_does_not() -> None:

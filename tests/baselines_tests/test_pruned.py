@@ -21,8 +21,9 @@ from paretobert.encoders.extraction import architecture_of
 from paretobert.errors import InputError
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
-from paretobert.profiling.counts import count_macs, count_parameters
-from paretobert.tasks.batches import encode, padded
+from paretobert.profiling.counts import count_encoder_macs, count_parameters
+from paretobert.profiling.workload import Workload
+from paretobert.tasks.batches import encode, encode_texts, padded
 from paretobert.training.classifier import load_stored
 from paretobert.training.method import Making
 
@@ -31,6 +32,11 @@ from ..learnable import make_task, no_cut
 SHAPE = EncoderShape("bert", 2, 3, 4, 12, 4, 12, 50, 64, 2, 2)
 HEADS = [[4.0, 1.0, 0.5], [30.0, 20.0, 10.0]]
 NEURONS = [[1.0, 1.0, 1.0, 1.0], [8.0, 4.0, 2.0, 1.0]]
+WORKLOAD = Workload.of(SHAPE, [16])
+
+
+def macs(config: SubnetConfig) -> int:
+    return count_encoder_macs(SHAPE, config, seq_len=16)
 
 
 def logits(model: PreTrainedModel, teacher: Path) -> torch.Tensor:
@@ -51,53 +57,52 @@ def worth(config: SubnetConfig) -> float:
     return total
 
 
-@pytest.mark.parametrize("target", [0.6, 0.7, 0.8, 0.9, 0.99])
+@pytest.mark.parametrize("target", [1.7, 1.4, 1.25, 1.1, 1.01])
 def test_no_other_choice_keeps_more_importance(target: float) -> None:
-    found = kept_units(HEADS, NEURONS, SHAPE, target_macs=target, seq_len=16)
-    limit = target * count_macs(SHAPE, SubnetConfig.full(SHAPE), seq_len=16)
-    assert count_macs(SHAPE, found, seq_len=16) <= limit
+    found = kept_units(HEADS, NEURONS, WORKLOAD, target_speedup=target)
+    limit = macs(SubnetConfig.full(SHAPE)) / target
+    assert macs(found) <= limit
     everything = (
         SubnetConfig((0, 1), heads, neurons)
         for heads in product(range(1, 4), repeat=2)
         for neurons in product(range(1, 5), repeat=2)
     )
-    allowed = [c for c in everything if count_macs(SHAPE, c, seq_len=16) <= limit]
+    allowed = [c for c in everything if macs(c) <= limit]
     assert worth(found) == pytest.approx(max(map(worth, allowed)))
 
 
 def test_a_layer_of_one_important_unit_keeps_fewer() -> None:
     heads = [[10.0, 0.1, 0.1], [2.0, 2.0, 2.0]]
-    found = kept_units(heads, NEURONS, SHAPE, target_macs=0.7, seq_len=16)
+    found = kept_units(heads, NEURONS, WORKLOAD, target_speedup=1.4)
     assert found.heads == (1, 3)
 
 
 def test_units_without_importance_are_still_counted() -> None:
     nothing = [[0.0] * 3] * 2, [[0.0] * 4] * 2
-    found = kept_units(*nothing, SHAPE, target_macs=0.7, seq_len=16)
-    full = count_macs(SHAPE, SubnetConfig.full(SHAPE), seq_len=16)
-    assert count_macs(SHAPE, found, seq_len=16) <= 0.7 * full
+    found = kept_units(*nothing, WORKLOAD, target_speedup=1.4)
+    assert macs(found) <= macs(SubnetConfig.full(SHAPE)) / 1.4
 
 
-@pytest.mark.parametrize("target", [1e-9, 0.1])
+@pytest.mark.parametrize("target", [1e9, 10])
 def test_a_target_out_of_reach_is_refused(target: float) -> None:
-    message = "One head and one neuron in each layer leave 0.[0-9]+ of the multiply-adds of 16 to"
+    message = r"One head and one neuron in each layer have 3\.[0-9] times fewer multiply-adds"
     with pytest.raises(InputError, match=message):
-        kept_units(HEADS, NEURONS, SHAPE, target_macs=target, seq_len=16)
+        kept_units(HEADS, NEURONS, WORKLOAD, target_speedup=target)
 
 
 def test_it_computes_what_the_masked_teacher_does(teacher: Path, tmp_path: Path) -> None:
     task = make_task()
     place = Making(teacher, no_cut, task, tmp_path / "made", lambda state: None)
-    PRUNED.make(place, PrunedOptions(target_macs=0.6))
+    PRUNED.make(place, PrunedOptions(target_speedup=1.6))
     made = load_stored(place.network)
     shape, kept = architecture_of(made.config)
     assert len(set(kept.heads)) + len(set(kept.neurons)) > 2
-    full = SubnetConfig.full(shape)
-    assert count_macs(shape, kept, seq_len=32) <= 0.6 * count_macs(shape, full, seq_len=32)
+    tokenizer = AutoTokenizer.from_pretrained(teacher)
+    lengths = encode_texts(task.train, tokenizer, max_length=32).lengths
+    assert 1.6 <= Workload.of(shape, lengths).speedup(shape, kept) < 1.65
     assert made.num_parameters() == count_parameters(shape, kept)
 
     model = load_stored(teacher)
-    tokenizer = AutoTokenizer.from_pretrained(teacher)
     scores = task_importance(model, tokenizer, task, batch_size=32)
     with torch.no_grad():
         for layer, heads, neurons, num_heads, num_neurons in zip(
@@ -124,20 +129,20 @@ def test_repaired_it_is_nearer_to_the_teacher(teacher: Path, tmp_path: Path) -> 
         return (logits(load_stored(place.network), teacher) - target).square().mean().item()
 
     shapes: list[object] = []
-    pruned = distance(PRUNED, PrunedOptions(target_macs=0.6), "pruned")
-    repaired = distance(REPAIRED, RepairedOptions(target_macs=0.6), "repaired")
+    pruned = distance(PRUNED, PrunedOptions(target_speedup=1.6), "pruned")
+    repaired = distance(REPAIRED, RepairedOptions(target_speedup=1.6), "repaired")
     assert repaired < 0.5 * pruned
     assert shapes[0] == shapes[1]
-    again = distance(REPAIRED, RepairedOptions(target_macs=0.6), "again")
+    again = distance(REPAIRED, RepairedOptions(target_speedup=1.6), "again")
     assert again == repaired
 
 
 @pytest.mark.parametrize(
     ("options", "change", "message"),
     [
-        (PrunedOptions, {"target_macs": 1.0}, "must be between 0 and 1, not 1"),
-        (PrunedOptions, {"target_macs": 0.0}, "must be between 0 and 1, not 0"),
-        (RepairedOptions, {"target_macs": float("nan")}, "must be between 0 and 1, not nan"),
+        (PrunedOptions, {"target_speedup": 1.0}, "must be above 1, not 1"),
+        (PrunedOptions, {"target_speedup": 0.0}, "must be above 1, not 0"),
+        (RepairedOptions, {"target_speedup": float("nan")}, "must be above 1, not nan"),
         (RepairedOptions, {"num_texts": 1}, "num_texts must be at least 2, not 1"),
         (RepairedOptions, {"seed": -1}, "seed must be at least 0"),
     ],
@@ -151,6 +156,6 @@ def test_what_decides_the_network() -> None:
     for options in (PrunedOptions(), RepairedOptions()):
         asked = options.to_dict()
         assert json.loads(json.dumps(asked)) == asked
-        assert replace(options, target_macs=0.4).to_dict() != asked
-    assert PrunedOptions(target_macs=0.25).label == "pruned to 0.25"
-    assert RepairedOptions().label == "pruned to 0.5, repaired"
+        assert replace(options, target_speedup=3.0).to_dict() != asked
+    assert PrunedOptions(target_speedup=4).label == "pruned (4x)"
+    assert RepairedOptions().label == "pruned (2x), repaired"

@@ -156,7 +156,7 @@ def added(
             ["--method", "powerbert", "--target-speedup", "1.5x", *brief],
             ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
             ["--method", "alone", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
-            ["--method", "repaired", "--target-macs", "0.5"],
+            ["--method", "repaired", "--target-speedup", "2x"],
             ["--checkpoint", f"mine={folder / 'teacher'}"],
         ):
             assert main(["add", str(folder), *words]) == 0
@@ -167,7 +167,7 @@ LABELS = [
     "PoWER-BERT (1.5x, percent)",
     "first 2 layers",
     "L1.3-H2-F32, alone",
-    "pruned to 0.5, repaired",
+    "pruned (2x), repaired",
     "mine",
 ]
 
@@ -220,13 +220,13 @@ def test_a_method_makes_the_same_network_once(
         (["--method", "magic"], "no method 'magic': choose from checkpoint"),
         (["--method", "first-layers", "--lambda", "1"], "first-layers has no option --lambda"),
         (["--method", "first-layers", "--layers", "4"], "The teacher has 4 layers: keep 1 to 3"),
-        (["--method", "finished"], "The method finished needs --network"),
+        (["--method", "finished"], "Name a network that is cut from the supernet, or give"),
         (["--method", "finished", "--network", "huge"], "There is no network called 'huge'"),
         (
             ["--method", "finished", "--network", "full", "--steps", "0"],
             "steps must be at least 1",
         ),
-        (["--method", "pruned", "--target-macs", "0.01"], "leave 0."),
+        (["--method", "pruned", "--target-speedup", "99x"], "and 99 times are asked for"),
         (["--method", "powerbert", "--target-speedup", "fast"], "'fast' is not a number"),
         (["--checkpoint", "mine"], "'mine' is not NAME=DIR"),
         (["--checkpoint", "mine=/nowhere/at/all"], "/nowhere/at/all does not exist"),
