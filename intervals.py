@@ -1,4 +1,4 @@
-"""A value with its interval: what it is over, what it excludes, and how it is printed."""
+"""A value with its interval: what it is over, what it excludes, how it and times are printed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -115,6 +115,17 @@ def bracketed(value: float, low: float, high: float, *, show: Show, unit: str = 
     """A value with its interval in brackets, for records of numbers; see `Interval.text`."""
     shown, *ends = (_shown(number, show) for number in (value, low, high))
     return f"{shown}{unit} [{', '.join(ends)}]"
+
+
+def duration(seconds: float) -> str:
+    """A time for a reader.
+
+    >>> duration(41.3), duration(200), duration(9000)
+    ('41 s', '3.3 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def _shown(number: float, show: Show) -> str:

@@ -64,6 +64,10 @@ class Meter:
         detail = f"{loss}{state.examples_per_s:.0f} examples/s"
         self._update(state.stage, state.step, state.total_steps, detail)
 
+    def tell(self, sentence: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
     def deploying(self, done: int, total: int) -> None:
         """Show how many sub-networks have been written, weighed and loaded."""
         self._update("deploy", done, total, f"{done} of {total} sub-networks")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..dynabert.options import TrainingOptions
+from ..dynabert.options import Settings, TrainingOptions
 from ..errors import InputError
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
@@ -16,6 +16,9 @@ from ..search.options import SearchOptions
 from ..tasks.loading import TaskRequest
 from ..training.pace import StudentPace
 from .fields import FieldsOf, Given
+
+if TYPE_CHECKING:
+    from ..pipeline.steps.plan import TrainingPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,18 @@ TrainingGiven = Annotated[
         TrainingOptions,
         panel="Training",
         names=TRAINING_NAMES,
-        without=("seed",),
+        without=("seed", "settings", "by_hand"),
+    ),
+]
+
+SettingsOption = Annotated[
+    Settings,
+    typer.Option(
+        "--settings",
+        help="Who decides the training options that are not given: auto, by the number of texts, "
+        "their lengths and the model's size; or paper, the published settings, which are the "
+        "defaults shown here.",
+        rich_help_panel="Training",
     ),
 ]
 
@@ -138,6 +152,15 @@ PaceGiven = Annotated[
     Given, FieldsOf(StudentPace, panel="Training", names=TRAINING_NAMES, without=("seed",))
 ]
 
+Plan = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        help="Train a few steps of each stage in a temporary folder, print what the training "
+        "would be and how long it would take here, and do no more.",
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -173,47 +196,104 @@ UnlabelledFiles = Annotated[
 ]
 
 
-def started_run(
-    folder: Path,
-    *,
-    model: str | None,
-    task: str | None,
-    seed: int,
-    ledger: str | None,
-    unlabelled: Sequence[Path],
-    task_given: Given,
-    training_given: Given,
-    protocol_given: Given,
-    search_given: Given,
-) -> Run:
-    """Create a run from what the user gave, find the same one, or open one by its folder alone.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run as it is asked for on the command line.
 
-    Raises:
-        InputError: When options are given for a run that is neither started nor named whole.
+    Attributes:
+        folder: The run folder.
+        model: The checkpoint's name.
+        task: The task's name.
+        seed: Of everything that is drawn.
+        settings: Who decides the training options that are not given.
+        ledger: URL of the ledger's database.
+        unlabelled: Files of texts without labels.
+        task_given: The task's options.
+        training_given: Those of the training.
+        protocol_given: Those of measuring.
+        search_given: Those of the search.
     """
-    given = task_given | training_given | protocol_given | search_given
-    if model is not None and task is not None:
-        return Run.create(
-            folder,
-            model=model,
-            task=TaskRequest(name=task, seed=seed, **task_given),
-            training=TrainingOptions(seed=seed, **training_given),
-            protocol=replace(protocol_of(protocol_given), seed=seed),
-            search=SearchOptions(seed=seed, **search_given),
-            ledger=ledger,
-            unlabelled=unlabelled,
-        )
-    if model is None and task is None and not given and ledger is None and not unlabelled:
-        return Run.open(folder)
-    raise InputError(
-        "To start a run give both --model and --task; to go on with one give the folder alone."
-    )
+
+    folder: Path
+    model: str | None
+    task: str | None
+    seed: int
+    settings: Settings
+    ledger: str | None
+    unlabelled: Sequence[Path]
+    task_given: Given
+    training_given: Given
+    protocol_given: Given
+    search_given: Given
+
+    def run(self) -> Run:
+        """Create the run, find the same one, or open one by its folder alone.
+
+        Raises:
+            InputError: When options are given for a run that is neither started nor named whole.
+        """
+        if self.model is not None and self.task is not None:
+            return Run.create(
+                self.folder,
+                model=self.model,
+                task=self._task(self.task),
+                training=self._training,
+                settings=self.settings,
+                protocol=self._protocol,
+                search=self._search,
+                ledger=self.ledger,
+                unlabelled=self.unlabelled,
+            )
+        self._refuse_options()
+        return Run.open(self.folder)
+
+    def plan(self) -> "TrainingPlan":
+        """What the run's training would be; nothing is written.
+
+        Raises:
+            InputError: As `run` has it.
+        """
+        if self.model is not None and self.task is not None:
+            return Run.planned(
+                self.folder,
+                model=self.model,
+                task=self._task(self.task),
+                training=self._training,
+                settings=self.settings,
+                unlabelled=self.unlabelled,
+            )
+        self._refuse_options()
+        return Run.open(self.folder).plan()
+
+    def _task(self, name: str) -> TaskRequest:
+        return TaskRequest(name=name, seed=self.seed, **self.task_given)
+
+    @property
+    def _training(self) -> Given:
+        return {"seed": self.seed, **self.training_given}
+
+    @property
+    def _protocol(self) -> LatencyProtocol:
+        return replace(protocol_of(self.protocol_given), seed=self.seed)
+
+    @property
+    def _search(self) -> SearchOptions:
+        return SearchOptions(seed=self.seed, **self.search_given)
+
+    def _refuse_options(self) -> None:
+        given = self.task_given | self.training_given | self.protocol_given | self.search_given
+        named = self.model is not None or self.task is not None
+        if named or given or self.ledger is not None or self.unlabelled:
+            raise InputError(
+                "To start a run give both --model and --task; to go on with one give the folder "
+                "alone."
+            )
 
 
 def like_fine_tuning(run: Run) -> Given:
     """What networks are trained with where nothing else is given: the fine-tuning's settings."""
     training = run.request.training
-    return {"seed": training.seed, "learning_rate": training.fine_tuning_rate}
+    return {"seed": training.seed, "learning_rate": run.fine_tuning_rate}
 
 
 def protocol_of(given: Given) -> LatencyProtocol:

@@ -1,29 +1,37 @@
 """`paretobert run`: every step of a run, from the checkpoint to the report."""
 
+import time
 from typing import Annotated
 
 import typer
 
+from ..errors import InputError
+from ..intervals import duration
 from . import steps
-from .display import log_to_stderr, show
+from .display import log_to_stderr, say, show
 from .options import (
+    Asked,
     Folder,
+    Json,
     LedgerUrl,
     ModelOrNone,
+    Plan,
     ProtocolGiven,
     SearchGiven,
     Seed,
+    SettingsOption,
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
     UnlabelledFiles,
-    started_run,
 )
-from .tables import front_table
+from .tables import front_table, question
 
 EPILOG = """Example:
 
 $ paretobert run runs/docs --model minilm --task stdlib-docs
+
+$ paretobert run runs/docs --model minilm --task stdlib-docs --plan
 
 $ paretobert run runs/docs    # after an interruption
 
@@ -41,12 +49,15 @@ def command(
     search_given: SearchGiven,
     model: ModelOrNone = None,
     task: TaskOrNone = None,
+    settings: SettingsOption = "auto",
     seed: Seed = 0,
     ledger: LedgerUrl = None,
     finish: Annotated[
         int, typer.Option(help="How many members of the front are finished: see `finish`.")
     ] = 0,
     unlabelled: UnlabelledFiles = None,
+    plan: Plan = False,
+    json: Json = False,
 ) -> None:
     """Train, profile, search and report; each step resumes where it was.
 
@@ -54,11 +65,12 @@ def command(
     the command, not to the run: give it again to go on.
     """
     log_to_stderr()
-    run = started_run(
-        folder,
+    asked = Asked(
+        folder=folder,
         model=model,
         task=task,
         seed=seed,
+        settings=settings,
         ledger=ledger,
         unlabelled=unlabelled or (),
         task_given=task_given,
@@ -66,6 +78,13 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
+    if plan:
+        steps.plan(asked.plan(), json=json)
+        return
+    if json:
+        raise InputError("--json is for --plan: leave it out, or ask for the plan.")
+    started = time.monotonic()
+    run = asked.run()
     steps.train(run)
     steps.profile(run)
     front = steps.search(run)
@@ -76,3 +95,5 @@ def command(
     steps.report(run)
     steps.warn(run.warnings(run.table()))
     show(front_table(front))
+    say(f"run: {duration(time.monotonic() - started)} in all; ask it for a network, for instance:")
+    say(f"  {question(run, front)}")

@@ -15,10 +15,11 @@ from ..training.pace import StudentPace
 from .display import meter, say, show, show_json
 from .fields import Given
 from .options import like_fine_tuning
-from .tables import validation_table
+from .tables import plan_sentences, plan_table, validation_table
 
 if TYPE_CHECKING:
     from ..pipeline.steps.finish import FinishedMember
+    from ..pipeline.steps.plan import TrainingPlan
 
 NOTHING_FITS = 1
 SELF_TEST_FAILED = 1
@@ -31,13 +32,22 @@ def warn(warnings: Sequence[str]) -> None:
         show("\n".join(warnings))
 
 
+def plan(found: "TrainingPlan", *, json: bool) -> None:
+    """Print what a training would be."""
+    if json:
+        show_json(found.to_dict())
+        return
+    show(plan_table(found))
+    show("\n".join(plan_sentences(found)))
+
+
 def train(run: Run) -> None:
     """Train the supernet, or say that it is trained."""
     if run.trained:
         say(f"train: {run.folder.supernet} is trained already")
         return
     with meter() as progress:
-        run.train(progress=progress.training)
+        run.train(progress=progress.training, tell=progress.tell)
     say(f"train: the supernet lies in {run.folder.supernet}")
 
 

@@ -1,11 +1,13 @@
 """Results as tables and sentences for a terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.markup import escape
 from rich.table import Table
 
+from ..intervals import duration
 from ..profiling.carried import Carried
 from ..profiling.table import CostTable, LatencySummary
 from ..search.candidate import Candidate
@@ -16,7 +18,9 @@ from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
 from ..tasks.metrics import PairedComparison
 
 if TYPE_CHECKING:
+    from ..pipeline.run import Run
     from ..pipeline.steps.add import Added
+    from ..pipeline.steps.plan import TrainingPlan
     from ..profiling.predictor import Predictor
 
 
@@ -266,3 +270,43 @@ def _megabytes(num_bytes: int | None) -> str:
 
 def _count(value: int | None) -> str:
     return "" if value is None else QUANTITIES["num_params"].text(value)
+
+
+def plan_table(plan: "TrainingPlan") -> Table:
+    """The stages of a training before it starts."""
+    drawing = Table(title="what would be trained", box=None)
+    for heading in ("stage", "epochs", "by", "steps", "texts", "networks", "rate", "by", "time"):
+        side: Literal["left", "right"] = "left" if heading in ("stage", "by") else "right"
+        drawing.add_column(heading, justify=side)
+    for stage in plan.stages:
+        tried = "/".join(f"{rate:g}" for rate in plan.teacher_rates)
+        drawing.add_row(
+            stage.name,
+            f"{stage.epochs:g}",
+            stage.epochs_by,
+            f"{stage.steps:,}",
+            f"{stage.texts:,}",
+            str(stage.networks),
+            tried if stage.rate_by == "sweep" else f"{stage.learning_rate:g}",
+            stage.rate_by,
+            duration(stage.seconds),
+        )
+    return drawing
+
+
+def plan_sentences(plan: "TrainingPlan") -> list[str]:
+    """Time, memory and disk of a training before it starts."""
+    return [
+        f"training: about {duration(plan.seconds)} on this machine as busy as it is now; the "
+        f"recipe {plan.recipe} ({plan.recipe_by}), batches of {plan.batch_size}",
+        f"memory: {plan.peak_memory_bytes / 1e6:,.0f} MB at most in the probe, whose batches hold "
+        "the longest texts",
+        f"disk: {plan.disk_bytes / 1e6:,.0f} MB stay, {plan.disk_peak_bytes / 1e6:,.0f} MB at "
+        "most while it trains",
+    ]
+
+
+def question(run: "Run", front: ParetoFront) -> str:
+    """A query that the front can answer: about what its middle member costs."""
+    params = math.ceil((front.members[len(front.members) // 2].profile.num_params or 0) / 1e5) / 10
+    return f"paretobert query {run.folder.root} --params {params:g}M"

@@ -1,24 +1,30 @@
 """`paretobert train`: the supernet of a run."""
 
+from ..errors import InputError
 from . import steps
 from .display import log_to_stderr
 from .options import (
+    Asked,
     Folder,
+    Json,
     LedgerUrl,
     ModelOrNone,
+    Plan,
     ProtocolGiven,
     SearchGiven,
     Seed,
+    SettingsOption,
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
     UnlabelledFiles,
-    started_run,
 )
 
 EPILOG = """Example:
 
 $ paretobert train runs/docs --model minilm --task stdlib-docs
+
+$ paretobert train runs/docs --model minilm --task stdlib-docs --plan
 
 $ paretobert train runs/docs    # after an interruption
 """
@@ -32,20 +38,24 @@ def command(
     search_given: SearchGiven,
     model: ModelOrNone = None,
     task: TaskOrNone = None,
+    settings: SettingsOption = "auto",
     seed: Seed = 0,
     ledger: LedgerUrl = None,
     unlabelled: UnlabelledFiles = None,
+    plan: Plan = False,
+    json: Json = False,
 ) -> None:
     """Train the supernet of a new run, or go on with a run that was interrupted.
 
     A new run needs --model and --task and fixes every other option, those of later steps too.
     """
     log_to_stderr()
-    run = started_run(
-        folder,
+    asked = Asked(
+        folder=folder,
         model=model,
         task=task,
         seed=seed,
+        settings=settings,
         ledger=ledger,
         unlabelled=unlabelled or (),
         task_given=task_given,
@@ -53,4 +63,10 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
+    if plan:
+        steps.plan(asked.plan(), json=json)
+        return
+    if json:
+        raise InputError("--json is for --plan: leave it out, or ask for the plan.")
+    run = asked.run()
     steps.train(run)

@@ -1,5 +1,6 @@
 """How a supernet is trained, as one record (no torch)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
@@ -17,11 +18,21 @@ Rewiring = Literal["importance", "none"]
 REWIRINGS: tuple[Rewiring, ...] = ("importance", "none")
 Distillation = Literal["teacher", "in-place", "none"]
 DISTILLATIONS: tuple[Distillation, ...] = ("teacher", "in-place", "none")
+Settings = Literal["auto", "paper"]
+SETTINGS: tuple[Settings, ...] = ("auto", "paper")
+
+
+MAX_RATES = 8
+"""Learning rates that are tried at most."""
+
+_TUPLES = ("widths", "depths", "tokens", "teacher_rates", "by_hand")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions(Pace):
     """Settings of the training stages beside their pace; the defaults are the published ones.
+
+    What a user leaves open is decided by `settings.resolved`; a record has every option.
 
     The weight decay is not stated there; BERT's own 0.01 is used, biases and LayerNorm excepted.
 
@@ -51,9 +62,15 @@ class TrainingOptions(Pace):
         token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
+        teacher_rates: Learning rates that are tried for stage 0 before it, each in equally many
+            steps, all of them together as many as stage 0 has; another one than
+            `teacher_learning_rate` is taken where it is distinguishably better on the search
+            split.
         augment: Variants of each training text, with other words in them, that distillation
             learns from beside it (TinyBERT, appendix A); an epoch of it is then one pass over all
             of them and the unlabelled texts. The published code takes 10 to 30.
+        settings: Who decided what was not given: "auto", rules (`settings`), or "paper".
+        by_hand: The fields that were given.
     """
 
     recipe: Recipe = "paper"
@@ -70,7 +87,10 @@ class TrainingOptions(Pace):
     token_epochs: int = 0
     final_epochs: int = 0
     teacher_learning_rate: float | None = None
+    teacher_rates: tuple[float, ...] = ()
     augment: int = 0
+    settings: Settings = "paper"
+    by_hand: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every setting.
@@ -89,6 +109,8 @@ class TrainingOptions(Pace):
             raise InputError(
                 f"The distillation {self.distillation!r} is not one of {', '.join(DISTILLATIONS)}."
             )
+        if self.settings not in SETTINGS:
+            raise InputError(f"The settings {self.settings!r} are not auto or paper.")
         if self.recipe == "closed-form" and (self.rewiring, self.distillation) != (
             "importance",
             "teacher",
@@ -132,11 +154,31 @@ class TrainingOptions(Pace):
                 "Augmented texts are for distillation, and no stage distils: leave them out, or "
                 "take another recipe, or epochs of the width, depth or token stage."
             )
+        self._check_rates()
         refuse_unless_positive(self, "teacher_learning_rate")
 
     def space_of(self, shape: EncoderShape) -> Space:
         """The space that is trained for, of a full model of some shape."""
         return SPACES[self.space](shape, self.widths, self.depths, self.tokens)
+
+    def _check_rates(self) -> None:
+        rates = self.teacher_rates
+        if rates and not all(0 < rate < math.inf for rate in rates):
+            raise InputError(f"The teacher_rates {rates} must be positive.")
+        if len(set(rates)) < len(rates) or len(rates) > MAX_RATES:
+            raise InputError(
+                f"The teacher_rates {rates} must be different ones, {MAX_RATES} at most."
+            )
+        if rates and not self.teacher_epochs:
+            raise InputError(
+                "Learning rates are tried for stage 0, which has no epochs: leave teacher_rates "
+                "out, or give teacher_epochs."
+            )
+        if rates and self.fine_tuning_rate not in rates:
+            raise InputError(
+                f"The teacher_rates {rates} lack {self.fine_tuning_rate:g}, the learning rate of "
+                "stage 0, which the others are held against."
+            )
 
     @property
     def fine_tuning_rate(self) -> float:
@@ -164,11 +206,11 @@ class TrainingOptions(Pace):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        lists = {name: list(getattr(self, name)) for name in ("widths", "depths", "tokens")}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
         return asdict(self) | lists
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Read back what `to_dict` wrote."""
-        tuples = {name: tuple(record[name]) for name in ("widths", "depths", "tokens")}
+        tuples = {name: tuple(record[name]) for name in _TUPLES if name in record}
         return cls(**{**record, **tuples})

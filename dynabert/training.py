@@ -45,12 +45,15 @@ from transformers import (
 
 from .. import storage
 from ..encoders.families import shape_of
+from ..intervals import duration
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode, encode_texts, joined
+from ..tasks.evaluation import evaluate
 from ..tasks.heads import Head
+from ..tasks.metrics import Evaluation
 from ..tasks.task import Task, Texts
 from ..training.augmentation import Augmented, augment
 from ..training.classifier import load_classifier, load_stored
@@ -63,7 +66,15 @@ from ..training.distillation import (
     logit_loss,
     prediction_loss,
 )
-from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from ..training.loop import (
+    Diverged,
+    Finished,
+    Result,
+    TrainingProgress,
+    made,
+    run_stage,
+    weight_groups,
+)
 from ..training.precision import autocast, matmul_dtype
 from .importance import task_importance
 from .judging import judge_of
@@ -72,7 +83,9 @@ from .reconstruction import collect
 from .removal import necessity
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
+from .stages import RATES, planned_stages, seconds_after, trial_steps
 from .supernet import Supernet
+from .sweep import RateChoice, choose_rate, kept_trial
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -87,6 +100,7 @@ def train_supernet(
     options: TrainingOptions,
     progress: Callable[[TrainingProgress], None],
     unlabelled: Texts | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> None:
     """Train a supernet into `folder`, or continue where an earlier call was stopped.
 
@@ -101,6 +115,7 @@ def train_supernet(
         options: Settings of all stages.
         progress: Called after every step.
         unlabelled: Transfer texts; the same ones when an earlier call is continued.
+        tell: Is called with a sentence when a learning rate is chosen and when a stage ends.
 
     Raises:
         InputError: When the checkpoint does not fit the task, or a loss stops being finite.
@@ -110,7 +125,7 @@ def train_supernet(
         return
     checkpoints = folder / CHECKPOINTS
     training = _Training(
-        task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled
+        task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled, tell=tell
     )
     teacher = made(folder / "teacher", lambda: training.teacher(model))
     if options.recipe == "closed-form":
@@ -325,8 +340,10 @@ class _Training:
         *,
         checkpoint: Path,
         unlabelled: Texts | None,
+        tell: Callable[[str], None],
     ) -> None:
         self.task = task
+        self.tell = tell
         self.checkpoint = checkpoint
         self._variants: Augmented | None = None
         self.unlabelled = unlabelled
@@ -338,7 +355,51 @@ class _Training:
         self.dtype = matmul_dtype(options.precision, self.device)
 
     def teacher(self, checkpoint: str | Path) -> Result:
-        """Stage 0: fine-tune the full model on the labels."""
+        """Stage 0: fine-tune the full model on the labels, at the best of the rates tried."""
+        rate = self.options.fine_tuning_rate
+        if self.options.teacher_rates:
+            rate = self._chosen_rate(checkpoint).rate
+        supernet, tokenizer = self._fine_tuned("teacher", checkpoint, learning_rate=rate)
+        return supernet.model, tokenizer
+
+    def _chosen_rate(self, checkpoint: str | Path) -> RateChoice:
+        """Try each learning rate of stage 0 in a share of its steps."""
+        options = self.options
+        steps = trial_steps(options, len(self.task.train))
+
+        def attempt(rate: float) -> Evaluation | None:
+            try:
+                supernet, tokenizer = self._fine_tuned(
+                    f"{RATES}-{rate:g}", checkpoint, learning_rate=rate, max_steps=steps
+                )
+            except Diverged:
+                record = {"stage": f"{RATES}-{rate:g}", "learning_rate": rate, "diverged": True}
+                storage.append_record(self.log, record)
+                return None
+            search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
+            return evaluate(supernet.model, search, task=self.task, split="search")
+
+        choice = choose_rate(
+            {
+                rate: kept_trial(
+                    self.checkpoints / RATES / f"{rate:g}.json", partial(attempt, rate)
+                )
+                for rate in options.teacher_rates
+            },
+            guess=options.fine_tuning_rate,
+            steps=steps,
+        )
+        self.tell(choice.sentence)
+        return choice
+
+    def _fine_tuned(
+        self,
+        stage: str,
+        checkpoint: str | Path,
+        *,
+        learning_rate: float,
+        max_steps: int | None = None,
+    ) -> tuple[Supernet, PreTrainedTokenizerBase]:
         options = self.options
         model = load_classifier(
             checkpoint, self.task, seed=options.seed, fine_tuned=options.teacher_epochs == 0
@@ -347,7 +408,7 @@ class _Training:
         supernet = self._supernet(model)
         full = [SubnetConfig.full(supernet.shape)]
         self._run(
-            "teacher",
+            stage,
             supernet,
             self._labelled(tokenizer),
             lambda batch, step: label_gradients(
@@ -355,9 +416,10 @@ class _Training:
             ),
             epochs=options.teacher_epochs,
             judged=(full, tokenizer),
-            learning_rate=options.fine_tuning_rate,
+            learning_rate=learning_rate,
+            max_steps=max_steps,
         )
-        return model, tokenizer
+        return supernet, tokenizer
 
     def rewired(self, teacher: Path) -> Result:
         """Sort a copy of the teacher's heads and neurons by importance on the search split."""
@@ -562,11 +624,12 @@ class _Training:
         epochs: int,
         judged: tuple[Sequence[SubnetConfig], PreTrainedTokenizerBase],
         learning_rate: float | None = None,
+        max_steps: int | None = None,
     ) -> None:
         options, (configs, tokenizer) = self.options, judged
         rate = learning_rate or options.learning_rate
         search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
-        run_stage(
+        finished = run_stage(
             stage,
             supernet.model,
             encoded,
@@ -581,8 +644,22 @@ class _Training:
             state_file=self.checkpoints / f"{stage}.safetensors",
             log=self.log,
             progress=self.progress,
+            max_steps=max_steps,
             judge=judge_of(supernet, configs, search, self.task),
         )
+        self._tell_end(finished, supernet.shape)
+
+    def _tell_end(self, finished: Finished, shape: EncoderShape) -> None:
+        """Say how a planned stage went, and about how long the rest takes."""
+        unlabelled = 0 if self.unlabelled is None else len(self.unlabelled)
+        stages = planned_stages(
+            self.options, shape, num_train=len(self.task.train), num_unlabelled=unlabelled
+        )
+        if finished.stage not in {stage.name for stage in stages}:
+            return
+        left_s = seconds_after(stages, finished.stage, seconds=finished.seconds)
+        rest = f"; about {duration(left_s)} of training left" if left_s else ""
+        self.tell(f"{finished.sentence}{rest}")
 
 
 @contextmanager

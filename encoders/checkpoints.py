@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, shortened
+from ..networks.shape import EncoderShape
 from ..storage import is_name
 from .configs import check_values, read_config, stock_model
 
@@ -38,6 +39,7 @@ class Checkpoint:
         fingerprint: Sixteen hexadecimal digits that change when its config or weights do.
         max_tokens: Tokens of the longest text that it reads, special ones included.
         special_tokens: Those that its tokenizer adds to a pair of texts.
+        shape: Its sizes.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Checkpoint:
     fingerprint: str
     max_tokens: int
     special_tokens: int
+    shape: EncoderShape
 
 
 def find_checkpoint(name: str) -> Checkpoint:
@@ -67,6 +70,7 @@ def find_checkpoint(name: str) -> Checkpoint:
     config = read_config(folder)
     model_type = _checked_model_type(folder, config)
     check_values(folder / "config.json", config)
+    from .families import shape_of
     from .vocabulary import checked_tokenizer
     from .weights import check_weights, find_weights
 
@@ -82,6 +86,7 @@ def find_checkpoint(name: str) -> Checkpoint:
         fingerprint=_fingerprint(folder / "config.json", *weights),
         max_tokens=min(longest, int(min(tokenizer.model_max_length, _UNLIMITED))),
         special_tokens=tokenizer.num_special_tokens_to_add(pair=True),
+        shape=shape_of(model.config),
     )
 
 

@@ -16,7 +16,7 @@ from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
 from ..profiling.protocol import LatencyProtocol
-from ..storage import append_record
+from ..storage import append_record, read_records
 from ..tasks.loading import load_task
 from ..tasks.task import Task, Texts
 from ..tasks.transfer import load_unlabelled
@@ -103,6 +103,14 @@ class Context:
     def space(self) -> Space:
         """The sub-networks that the supernet is trained for."""
         return self.request.training.space_of(self.shape)
+
+    @property
+    def fine_tuning_rate(self) -> float:
+        """The learning rate that stage 0 took; the one asked for before it did."""
+        for record in read_records(self.folder.training):
+            if record["stage"] == "teacher" and "learning_rate" in record:
+                return float(record["learning_rate"])
+        return self.request.training.fine_tuning_rate
 
     @property
     def trained(self) -> bool:

@@ -80,6 +80,11 @@ class RunFolder:
         return self.root / "study.journal"
 
     @property
+    def training(self) -> Path:
+        """How each training stage went."""
+        return self.root / "training.jsonl"
+
+    @property
     def steps(self) -> Path:
         """The wall time of each step that did something."""
         return self.root / "steps.jsonl"

@@ -7,9 +7,9 @@ imported by the steps that need them.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
-from ..dynabert.options import TrainingOptions
+from ..dynabert.options import Settings, TrainingOptions
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
@@ -21,18 +21,17 @@ from ..search.options import SearchOptions
 from ..search.quantities import quantity_worded
 from ..search.query import QueryResult
 from ..storage import refuse_destination
-from ..tasks.loading import TaskRequest, load_task
+from ..tasks.loading import TaskRequest
 from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
-from ..tasks.transfer import load_unlabelled
 from ..training.method import MethodOptions
 from ..training.pace import StudentPace
 from .context import Context
 from .costs import Where, candidates, chosen, competing, table
-from .feasible import check_together
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
-from .request import RunRequest, with_absolute_paths
+from .prepare import Prepared, prepare
+from .request import RunRequest
 from .warnings import table_warnings
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from .steps.compare import Comparison
     from .steps.export import Exported
     from .steps.finish import FinishedMember
+    from .steps.plan import TrainingPlan
     from .steps.show import Shown
 
 Counting = Callable[[int, int], None]
@@ -99,7 +99,8 @@ class Run:
         *,
         model: str | Path,
         task: str | TaskRequest,
-        training: TrainingOptions | None = None,
+        training: TrainingOptions | Mapping[str, Any] | None = None,
+        settings: Settings = "auto",
         protocol: LatencyProtocol | None = None,
         search: SearchOptions | None = None,
         ledger: str | None = None,
@@ -113,7 +114,10 @@ class Run:
             folder: The run folder.
             model: `minilm`, a checkpoint folder, or a hub name.
             task: A task's name, or a request with its options.
-            training: How the supernet is trained; None for the defaults.
+            training: How the supernet is trained: a record says it all, a mapping of some of the
+                record's fields leaves the others to `settings`, and None all of them.
+            settings: Who decides what is left: "auto", by the data and the model
+                (`dynabert.settings`), or "paper", the published settings.
             protocol: How latencies are measured; None for the defaults.
             search: How sub-networks are searched; None for the defaults.
             ledger: The URL of a database for the ledger; None for a file in the run folder.
@@ -124,35 +128,59 @@ class Run:
             InputError: When the model, the task or a file is refused, or the folder holds another
                 run.
         """
-        asked = with_absolute_paths(task if isinstance(task, TaskRequest) else TaskRequest(task))
-        checkpoint = find_checkpoint(str(model))
-        loaded = load_task(asked)
-        transfer = (
-            load_unlabelled(map(Path, unlabelled), loaded, request=asked) if unlabelled else None
-        )
-        request = RunRequest(
-            model=checkpoint.name,
-            fingerprint=checkpoint.fingerprint,
-            task=asked,
-            training=training or TrainingOptions(),
-            protocol=protocol or LatencyProtocol(),
-            search=search or SearchOptions(),
-            ledger=ledger,
-            unlabelled=() if transfer is None else transfer.files,
-        )
-        check_together(
-            checkpoint,
-            loaded,
-            request.training,
-            request.protocol,
-            num_unlabelled=0 if transfer is None else len(transfer.texts),
-        )
         place = RunFolder(refuse_destination(folder))
-        claim(place, request.to_dict(), task=loaded.summary())
-        context = Context(place, request)
-        context.task = loaded
-        context.unlabelled = None if transfer is None else transfer.texts
+        prepared = prepare(
+            place,
+            model=model,
+            task=task,
+            training=training,
+            settings=settings,
+            protocol=protocol,
+            search=search,
+            ledger=ledger,
+            unlabelled=unlabelled,
+        )
+        claim(place, prepared.request.to_dict(), task=prepared.task.summary())
+        context = Context(place, prepared.request)
+        context.task = prepared.task
+        context.unlabelled = prepared.unlabelled
         return cls(context)
+
+    @classmethod
+    def planned(
+        cls,
+        folder: Path | str,
+        *,
+        model: str | Path,
+        task: str | TaskRequest,
+        training: TrainingOptions | Mapping[str, Any] | None = None,
+        settings: Settings = "auto",
+        unlabelled: Sequence[str | Path] = (),
+    ) -> "TrainingPlan":
+        """What the training of such a run would be, and take here; arguments as for `create`.
+
+        A few steps of each stage are trained in a temporary folder; nothing stays.
+        """
+        from .steps.plan import plan_training
+
+        return plan_training(
+            prepare(
+                RunFolder(Path(folder)),
+                model=model,
+                task=task,
+                training=training,
+                settings=settings,
+                unlabelled=unlabelled,
+            )
+        )
+
+    def plan(self) -> "TrainingPlan":
+        """What this run's training is, and takes here, whether it was done or not."""
+        from .steps.plan import plan_training
+
+        request = self.request
+        checkpoint = find_checkpoint(request.model)
+        return plan_training(Prepared(request, checkpoint, self.task, self.context.unlabelled))
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
@@ -188,11 +216,21 @@ class Run:
         """Whether the supernet is there."""
         return self.context.trained
 
-    def train(self, *, progress: "Callable[[TrainingProgress], None] | None" = None) -> None:
+    @property
+    def fine_tuning_rate(self) -> float:
+        """The learning rate that the full model was fine-tuned with."""
+        return self.context.fine_tuning_rate
+
+    def train(
+        self,
+        *,
+        progress: "Callable[[TrainingProgress], None] | None" = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         """Train the supernet, or go on where training was interrupted: `steps.train`."""
         from .steps.train import train
 
-        train(self.context, progress=progress)
+        train(self.context, progress=progress, tell=tell)
 
     def profiled(self, protocol: LatencyProtocol | None = None) -> bool:
         """Whether costs are measured here, as far as the protocol's time budget allows."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import storage
 from ..errors import InputError
-from ..intervals import Interval
+from ..intervals import Interval, duration
 from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
 from .best import Judge, judgement_interval
 from .pace import Pace, steps_per_epoch
@@ -67,6 +67,13 @@ class Finished:
     judging_s: float
     best_step: int | None
     scores: Mapping[str, Interval]
+
+    @property
+    def sentence(self) -> str:
+        """How long it took and what it reached, for a reader."""
+        scores = ", ".join(f"{name} {score.text('.3f')}" for name, score in self.scores.items())
+        reached = f"; search score at step {self.best_step:,}: {scores}" if scores else ""
+        return f"{self.stage}: {self.steps:,} steps in {duration(self.seconds)}{reached}"
 
 
 class Saveable(Protocol):
@@ -184,6 +191,7 @@ def run_stage(
             "examples": sum(len(b) for _, b in _steps(encoded, total=total, pace=pace, first=0)),
             "learning_rate": max(peaks),
             "seconds": round(finished.seconds, 1),
+            "judging_s": round(judging_s, 2),
             "last_loss": loss,
             "best_step": finished.best_step,
             "search": {name: score.to_dict() for name, score in best.scores.items()},

@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 
 def train(
-    context: Context, *, progress: "Callable[[TrainingProgress], None] | None" = None
+    context: Context,
+    *,
+    progress: "Callable[[TrainingProgress], None] | None" = None,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Train the supernet, or go on where training was interrupted.
 
     Args:
         context: The run.
         progress: Is called after every step.
+        tell: Is called with a sentence when a learning rate is chosen and when a stage ends.
 
     Raises:
         InputError: When the model, the task's data or a file of unlabelled texts changed since the
@@ -42,4 +46,5 @@ def train(
             options=context.request.training,
             unlabelled=context.unlabelled,
             progress=progress or (lambda state: None),
+            tell=tell or (lambda sentence: None),
         )

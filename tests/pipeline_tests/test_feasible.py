@@ -9,6 +9,7 @@ import pytest
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.encoders.checkpoints import Checkpoint
 from paretobert.errors import InputError
+from paretobert.networks.shape import EncoderShape
 from paretobert.pipeline.feasible import check_together
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.tasks.heads import CLASSIFICATION, HEADS
@@ -21,6 +22,7 @@ CHECKPOINT = Checkpoint(
     fingerprint="0" * 16,
     max_tokens=64,
     special_tokens=3,
+    shape=EncoderShape("bert", 2, 2, 4, 8, 16, 8, 40, 64, 2, 2),
 )
 SINGLE = TextSplit(("a", "b"), None, (0, 1))
 PAIRS = TextSplit(("a", "b"), ("c", "d"), (0, 1))
