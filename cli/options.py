@@ -260,6 +260,7 @@ class Asked:
                 task=self._task(self.task),
                 training=self._training,
                 settings=self.settings,
+                protocol=self._protocol,
                 unlabelled=self.unlabelled,
             )
         self._refuse_options()

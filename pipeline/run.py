@@ -155,6 +155,7 @@ class Run:
         task: str | TaskRequest,
         training: TrainingOptions | Mapping[str, Any] | None = None,
         settings: Settings = "auto",
+        protocol: LatencyProtocol | None = None,
         unlabelled: Sequence[str | Path] = (),
     ) -> "TrainingPlan":
         """What the training of such a run would be, and take here; arguments as for `create`.
@@ -170,6 +171,7 @@ class Run:
                 task=task,
                 training=training,
                 settings=settings,
+                protocol=protocol,
                 unlabelled=unlabelled,
             )
         )

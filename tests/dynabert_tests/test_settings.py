@@ -65,11 +65,6 @@ def test_longer_texts_get_fewer_epochs() -> None:
     assert long.width_epochs + long.depth_epochs < short.width_epochs + short.depth_epochs
 
 
-def test_small_spaces_learn_whole() -> None:
-    assert resolved({}, "auto", DOCS).recipe == "sandwich"
-    assert resolved({"widths": (1.0, 0.5), "depths": (1.0,)}, "auto", DOCS).recipe == "paper"
-
-
 def test_tokens_bring_their_stage() -> None:
     options = resolved({"tokens": (1.0, 0.5)}, "auto", DOCS)
     assert options.token_epochs == options.depth_epochs

@@ -56,7 +56,7 @@ OPTIONS = TrainingOptions(
     checkpoint_steps=3,
 )
 TOKENS = replace(OPTIONS, tokens=(1.0, 0.4), token_epochs=2)
-AUGMENTED = replace(TOKENS, augment=2)
+AUGMENTED = replace(TOKENS, augment=2, teacher_rates=(5e-4, 1e-3))
 
 
 def make_checkpoint(folder: Path, model) -> Path:
@@ -575,7 +575,7 @@ train_supernet(model=Path(sys.argv[1]), task=make_task(), folder=Path(sys.argv[2
 
 
 def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_path):
-    """Kill for real, twice: in two stages, between two checkpoints."""
+    """Kill for real, three times: in a trial and in two stages, between two checkpoints."""
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
     train_supernet(
         model=checkpoint,
@@ -587,7 +587,7 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
     )
     command = [sys.executable, "-c", KILLED, str(checkpoint), str(tmp_path / "broken")]
     command.append(str(Path(__file__).parent))
-    for stop in (["teacher", "5"], ["tokens", "14"]):
+    for stop in (["rates-0.001", "5"], ["teacher", "5"], ["tokens", "14"]):
         process = subprocess.Popen([*command, *stop], stdout=subprocess.PIPE, text=True)
         lines = []
         for line in process.stdout:
@@ -611,9 +611,15 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
     logs = [(tmp_path / name / "training.jsonl").read_text() for name in ("unbroken", "broken")]
     one, other = ([json.loads(line) for line in log.splitlines()] for log in logs)
     assert [stage["examples"] for stage in one] == [stage["examples"] for stage in other]
-    assert one[1]["stage"] == "augment"
-    assert 64 < one[1]["examples"] <= 128
-    assert one[2]["examples"] == 64 + 20 + one[1]["examples"]
+    assert [stage.get("search") for stage in one] == [stage.get("search") for stage in other]
+    assert [stage["stage"] for stage in one[:4]] == [
+        "rates-0.0005",
+        "rates-0.001",
+        "teacher",
+        "augment",
+    ]
+    assert 64 < one[3]["examples"] <= 128
+    assert one[4]["examples"] == 64 + 20 + one[3]["examples"]
     unbroken = load_file(tmp_path / "unbroken" / "supernet" / "model.safetensors")
     broken = load_file(tmp_path / "broken" / "supernet" / "model.safetensors")
     assert unbroken.keys() == broken.keys()
