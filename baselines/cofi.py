@@ -47,6 +47,8 @@ class CofiOptions(StudentPace):
         """
         StudentPace.__post_init__(self)
         refuse_no_speedup(self.target_speedup)
+        if self.steps == 1:
+            raise InputError("Pruning and training on take a step each: give 2 steps or more.")
         for name in ("prune_share", "logits_share"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name):g}.")

@@ -21,22 +21,22 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from ..encoders.extraction import architecture_of
 from ..encoders.families import family_of, shape_of
 from ..encoders.running import EncoderOutput
 from ..networks.subnet import SubnetConfig
 from ..profiling.workload import Workload
-from ..tasks.batches import Batch, encode_texts
+from ..tasks.batches import Batch, EncodedTexts, encode_texts
 from ..tasks.heads import Head
 from ..training.classifier import load_stored
 from ..training.distillation import hidden_loss, logit_loss
-from ..training.loop import Result, made, run_stage, weight_groups
+from ..training.loop import made, run_stage, weight_groups
 from ..training.method import Making
 from ..training.pace import steps_per_epoch
 from ..training.precision import autocast, matmul_dtype
-from ..training.student import Start, run_dense, train_student
+from ..training.student import Start, run_dense, taught_texts, train_student
 from .cofi import CofiOptions
 from .gated import GatedModel
 from .student import spaced_layers
@@ -69,15 +69,21 @@ def train_cofi(making: Making, options: CofiOptions) -> None:
 
     Writes `folder/pruned` and `folder/network`, dense networks with their tokenizers.
     """
-    epochs = options.whole_epochs(len(making.texts))
-    total = options.steps or epochs * steps_per_epoch(
-        len(making.texts), batch_size=options.batch_size
-    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = matmul_dtype(options.precision, device)
+    tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
+    texts = taught_texts(making, tokenizer, device=device, dtype=dtype)
+    epochs = options.whole_epochs(len(texts))
+    per_epoch = steps_per_epoch(len(texts), batch_size=options.batch_size)
+    total = epochs * per_epoch if options.steps is None else options.steps
     steps = min(max(1, round(options.prune_share * total)), total - 1)
     state_file = making.folder / "prune.safetensors"
     pruned = made(
         making.folder / "pruned",
-        lambda: _pruned(making, options, steps=steps, state_file=state_file),
+        lambda: (
+            _pruned(making, options, texts, steps=steps, state_file=state_file, device=device),
+            tokenizer,
+        ),
     )
     state_file.unlink(missing_ok=True)
 
@@ -94,8 +100,16 @@ def train_cofi(making: Making, options: CofiOptions) -> None:
     )
 
 
-def _pruned(making: Making, options: CofiOptions, *, steps: int, state_file: Path) -> Result:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _pruned(
+    making: Making,
+    options: CofiOptions,
+    texts: EncodedTexts,
+    *,
+    steps: int,
+    state_file: Path,
+    device: torch.device,
+) -> PreTrainedModel:
+    """The first stage: the dense network that is left of the teacher."""
     dtype = matmul_dtype(options.precision, device)
     teacher = load_stored(making.teacher)
     nn.Module.to(teacher.eval(), device)
@@ -129,7 +143,7 @@ def _pruned(making: Making, options: CofiOptions, *, steps: int, state_file: Pat
     run_stage(
         "prune",
         learning,
-        encode_texts(making.texts, tokenizer, max_length=making.task.max_length),
+        texts,
         gradients,
         groups=[
             *weights,
@@ -141,7 +155,7 @@ def _pruned(making: Making, options: CofiOptions, *, steps: int, state_file: Pat
                 )
             ),
         ],
-        epochs=options.whole_epochs(len(making.texts)),
+        epochs=options.whole_epochs(len(texts)),
         max_steps=steps,
         pace=options,
         device=device,
@@ -150,7 +164,7 @@ def _pruned(making: Making, options: CofiOptions, *, steps: int, state_file: Pat
         log=making.folder / "training.jsonl",
         progress=making.progress,
     )
-    return gated.dense(workload, macs=int(target * workload.full)), tokenizer
+    return gated.dense(workload, macs=int(target * workload.full))
 
 
 def penalise(

@@ -4,6 +4,7 @@ from ..powerbert.method import METHOD as POWERBERT
 from .cofi import METHOD as COFI
 from .finished import ALONE, FINISHED
 from .first_layers import METHOD as FIRST_LAYERS
+from .layerdrop import METHOD as LAYERDROP
 from .own_checkpoint import METHOD as CHECKPOINT
 from .pruned import PRUNED, REPAIRED
 from .student import METHOD as STUDENT
@@ -14,6 +15,7 @@ METHODS = {
         CHECKPOINT,
         FIRST_LAYERS,
         STUDENT,
+        LAYERDROP,
         PRUNED,
         REPAIRED,
         ALONE,

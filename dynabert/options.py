@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from ..errors import InputError
@@ -10,6 +11,7 @@ from ..networks.shape import EncoderShape
 from ..networks.space import Space, SpaceName
 from ..networks.spaces import SPACES
 from ..networks.subnet import DEPTHS, TOKENS, WIDTHS, check_multipliers
+from ..training.method import Variants
 from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Recipe = Literal["paper", "sandwich", "closed-form"]
@@ -214,3 +216,16 @@ class TrainingOptions(Pace):
         """Read back what `to_dict` wrote."""
         tuples = {name: tuple(record[name]) for name in _TUPLES if name in record}
         return cls(**{**record, **tuples})
+
+
+def variants_of(options: TrainingOptions, *, checkpoint: Path, run: Path) -> Variants | None:
+    """The variants of training texts that a run's supernet and students learn from.
+
+    Args:
+        options: Say how many; None of them gives None.
+        checkpoint: The pre-trained model's folder.
+        run: The run folder, which keeps them.
+    """
+    if not options.augment:
+        return None
+    return Variants(checkpoint, options.augment, options.seed, run / "variants")

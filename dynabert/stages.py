@@ -133,9 +133,7 @@ def _drawn_steps(space: Space, options: TrainingOptions) -> list[list[SubnetConf
         return [list(space.landmarks)]
     generator, ends = Random(options.seed), dict.fromkeys([space.full, space.smallest])
     drawn = min(options.sandwich_random, space.size - len(ends))
-    return [
-        [*ends, *(space.draw(generator) for _ in range(drawn))] for _ in range(_DRAWN_STEPS)
-    ]
+    return [[*ends, *(space.draw(generator) for _ in range(drawn))] for _ in range(_DRAWN_STEPS)]
 
 
 def _work(

@@ -23,9 +23,7 @@ The recipe closed-form stops after stage 0: units are sorted by `removal`, and e
 repaired when it is built (`repairs`).
 """
 
-import math
 import shutil
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,12 +48,11 @@ from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode, encode_texts, joined
+from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode
 from ..tasks.evaluation import evaluate
 from ..tasks.heads import Head
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task, Texts
-from ..training.augmentation import Augmented, augment
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
@@ -75,10 +72,12 @@ from ..training.loop import (
     run_stage,
     weight_groups,
 )
+from ..training.method import Variants
 from ..training.precision import autocast, matmul_dtype
+from ..training.transfer_set import TransferSet
 from .importance import task_importance
 from .judging import judge_of
-from .options import TrainingOptions
+from .options import TrainingOptions, variants_of
 from .reconstruction import collect
 from .removal import necessity
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
@@ -89,7 +88,6 @@ from .sweep import RateChoice, choose_rate, kept_trial
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
-AUGMENT = "augment"
 
 
 def train_supernet(
@@ -106,7 +104,8 @@ def train_supernet(
 
     Writes `folder/teacher` (the fine-tuned full model) and `folder/supernet`, both with their
     tokenizer, and a line for each finished stage into `folder/training.jsonl`;
-    `folder/checkpoints` holds what a killed run needs and is removed at the end.
+    `folder/checkpoints` holds what a killed run needs and is removed at the end;
+    `folder/variants` stays, for whatever else learns from the teacher.
 
     Args:
         model: The folder of a checkpoint of a supported family.
@@ -125,7 +124,13 @@ def train_supernet(
         return
     checkpoints = folder / CHECKPOINTS
     training = _Training(
-        task, folder, options, progress, checkpoint=Path(model), unlabelled=unlabelled, tell=tell
+        task,
+        folder,
+        options,
+        progress,
+        unlabelled=unlabelled,
+        variants=variants_of(options, checkpoint=Path(model), run=folder),
+        tell=tell,
     )
     teacher = made(folder / "teacher", lambda: training.teacher(model))
     if options.recipe == "closed-form":
@@ -338,15 +343,15 @@ class _Training:
         options: TrainingOptions,
         progress: Callable[[TrainingProgress], None],
         *,
-        checkpoint: Path,
         unlabelled: Texts | None,
+        variants: Variants | None,
         tell: Callable[[str], None],
     ) -> None:
         self.task = task
         self.tell = tell
-        self.checkpoint = checkpoint
-        self._variants: Augmented | None = None
+        self._transfer_texts: EncodedTexts | None = None
         self.unlabelled = unlabelled
+        self.variants = variants
         self.checkpoints = folder / CHECKPOINTS
         self.log = folder / LOG_FILE
         self.options = options
@@ -563,56 +568,16 @@ class _Training:
         return encode(self.task.train, tokenizer, max_length=self.task.max_length)
 
     def _transfer(self, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
-        """What distillation learns from, without labels: training texts and transfer texts."""
-        parts = [self._encoded(self.task.train.followed_by(self.unlabelled), tokenizer)]
-        if self.options.augment:
-            variants = self._augmented(tokenizer).texts
-            parts += [] if variants is None else [variants]
-        return joined(parts)
-
-    def _augmented(self, tokenizer: PreTrainedTokenizerBase) -> Augmented:
-        """Variants of the training texts; every stage has the same ones."""
-        if self._variants is not None:
-            return self._variants
-        started = time.perf_counter()
-
-        def report(done: int, total: int) -> None:
-            rate = done / (time.perf_counter() - started)
-            self.progress(TrainingProgress(AUGMENT, done, total, math.nan, rate))
-
-        found = augment(
-            self.task.train,
-            checkpoint=self.checkpoint,
-            tokenizer=tokenizer,
-            max_length=self.task.max_length,
-            variants=self.options.augment,
-            seed=self.options.seed,
-            held_out={
-                ids
-                for name, split in self.task.splits.items()
-                if name != "train"
-                for ids in self._encoded(split, tokenizer).input_ids
-            },
-            folder=self.checkpoints / AUGMENT,
-            device=self.device,
-            dtype=self.dtype,
-            progress=report,
-        )
-        if all(record["stage"] != AUGMENT for record in storage.read_records(self.log)):
-            storage.append_record(
-                self.log,
-                {
-                    "stage": AUGMENT,
-                    "examples": 0 if found.texts is None else len(found.texts),
-                    "held_out": found.held_out,
-                    "seconds": round(found.seconds, 1),
-                },
+        """What distillation learns from, without labels; every stage learns from the same."""
+        if self._transfer_texts is None:
+            self._transfer_texts = TransferSet(self.task, self.unlabelled, self.variants).encoded(
+                tokenizer,
+                device=self.device,
+                dtype=self.dtype,
+                log=self.log,
+                progress=self.progress,
             )
-        self._variants = found
-        return found
-
-    def _encoded(self, texts: Texts, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
-        return encode_texts(texts, tokenizer, max_length=self.task.max_length)
+        return self._transfer_texts
 
     def _run(
         self,

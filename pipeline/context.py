@@ -8,8 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dynabert.options import variants_of
+from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.shape import EncoderShape
@@ -20,6 +23,7 @@ from ..storage import append_record, read_records
 from ..tasks.loading import load_task
 from ..tasks.task import Task, Texts
 from ..tasks.transfer import load_unlabelled
+from ..training.method import Variants
 from .folder import RunFolder, read_manifest, refuse_difference
 from .ledger import Ledger
 from .request import RunRequest, files_record
@@ -71,6 +75,33 @@ class Context:
             {"unlabelled": files_record(found.files)},
         )
         return found.texts
+
+    @cached_property
+    def checkpoint(self) -> Path:
+        """The folder of the pre-trained model that the run began with.
+
+        Raises:
+            InputError: When it is not there any more, or has changed.
+        """
+        found = find_checkpoint(self.request.model)
+        refuse_difference(
+            self.folder,
+            {"model's fingerprint": self.request.fingerprint},
+            {"model's fingerprint": found.fingerprint},
+        )
+        return found.folder
+
+    @property
+    def variants(self) -> Variants | None:
+        """The variants of the training texts that are learnt from.
+
+        Raises:
+            InputError: When there are some, and the pre-trained model is not there any more.
+        """
+        training = self.request.training
+        if not training.augment:
+            return None
+        return variants_of(training, checkpoint=self.checkpoint, run=self.folder.root)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

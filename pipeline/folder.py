@@ -2,6 +2,7 @@
 
     run.json            the request with every option resolved, the task's summary, versions
     teacher/ supernet/  checkpoints; a killed training keeps its own beside them
+    variants/           variants of the training texts, which supernet and students learn from
     networks/<id>/      networks that a method or the user brought; `network/` is the checkpoint
     ledger.db           everything learnt about networks: scores, latencies, sizes (`ledger`)
     predictors/         latency predictors and the measurements behind them

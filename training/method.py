@@ -35,6 +35,27 @@ class MethodOptions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Variants:
+    """Which variants of the training texts a run learns from, and where they are kept.
+
+    Attributes:
+        checkpoint: The pre-trained model's folder, which proposes words.
+        number: How many are tried of each text.
+        seed: Of the draws.
+        folder: Where they are kept.
+    """
+
+    checkpoint: Path
+    number: int
+    seed: int
+    folder: Path
+
+
+def _unknown() -> Path:
+    raise ValueError("the pre-trained checkpoint is not known here")
+
+
+@dataclass(frozen=True, slots=True)
 class Making:
     """What a method makes its network from.
 
@@ -45,6 +66,8 @@ class Making:
         folder: The network's own folder; what a killed training resumes from lies here too.
         progress: Is called after every training step.
         unlabelled: The run's texts without labels, from which whoever distils learns too.
+        variants: Those of the training texts, likewise; None where the run has none.
+        checkpoint: Gives the folder of the pre-trained model that the run began with.
     """
 
     teacher: Path
@@ -53,10 +76,12 @@ class Making:
     folder: Path
     progress: "Callable[[TrainingProgress], None]"
     unlabelled: Texts | None = None
+    variants: Variants | None = None
+    checkpoint: Callable[[], Path] = _unknown
 
     @property
     def texts(self) -> Texts:
-        """What distillation and repairs are made from: training texts, then unlabelled ones."""
+        """What repairs are made from: training texts, then unlabelled ones."""
         return self.task.train.followed_by(self.unlabelled)
 
     @property

@@ -1,9 +1,9 @@
 """One dense network that learns from the fine-tuned model, whatever it starts from.
 
 The baselines that distil differ in where their network starts and in what it learns by; how it is
-trained, resumed and kept is here, once. As in a supernet's distillation no labels are read, and a
-run's unlabelled texts are learnt from too; the weights that score best on the search split while
-it learns are kept. Left out: variants of the training texts.
+trained, resumed and kept is here, once. As in a supernet's distillation no labels are read, and it
+learns from the same texts (`transfer_set`); the weights that score best on the search split while
+it learns are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from ..encoders.family import Family
 from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.batches import Batch, encode, encode_texts
+from ..tasks.batches import Batch, EncodedTexts, encode
 from ..tasks.evaluation import evaluate
 from ..tasks.metrics import Evaluation
 from .classifier import load_stored
@@ -27,6 +27,7 @@ from .loop import Result, made, run_stage, weight_groups
 from .method import Making
 from .pace import StudentPace
 from .precision import autocast, matmul_dtype
+from .transfer_set import TransferSet
 
 Loss = Callable[[EncoderOutput, EncoderOutput, Tensor], Tensor]
 """What a student learns by: its output, the teacher's, and the mask [B, T] of the tokens."""
@@ -66,7 +67,6 @@ def train_student(
     Raises:
         InputError: When the training has too many steps, or the loss stops being finite.
     """
-    epochs = pace.whole_epochs(len(making.texts))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = matmul_dtype(pace.precision, device)
     state_file = making.folder / "state.safetensors"
@@ -75,6 +75,8 @@ def train_student(
         teacher = load_stored(making.teacher)
         nn.Module.to(teacher.eval(), device)
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
+        texts = taught_texts(making, tokenizer, device=device, dtype=dtype)
+        epochs = pace.whole_epochs(len(texts))
         beginning = start(teacher, tokenizer)
         student, config, family = beginning.student, beginning.config, family_of(teacher)
         nn.Module.to(student, device)
@@ -97,7 +99,7 @@ def train_student(
         run_stage(
             stage,
             student,
-            encode_texts(making.texts, tokenizer, max_length=making.task.max_length),
+            texts,
             gradients,
             groups=weight_groups(
                 student, learning_rate=pace.learning_rate, weight_decay=pace.weight_decay
@@ -116,6 +118,23 @@ def train_student(
 
     made(making.network, trained)
     state_file.unlink(missing_ok=True)
+
+
+def taught_texts(
+    making: Making,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> EncodedTexts:
+    """What a network learns from that is made of a run, tokenised; see `TransferSet.encoded`."""
+    return TransferSet(making.task, making.unlabelled, making.variants).encoded(
+        tokenizer,
+        device=device,
+        dtype=dtype,
+        log=making.folder / "training.jsonl",
+        progress=making.progress,
+    )
 
 
 def whole_layers(teacher: PreTrainedModel, layers: Sequence[int]) -> Start:

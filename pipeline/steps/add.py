@@ -116,6 +116,8 @@ def make(
                 folder=folder,
                 progress=progress or (lambda state: None),
                 unlabelled=context.unlabelled,
+                variants=context.variants,
+                checkpoint=lambda: context.checkpoint,
             ),
             options,
         )

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...encoders.checkpoints import find_checkpoint
 from ..context import Context
-from ..folder import refuse_difference
 
 if TYPE_CHECKING:
     from ...training.loop import TrainingProgress
@@ -32,15 +30,10 @@ def train(
         return
     from ...dynabert.training import train_supernet
 
-    checkpoint = find_checkpoint(context.request.model)
-    refuse_difference(
-        context.folder,
-        {"model's fingerprint": context.request.fingerprint},
-        {"model's fingerprint": checkpoint.fingerprint},
-    )
+    checkpoint = context.checkpoint
     with context.timed("train"):
         train_supernet(
-            model=checkpoint.folder,
+            model=checkpoint,
             task=context.task,
             folder=context.folder.root,
             options=context.request.training,
