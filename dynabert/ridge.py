@@ -4,13 +4,15 @@ What the layer should add, less what it adds, is regressed on its inputs: the le
 |X D - R|^2 + ridge d |D|^2, where d is the mean diagonal of X^T X. The penalty is on the change D,
 not on the weights, so that where the data say nothing the inherited weights stay. Means are taken
 out first, which leaves the bias unpenalised. Rows may count differently. The ridge is chosen by
-the error on held-out rows, where no correction at all is one of the choices.
+the error on held-out rows, where no correction at all is one of the choices; the correction itself
+is then fitted with that ridge to all rows.
 
 Legend: N rows, I inputs, O outputs of the linear layer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ class Correction:
         ridge: What was chosen; None where nothing that was tried helped.
         error_before: Mean over the held-out rows, as they count, of the squared residual, summed
             over outputs.
-        error_after: The same with the correction; never more.
+        error_after: The same with the correction that the other rows gave; never more.
         condition: The condition number of the regularised system, at least; infinite where no
             system could be solved.
     """
@@ -54,7 +56,7 @@ def ridge_correction(
     ridges: Sequence[float] = RIDGES,
     intercept: bool = True,
 ) -> Correction:
-    """Fit a correction on some rows and choose its ridge on the others.
+    """Choose a ridge on held-out rows, fitted to the others; then fit the correction to all rows.
 
     Args:
         inputs: What the layer reads, [N, I].
@@ -69,39 +71,79 @@ def ridge_correction(
     """
     if counts is None:
         counts = inputs.new_ones(len(inputs))
-    fitting, judging = ~held_out, held_out
-    if not (counts[fitting].any() and counts[judging].any()):
+    if not (counts[~held_out].any() and counts[held_out].any()):
         raise ValueError("a correction needs rows to fit and rows to judge")
-    read, lacking, share = inputs[fitting], residuals[fitting], counts[fitting]
-    mean_read = mean(read, share) if intercept else torch.zeros_like(read[0])
-    mean_lacking = mean(lacking, share) if intercept else torch.zeros_like(lacking[0])
-    gram, cross = normal_equations(read - mean_read, lacking - mean_lacking, counts=share)
-    judged, wanted, share = inputs[judging] - mean_read, residuals[judging], counts[judging]
-    before = _mean_square(wanted, share)
-    best = Correction(
-        weight=torch.zeros_like(cross.T, dtype=inputs.dtype),
-        bias=torch.zeros_like(mean_lacking),
-        ridge=None,
-        error_before=before,
-        error_after=before,
-        condition=float("inf"),
+    fitting, judging = (
+        _System.of(inputs[rows], residuals[rows], counts[rows], intercept=intercept)
+        for rows in (~held_out, held_out)
     )
+    judged, lacking, share = inputs[held_out], residuals[held_out], counts[held_out]
+    before = after = _mean_square(lacking, share)
+    chosen = None
     for ridge in ridges:
-        factor, failed = torch.linalg.cholesky_ex(loaded(gram, ridge))
-        if failed:
+        solution = fitting.solved(ridge)
+        if solution is None:
             continue
-        change = torch.cholesky_solve(cross, factor).to(inputs.dtype)
-        error = _mean_square(wanted - mean_lacking - judged @ change, share)
-        if error < best.error_after:
-            best = Correction(
-                weight=change.T.contiguous(),
-                bias=mean_lacking - mean_read @ change,
-                ridge=ridge,
-                error_before=before,
-                error_after=error,
-                condition=_condition(factor),
-            )
-    return best
+        weight, bias, _ = solution
+        error = _mean_square(lacking - judged @ weight.T.to(judged) - bias.to(judged), share)
+        if error < after:
+            chosen, after = ridge, error
+    best = None if chosen is None else fitting.joined(judging).solved(chosen)
+    if best is None:
+        nothing = inputs.new_zeros(residuals.shape[1], inputs.shape[1])
+        return Correction(nothing, nothing.sum(1), None, before, before, float("inf"))
+    weight, bias, condition = best
+    return Correction(
+        weight.to(inputs.dtype), bias.to(inputs.dtype), chosen, before, after, condition
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    """Normal equations of rows around their means, in float64.
+
+    Attributes:
+        gram: X^T C X, [I, I].
+        cross: X^T C R, [I, O].
+        read: The mean of X, [I]; zeros without an intercept.
+        lacking: The mean of R, [O]; zeros without an intercept.
+        total: The sum of C.
+    """
+
+    gram: Tensor
+    cross: Tensor
+    read: Tensor
+    lacking: Tensor
+    total: float
+
+    @classmethod
+    def of(cls, inputs: Tensor, residuals: Tensor, counts: Tensor, *, intercept: bool) -> Self:
+        """Those of inputs X [N, I] and residuals R [N, O] that count C [N]."""
+        read, lacking = (mean(rows, counts) * intercept for rows in (inputs, residuals))
+        gram, cross = normal_equations(inputs - read, residuals - lacking, counts=counts)
+        return cls(gram, cross, read.double(), lacking.double(), counts.double().sum().item())
+
+    def joined(self, other: Self) -> Self:
+        """Those of the rows of both."""
+        total = self.total + other.total
+        share = other.total / total
+        read, lacking = other.read - self.read, other.lacking - self.lacking
+        apart = self.total * share * read[:, None]
+        return type(self)(
+            self.gram + other.gram + apart * read,
+            self.cross + other.cross + apart * lacking,
+            self.read + share * read,
+            self.lacking + share * lacking,
+            total,
+        )
+
+    def solved(self, ridge: float) -> tuple[Tensor, Tensor, float] | None:
+        """Weight [O, I], bias [O] and a bound of the condition; None where there is no answer."""
+        factor, failed = torch.linalg.cholesky_ex(loaded(self.gram, ridge))
+        if failed:
+            return None
+        change = torch.cholesky_solve(self.cross, factor)
+        return change.T.contiguous(), self.lacking - self.read @ change, _condition(factor)
 
 
 def normal_equations(inputs: Tensor, outputs: Tensor, *, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -206,19 +206,33 @@ def test_a_correction_is_the_least_of_the_penalised_squares():
     held_out = torch.arange(50) % 5 == 0
     counts = torch.rand(50, dtype=torch.float64, generator=generator)
     found = ridge_correction(inputs, residuals, held_out, counts=counts, ridges=(0.1,))
-    x, y = inputs[~held_out], residuals[~held_out]
-    count = counts[~held_out]
-    middle = count @ x / count.sum()
-    penalty = 0.1 * (count @ (x - middle).square()).sum() / 4
+    middle = counts @ inputs / counts.sum()
+    penalty = 0.1 * (counts @ (inputs - middle).square()).sum() / 4
 
     def loss(weight, bias):
-        errors = (x @ weight.T + bias - y).square().sum(1)
-        return count @ errors + penalty * weight.square().sum()
+        errors = (inputs @ weight.T + bias - residuals).square().sum(1)
+        return counts @ errors + penalty * weight.square().sum()
 
     weight, bias = found.weight.clone(), found.bias.clone()
     slopes = torch.func.grad(loss, argnums=(0, 1))(weight, bias)
     for slope in slopes:
         torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-9)
+
+
+def test_held_out_rows_choose_the_ridge_and_are_fitted_too():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(60, 20, dtype=torch.float64, generator=generator)
+    residuals = inputs[:, :2] + torch.randn(60, 2, dtype=torch.float64, generator=generator)
+    held_out = torch.arange(60) % 3 == 0
+    found = ridge_correction(inputs, residuals, held_out, ridges=(1e-3, 1, 1e3))
+    others = [
+        ridge_correction(inputs, residuals, held_out, ridges=(ridge,)) for ridge in (1e-3, 1, 1e3)
+    ]
+    best = min(others, key=lambda correction: correction.error_after)
+    assert (found.ridge, found.error_after) == (best.ridge, best.error_after)
+    assert torch.equal(found.weight, best.weight)
+    elsewhere = ridge_correction(inputs, residuals, held_out.roll(1), ridges=(found.ridge,))
+    torch.testing.assert_close(elsewhere.weight, found.weight)
 
 
 def test_without_a_bias_there_is_none():
