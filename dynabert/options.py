@@ -65,7 +65,7 @@ class TrainingOptions(Pace):
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         teacher_learning_rate: The same for stage 0; None for `learning_rate`.
         teacher_rates: Learning rates that are tried for stage 0 before it, each in equally many
-            steps, all of them together as many as stage 0 has; another one than
+            steps, all of them together as many as stage 0 has at most; another one than
             `teacher_learning_rate` is taken where it is distinguishably better on the search
             split.
         augment: Variants of each training text, with other words in them, that distillation

@@ -19,6 +19,9 @@ from .options import TrainingOptions
 RATES = "rates"
 """What the trials of stage 0's learning rate are called."""
 
+LONGEST_TRIAL = 300
+"""Steps of a trial of a learning rate at most."""
+
 _DRAWN_STEPS = 50
 """Steps by which the work of random sub-networks is estimated."""
 
@@ -117,14 +120,15 @@ def seconds_after(stages: Sequence[Stage], name: str, *, seconds: float) -> floa
 def trial_steps(options: TrainingOptions, num_train: int) -> int:
     """Steps in which a learning rate of stage 0 is tried.
 
-    All trials together take as many as stage 0.
+    All trials together take as many as stage 0, fewer where that has many: by then rates differ.
 
     Args:
         options: The settings.
         num_train: Training texts.
     """
     per_epoch = steps_per_epoch(num_train, batch_size=options.batch_size)
-    return max(1, options.teacher_epochs * per_epoch // max(1, len(options.teacher_rates)))
+    share = options.teacher_epochs * per_epoch // max(1, len(options.teacher_rates))
+    return min(max(1, share), LONGEST_TRIAL)
 
 
 def _drawn_steps(space: Space, options: TrainingOptions) -> list[list[SubnetConfig]]:

@@ -594,6 +594,9 @@ class _Training:
         options, (configs, tokenizer) = self.options, judged
         rate = learning_rate or options.learning_rate
         search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
+        state_file = self.checkpoints / f"{stage}.safetensors"
+        for earlier in set(self.checkpoints.glob("*.safetensors")) - {state_file}:
+            earlier.unlink()
         finished = run_stage(
             stage,
             supernet.model,
@@ -606,7 +609,7 @@ class _Training:
             pace=options,
             device=self.device,
             dtype=self.dtype,
-            state_file=self.checkpoints / f"{stage}.safetensors",
+            state_file=state_file,
             log=self.log,
             progress=self.progress,
             max_steps=max_steps,

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.settings import Scale, mean_tokens, resolved
-from paretobert.dynabert.stages import RATES, planned_stages, seconds_after, trial_steps
+from paretobert.dynabert.stages import (
+    LONGEST_TRIAL,
+    RATES,
+    planned_stages,
+    seconds_after,
+    trial_steps,
+)
 from paretobert.errors import InputError
 from paretobert.networks.shape import EncoderShape
 from paretobert.tasks.task import Texts
@@ -110,6 +116,9 @@ def test_trials_cost_about_what_stage_0_does() -> None:
     ]
     assert teacher.steps - 3 < rates.steps == 3 * trial_steps(options, 1804) <= teacher.steps
     assert (width.networks, depth.networks) == (4, 4)
+    long = resolved({}, "auto", Scale(60_000, 60_000, 30, 384))
+    rates, teacher, *_ = planned_stages(long, MINILM, num_train=60_000)
+    assert rates.steps == 3 * LONGEST_TRIAL < teacher.steps / 3
 
 
 def test_what_remains_is_in_proportion_to_work() -> None:
