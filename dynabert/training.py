@@ -324,6 +324,16 @@ def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> 
     return list(dict.fromkeys(configs))
 
 
+def depth_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
+    """The sub-network of full depth that one learns from in stage 2.
+
+    Where its layers are alike that is the one of its width, as in the paper; else the full model,
+    whose one forward pass then serves all of a step.
+    """
+    alike = len(set(config.heads)) == len(set(config.neurons)) == 1
+    return same_width_teacher(config, shape) if alike else SubnetConfig.full(shape)
+
+
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
     """The sub-network of full depth that is as wide as `config`, one width in every layer."""
     return SubnetConfig(
@@ -460,7 +470,7 @@ class _Training:
             width,
             fixed,
             fixed.space,
-            lambda config: same_width_teacher(config, fixed.shape),
+            lambda config: depth_teacher(config, fixed.shape),
         )
 
     def tokens(self, depth: Path, teacher: Path) -> Result:
