@@ -35,8 +35,9 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
 from paretobert.intervals import Interval
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.space import Space
-from paretobert.networks.spaces import Layerwise, Uniform
+from paretobert.networks.spaces import Layerwise
 from paretobert.networks.subnet import SubnetConfig, kept_layers
 from paretobert.pipeline.run import Run
 from paretobert.profiling.counts import count_macs
@@ -64,9 +65,8 @@ def random_networks(space: Space, *, number: int, seed: int) -> list[SubnetConfi
     return sorted(chosen, key=space.share)
 
 
-def uniform_line(space: Uniform) -> list[SubnetConfig]:
+def uniform_line(shape: EncoderShape) -> list[SubnetConfig]:
     """Uniform networks from the narrowest of one layer to the full model, each costing more."""
-    shape = space.shape
     steps = [(1, layers) for layers in range(1, shape.num_layers)]
     steps += [(width, shape.num_layers) for width in WIDTHS]
     line = []
@@ -152,7 +152,7 @@ def main() -> None:
     shape, task = supernets["grid"].shape, runs["grid"].task
     landmarks = list(supernets["grid"].space.landmarks)
     draws = random_networks(Layerwise(shape), number=arguments.draws, seed=0)
-    line = uniform_line(Uniform(shape))
+    line = uniform_line(shape)
     configs = list(dict.fromkeys([*landmarks, *line, *draws]))
     report = encode(
         task.report,
