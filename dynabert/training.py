@@ -158,6 +158,9 @@ def step_configs(
 ) -> list[SubnetConfig]:
     """Choose the sub-networks that learn in one step, by the recipe, the largest first.
 
+    The smallest that learns in every step is the smallest landmark. Beyond the grid there are far
+    smaller networks, whose losses are so large that they would rule every step.
+
     Args:
         space: The stage's sub-networks.
         options: Recipe, number of random sub-networks, seed.
@@ -167,7 +170,7 @@ def step_configs(
     if options.recipe == "paper":
         return list(space.landmarks)
     generator = Random(f"{options.seed}/{stage}/{step}")
-    chosen = dict.fromkeys([space.full, space.smallest])
+    chosen = dict.fromkeys([space.full, space.smallest_landmark])
     wanted = min(space.size, len(chosen) + options.sandwich_random)
     while len(chosen) < wanted:
         chosen[space.draw(generator)] = None
@@ -316,7 +319,7 @@ def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> 
     with_every_token = space.with_every_token()
     generator = Random(f"{options.seed}/tokens/{step}")
     least = min(space.tokens)
-    configs = [space.full, space.smallest]
+    configs = [space.full, space.smallest_landmark]
     for _ in range(options.sandwich_random):
         drawn = with_every_token.draw(generator)
         retention = Retention.random(drawn.num_layers, least=least, generator=generator)

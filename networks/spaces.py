@@ -46,10 +46,8 @@ class Grid(Space):
 
     @property
     def smallest(self) -> SubnetConfig:
-        """The network of the least multipliers."""
-        return SubnetConfig.from_multipliers(
-            self.shape, min(self.widths), min(self.depths), min(self.tokens)
-        )
+        """The smallest landmark."""
+        return self.smallest_landmark
 
     @property
     def size(self) -> int:

@@ -251,7 +251,8 @@ def test_steps_draw_from_the_space(space, stage, tiny_model):
     assert draws == [
         step_configs(drawn_from, options=options, stage=stage, step=step) for step in range(40)
     ]
-    assert all(draw[:2] == [whole.full, drawn_from.smallest] for draw in draws)
+    *_, landmark = drawn_from.landmarks
+    assert all(draw[:2] == [whole.full, landmark] for draw in draws)
     assert all(len(set(draw)) == 5 for draw in draws)
     drawn = {config for draw in draws for config in draw}
     assert len(drawn) > 30
