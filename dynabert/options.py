@@ -40,9 +40,9 @@ class TrainingOptions(Pace):
 
     Attributes:
         recipe: Which sub-networks learn in a step: "paper" is every one of the space (Algorithms
-            2 and 3); "sandwich" is the largest, the smallest and `sandwich_random` random ones
-            (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and each
-            sub-network is repaired in closed form when it is built.
+            2 and 3); "sandwich" is the largest, the smallest landmark and `sandwich_random` random
+            ones (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and
+            each sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
         rewiring: How units are sorted before stage 1: by "importance" (section 2.1), or "none",
             the paper's ablation.

@@ -4,7 +4,8 @@
 
 Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) trains every width at full depth against
 the teacher. Stage 2 (Algorithm 3) trains every width and depth against the fixed DynaBERT_W of
-the same width. An optional stage, not in the paper, then makes word-vectors the third elastic
+the same width. In spaces beyond the grid, which are not in the paper, both train networks that
+are drawn. An optional stage, not in the paper, then makes word-vectors the third elastic
 dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
 gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
