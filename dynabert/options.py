@@ -128,6 +128,11 @@ class TrainingOptions(Pace):
                 f"The recipe paper trains every sub-network in each step, and the space "
                 f"{self.space} has too many: take the recipe sandwich."
             )
+        if self.space != "grid" and self.recipe == "sandwich" and self.sandwich_random == 0:
+            raise InputError(
+                f"Without random sub-networks in a step the space {self.space} is never drawn "
+                "from: give sandwich_random from 1 on, or take the space grid."
+            )
         for name in ("widths", "depths", "tokens"):
             check_multipliers(name, getattr(self, name))
         if (self.token_epochs > 0) != (min(self.tokens) < 1):

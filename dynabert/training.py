@@ -334,8 +334,7 @@ def depth_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
     Where its layers are alike that is the one of its width, as in the paper; else the full model,
     whose one forward pass then serves all of a step.
     """
-    alike = len(set(config.heads)) == len(set(config.neurons)) == 1
-    return same_width_teacher(config, shape) if alike else SubnetConfig.full(shape)
+    return same_width_teacher(config, shape) if config.is_uniform else SubnetConfig.full(shape)
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:

@@ -351,6 +351,10 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
         ({"recipe": "closed-form", "rewiring": "none"}, "closed-form sorts units by itself"),
         ({"space": "layerwise"}, "recipe paper trains every .* take the recipe sandwich"),
+        (
+            {"space": "uniform", "recipe": "sandwich", "sandwich_random": 0},
+            "space uniform is never drawn from: give sandwich_random",
+        ),
         ({"space": "hat"}, "space 'hat' is not one of grid, uniform, layerwise"),
         ({"rewiring": "random"}, "rewiring 'random' is not one of importance, none"),
         ({"distillation": "self"}, "distillation 'self' is not one of teacher, in-place, none"),
