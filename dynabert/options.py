@@ -40,9 +40,9 @@ class TrainingOptions(Pace):
 
     Attributes:
         recipe: Which sub-networks learn in a step: "paper" is every one of the space (Algorithms
-            2 and 3); "sandwich" is the largest, the smallest and `sandwich_random` random ones
-            (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and each
-            sub-network is repaired in closed form when it is built.
+            2 and 3); "sandwich" is the largest, the smallest landmark and `sandwich_random` random
+            ones (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and
+            each sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
         rewiring: How units are sorted before stage 1: by "importance" (section 2.1), or "none",
             the paper's ablation.
@@ -127,6 +127,11 @@ class TrainingOptions(Pace):
             raise InputError(
                 f"The recipe paper trains every sub-network in each step, and the space "
                 f"{self.space} has too many: take the recipe sandwich."
+            )
+        if self.space != "grid" and self.recipe == "sandwich" and self.sandwich_random == 0:
+            raise InputError(
+                f"Without random sub-networks in a step the space {self.space} is never drawn "
+                "from: give sandwich_random from 1 on, or take the space grid."
             )
         for name in ("widths", "depths", "tokens"):
             check_multipliers(name, getattr(self, name))

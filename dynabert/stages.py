@@ -135,7 +135,7 @@ def _drawn_steps(space: Space, options: TrainingOptions) -> list[list[SubnetConf
     """Sub-networks that learn together in some steps, as the recipe has it."""
     if options.recipe == "paper":
         return [list(space.landmarks)]
-    generator, ends = Random(options.seed), dict.fromkeys([space.full, space.smallest])
+    generator, ends = Random(options.seed), dict.fromkeys([space.full, space.smallest_landmark])
     drawn = min(options.sandwich_random, space.size - len(ends))
     return [[*ends, *(space.draw(generator) for _ in range(drawn))] for _ in range(_DRAWN_STEPS)]
 
@@ -149,9 +149,10 @@ def _work(
 
 
 def _teachers(configs: Sequence[SubnetConfig]) -> float:
-    """Stage 2's teachers' passes: one for each width, as wide as it."""
+    """Stage 2's teachers' passes: one for each width, as wide as it; uneven layers' is full."""
     full = configs[0]
-    widths = {(config.heads[0], config.neurons[0]) for config in configs}
+    found = (config if config.is_uniform else full for config in configs)
+    widths = {(config.heads[0], config.neurons[0]) for config in found}
     return sum(
         heads / full.heads[0] / 3 + 2 * neurons / full.neurons[0] / 3 for heads, neurons in widths
     )

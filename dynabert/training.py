@@ -4,7 +4,8 @@
 
 Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) trains every width at full depth against
 the teacher. Stage 2 (Algorithm 3) trains every width and depth against the fixed DynaBERT_W of
-the same width. An optional stage, not in the paper, then makes word-vectors the third elastic
+the same width. In spaces beyond the grid, which are not in the paper, both train networks that
+are drawn. An optional stage, not in the paper, then makes word-vectors the third elastic
 dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
 gradients of the step's sub-networks add up, are clipped once and followed by one update.
 
@@ -158,6 +159,9 @@ def step_configs(
 ) -> list[SubnetConfig]:
     """Choose the sub-networks that learn in one step, by the recipe, the largest first.
 
+    The smallest that learns in every step is the smallest landmark. Beyond the grid there are far
+    smaller networks, whose losses are so large that they would rule every step.
+
     Args:
         space: The stage's sub-networks.
         options: Recipe, number of random sub-networks, seed.
@@ -167,7 +171,7 @@ def step_configs(
     if options.recipe == "paper":
         return list(space.landmarks)
     generator = Random(f"{options.seed}/{stage}/{step}")
-    chosen = dict.fromkeys([space.full, space.smallest])
+    chosen = dict.fromkeys([space.full, space.smallest_landmark])
     wanted = min(space.size, len(chosen) + options.sandwich_random)
     while len(chosen) < wanted:
         chosen[space.draw(generator)] = None
@@ -316,12 +320,21 @@ def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> 
     with_every_token = space.with_every_token()
     generator = Random(f"{options.seed}/tokens/{step}")
     least = min(space.tokens)
-    configs = [space.full, space.smallest]
+    configs = [space.full, space.smallest_landmark]
     for _ in range(options.sandwich_random):
         drawn = with_every_token.draw(generator)
         retention = Retention.random(drawn.num_layers, least=least, generator=generator)
         configs += [drawn, replace(drawn, tokens=retention)]
     return list(dict.fromkeys(configs))
+
+
+def depth_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
+    """The sub-network of full depth that one learns from in stage 2.
+
+    Where its layers are alike that is the one of its width, as in the paper; else the full model,
+    whose one forward pass then serves all of a step.
+    """
+    return same_width_teacher(config, shape) if config.is_uniform else SubnetConfig.full(shape)
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
@@ -460,7 +473,7 @@ class _Training:
             width,
             fixed,
             fixed.space,
-            lambda config: same_width_teacher(config, fixed.shape),
+            lambda config: depth_teacher(config, fixed.shape),
         )
 
     def tokens(self, depth: Path, teacher: Path) -> Result:

@@ -49,6 +49,13 @@ class Space(ABC):
         return grid(self.shape, widths=self.widths, depths=self.depths, tokens=self.tokens)
 
     @property
+    def smallest_landmark(self) -> SubnetConfig:
+        """The landmark of the least multipliers."""
+        return SubnetConfig.from_multipliers(
+            self.shape, min(self.widths), min(self.depths), min(self.tokens)
+        )
+
+    @property
     @abstractmethod
     def smallest(self) -> SubnetConfig:
         """The network with the fewest weights, and of these that with the fewest tokens."""

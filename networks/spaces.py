@@ -46,10 +46,8 @@ class Grid(Space):
 
     @property
     def smallest(self) -> SubnetConfig:
-        """The network of the least multipliers."""
-        return SubnetConfig.from_multipliers(
-            self.shape, min(self.widths), min(self.depths), min(self.tokens)
-        )
+        """The smallest landmark."""
+        return self.smallest_landmark
 
     @property
     def size(self) -> int:
@@ -256,7 +254,7 @@ class Uniform(Stepped):
     def encode(self, config: SubnetConfig) -> tuple[int, ...]:
         """The places of its layers, heads, neurons and tokens."""
         self._refuse_larger(config)
-        if len({*config.heads}) > 1 or len({*config.neurons}) > 1:
+        if not config.is_uniform:
             raise ValueError(f"{config.key} has layers of different sizes")
         if config.layers not in self.layer_choices:
             raise ValueError(f"{config.key} keeps other layers than the space does")

@@ -82,6 +82,11 @@ class SubnetConfig:
         return len(self.layers)
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether its layers have the same heads and the same neurons."""
+        return len(set(self.heads)) == len(set(self.neurons)) == 1
+
+    @property
     def key(self) -> str:
         """The configuration as one word; equal networks have equal keys.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..dynabert.options import variants_of
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
-from ..networks.network import Cut, Network
+from ..networks.network import Cut, Network, find_network
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
@@ -190,6 +190,23 @@ class Context:
     def networks(self) -> dict[str, Network]:
         """What is profiled, searched and compared by id: the space, then the stored networks."""
         return {network.id: network for network in self.subnets().values()} | self.stored()
+
+    def named(self, name: str) -> Network:
+        """A network by what it is called (`find_network`), or any of the space by its key.
+
+        Raises:
+            InputError: When there is no such network, or several are meant.
+        """
+        try:
+            return find_network(self.networks(), name)
+        except InputError as refusal:
+            try:
+                config = SubnetConfig.from_key(name)
+            except InputError:
+                raise refusal from None
+            if not self.space.contains(config):
+                raise
+            return self.cut(config)
 
     def require_supernet(self) -> None:
         """Refuse to go on without a trained supernet.

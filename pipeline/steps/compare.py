@@ -11,7 +11,6 @@ import numpy as np
 from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...intervals import Interval
-from ...networks.network import find_network
 from ...search.candidate import Candidate
 from ...tasks.metrics import Evaluation, PairedComparison, compare
 from ...tasks.task import Task
@@ -135,7 +134,7 @@ def compare_networks(
 
     Args:
         context: The run.
-        a: The one: see `find_network`; "@openvino-int8" at its end names a deployment.
+        a: The one: see `Context.named`; "@openvino-int8" at its end names a deployment.
         b: The other.
         where: Which deployment where none is named, and on which machine.
         split: Where scores are compared.
@@ -206,7 +205,7 @@ def _session_of(context: Context, name: str, where: Where) -> SessionRecord:
 
 
 def _found(context: Context, name: str, record: SessionRecord) -> Candidate:
-    network = find_network(context.networks(), name.partition("@")[0])
+    network = context.named(name.partition("@")[0])
     found = find_candidate(context, record, network)
     if found is not None:
         return found

@@ -11,7 +11,7 @@ import numpy as np
 from ...deploy.deployment import EAGER_FP32
 from ...deploy.model_card import CardNumber, ModelCard
 from ...errors import InputError
-from ...networks.network import Network, find_network
+from ...networks.network import Network
 from ...profiling.table import CostTable
 from ...search.candidate import Candidate
 from ...search.pool import outcomes
@@ -22,6 +22,7 @@ from ..delivery import time_again
 from ..observations import Subject
 from ..scores import score_missing, score_reported
 from ..warnings import table_warnings
+from .profile import measure_added
 
 if TYPE_CHECKING:
     from ...deploy.export import ExportResult
@@ -55,7 +56,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
 
     Args:
         context: The run.
-        name: See `find_network`.
+        name: See `Context.named`; a network of the space is measured first where it was not yet.
         where: Which deployment, measured where.
         to: The destination: a new or empty folder.
 
@@ -65,7 +66,10 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
     """
     record = chosen(context, where)[0]
     costs = cost_table(context, record)
-    network = find_network(context.networks(), name)
+    network = context.named(name)
+    if network.id not in costs and network.is_cut and is_here(record.conditions):
+        measure_added(context, [network], costs.protocol)
+        costs = cost_table(context, record)
     if network.id not in costs:
         raise InputError(
             f"{network.label} was not measured on {costs.protocol.title}: "

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...networks.network import Network, Stored, find_network
+from ...networks.network import Network, Stored
 from ...profiling.table import Profile
 from ...search.candidate import score_record
 from ...tasks.metrics import Evaluation
@@ -84,6 +84,8 @@ class Shown:
             )
             if config.tokens is not None:
                 lines.append(f"Word-vectors that leave each layer: {config.tokens.key}.")
+        if not self.holdings:
+            lines.append("It was not measured yet.")
         for entry in self.holdings:
             latency = entry.profile.latency
             if latency is not None:
@@ -105,13 +107,16 @@ def show_network(context: Context, name: str) -> Shown:
 
     Args:
         context: The run.
-        name: See `find_network`.
+        name: See `Context.named`.
 
     Raises:
         InputError: When there is no such network, or the run is not trained yet.
     """
-    networks = known_networks(context)
-    network = find_network(networks, name)
+    if not context.ledger.networks():
+        raise InputError(
+            f"{context.folder.root} has no networks yet: {context.command('profile')}."
+        )
+    network = context.named(name)
     holdings = []
     for record in measured(context):
         costs = cost_table(context, record)
@@ -133,16 +138,3 @@ def show_network(context: Context, name: str) -> Shown:
             )
         )
     return Shown(network, tuple(holdings))
-
-
-def known_networks(context: Context) -> dict[str, Network]:
-    """The networks of a run by id, without loading its model.
-
-    Raises:
-        InputError: When it has none yet.
-    """
-    if not context.ledger.networks():
-        raise InputError(
-            f"{context.folder.root} has no networks yet: {context.command('profile')}."
-        )
-    return context.networks()

@@ -21,6 +21,7 @@ from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
+    depth_teacher,
     distillation_gradients,
     in_place_gradients,
     label_gradients,
@@ -230,6 +231,37 @@ def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
     )
 
 
+def test_the_teacher_of_uneven_layers_is_the_full_model(tiny_model):
+    shape = elastic(tiny_model("bert")).shape
+    even, uneven = (SubnetConfig((1, 3), heads, (20, 20)) for heads in ((2, 2), (2, 1)))
+    assert depth_teacher(even, shape) == same_width_teacher(even, shape)
+    assert depth_teacher(uneven, shape) == SubnetConfig.full(shape)
+
+
+@pytest.mark.parametrize("space", ["uniform", "layerwise"])
+@pytest.mark.parametrize("stage", ["width", "depth"])
+def test_steps_draw_from_the_space(space, stage, tiny_model):
+    """The largest, the smallest, and others that depend on the seed, the stage and the step."""
+    options = TrainingOptions(recipe="sandwich", sandwich_random=3, space=space)
+    whole = options.space_of(elastic(tiny_model("bert")).shape)
+    drawn_from = whole if stage == "depth" else whole.at_full_depth()
+    draws = [
+        step_configs(drawn_from, options=options, stage=stage, step=step) for step in range(40)
+    ]
+    assert draws == [
+        step_configs(drawn_from, options=options, stage=stage, step=step) for step in range(40)
+    ]
+    *_, landmark = drawn_from.landmarks
+    assert all(draw[:2] == [whole.full, landmark] for draw in draws)
+    assert all(len(set(draw)) == 5 for draw in draws)
+    drawn = {config for draw in draws for config in draw}
+    assert len(drawn) > 30
+    assert all(map(drawn_from.contains, drawn))
+    uneven = [config for config in drawn if len(set(config.heads)) > 1]
+    assert bool(uneven) == (space == "layerwise")
+    assert {config.num_layers for config in drawn} == ({4} if stage == "width" else {1, 2, 3, 4})
+
+
 def test_recipes_choose_the_subnetworks_of_a_step(tiny_model):
     space = Grid(elastic(tiny_model("bert")).shape)
     configs = list(space.landmarks)
@@ -318,6 +350,12 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"widths": (0.5,)}, "widths .* lack 1"),
         ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
         ({"recipe": "closed-form", "rewiring": "none"}, "closed-form sorts units by itself"),
+        ({"space": "layerwise"}, "recipe paper trains every .* take the recipe sandwich"),
+        (
+            {"space": "uniform", "recipe": "sandwich", "sandwich_random": 0},
+            "space uniform is never drawn from: give sandwich_random",
+        ),
+        ({"space": "hat"}, "space 'hat' is not one of grid, uniform, layerwise"),
         ({"rewiring": "random"}, "rewiring 'random' is not one of importance, none"),
         ({"distillation": "self"}, "distillation 'self' is not one of teacher, in-place, none"),
         ({"augment": 101}, "augment must be at most 100"),
