@@ -182,6 +182,8 @@ def read_off(
 ) -> SubnetConfig:
     """What is kept: the layers whose gates are open, and their units in the order of log a.
 
+    Where the open layers at their full width cost less than is allowed, others are kept too.
+
     Units are taken while they are affordable, from the one of the highest log a on, the best head
     and neuron of each layer before all others.
 
@@ -199,12 +201,13 @@ def read_off(
     least = rates.per_layer + rates.per_head + rates.per_neuron
     if least > macs:
         raise InputError(
-            f"A layer of one head and one neuron has {workload.full / least:.0f} times fewer "
+            f"A layer of one head and one neuron has {workload.full / least:.1f} times fewer "
             "multiply-adds than the full model, and the target is higher: ask for less."
         )
     ranked = sorted(range(len(layers)), key=lambda i: -layers[i])
     number = sum(settled(torch.tensor(location)).item() > 0 for location in layers)
-    kept = sorted(ranked[: max(1, min(number, macs // least))])
+    needed = -(-macs * len(layers) // workload.full)
+    kept = sorted(ranked[: min(max(number, needed), macs // least)])
     counts = {"heads": dict.fromkeys(kept, 1), "neurons": dict.fromkeys(kept, 1)}
     spare = macs - least * len(kept)
     others = [
