@@ -80,7 +80,7 @@ ABOUT = {
     "powerbert": About("full model", "nothing else", True, "retention that is learnt"),
     "pruned": About("full model", "nothing", False, "importance, over all layers"),
     "repaired": About(
-        "full model", "its states, in closed form", False, "see baselines/pruned.py"
+        "full model", "its states, in closed form", False, "losses after repair, over all layers"
     ),
 }
 """In the order in which they are made; `alone` is what the others are compared with."""
@@ -223,7 +223,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     environment, run = Environment.capture(), Run.open(arguments.run)
-    rate = arguments.learning_rate or run.request.training.fine_tuning_rate
+    rate = arguments.learning_rate or run.fine_tuning_rate
     work = arguments.work or arguments.run.with_name(f"{arguments.run.name}-baselines")
     comparison = Comparison(run, work, steps=arguments.steps, learning_rate=rate)
     found = list(comparison.inherited())
