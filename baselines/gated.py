@@ -9,14 +9,14 @@ dense network of the open gates computes what the gated model does, wherever the
 Legend: B batch, T tokens, E hidden size, H heads, F neurons, D head size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..dynabert.halves import projection
+from ..dynabert.halves import Half, projection
 from ..dynabert.importance import Importance
 from ..dynabert.rewiring import rewire
 from ..encoders.extraction import extract
@@ -31,7 +31,10 @@ from ..tasks.batches import Batch
 from ..training.gates import drawn, open_probability, settled
 
 START = {"layer": 5.0, "heads": 3.0, "neurons": 2.0}
-"""What has gates, and log a of each at first: open, and the larger the later they move."""
+"""What has gates, and log a of each at first: open, and the larger the later they close."""
+
+UNITS: dict[Half, str] = {"attention": "heads", "feed-forward": "neurons"}
+"""Which units the projection of each half reads."""
 
 
 class GatedLayer(nn.Module):
@@ -55,12 +58,9 @@ class GatedLayer(nn.Module):
         )
         self.gates: dict[str, Tensor] = {}
         self.settle()
-        for half, kind, width in (
-            ("attention", "heads", shape.head_size),
-            ("feed-forward", "neurons", 1),
-        ):
-            linear = projection(layer, family, half)  # type: ignore[arg-type]
-            linear.register_forward_pre_hook(self._gate(kind, width))
+        for half, kind in UNITS.items():
+            width = shape.head_size if kind == "heads" else 1
+            projection(layer, family, half).register_forward_pre_hook(self._gate(kind, width))
 
     def draw(self) -> None:
         """Draw every gate at random, for the forward passes that follow."""
@@ -75,12 +75,9 @@ class GatedLayer(nn.Module):
         changed = self.layer(hidden, mask)
         return cast(Tensor, hidden + self.gates["layer"] * (changed - hidden))
 
-    def _gate(self, kind: str, width: int):  # type: ignore[no-untyped-def]
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            read, *others = inputs
-            return (read * self.gates[kind].repeat_interleave(width), *others)
-
-        return hook
+    def _gate(self, kind: str, width: int) -> Callable[[nn.Module, tuple[Tensor, ...]], Tensor]:
+        """What multiplies the only input of a projection by the gates of its units."""
+        return lambda module, inputs: inputs[0] * self.gates[kind].repeat_interleave(width)
 
 
 class GatedModel(nn.Module):
@@ -157,11 +154,9 @@ class GatedModel(nn.Module):
             macs=macs,
         )
         for layer in self._gated:
-            for half, kind, width in (
-                ("attention", "heads", self.shape.head_size),
-                ("feed-forward", "neurons", 1),
-            ):
-                linear = projection(layer.layer, self.family, half)  # type: ignore[arg-type]
+            for half, kind in UNITS.items():
+                width = self.shape.head_size if kind == "heads" else 1
+                linear = projection(layer.layer, self.family, half)
                 linear.weight.mul_(settled(layer.log_alpha[kind]).repeat_interleave(width))
         self.model.cpu()
         rewire(self.model, Importance(tuple(locations["heads"]), tuple(locations["neurons"])))
@@ -182,6 +177,8 @@ def read_off(
 ) -> SubnetConfig:
     """What is kept: the layers whose gates are open, and their units in the order of log a.
 
+    Where the open layers at their full width cost less than is allowed, others are kept too.
+
     Units are taken while they are affordable, from the one of the highest log a on, the best head
     and neuron of each layer before all others.
 
@@ -199,12 +196,13 @@ def read_off(
     least = rates.per_layer + rates.per_head + rates.per_neuron
     if least > macs:
         raise InputError(
-            f"A layer of one head and one neuron has {workload.full / least:.0f} times fewer "
+            f"A layer of one head and one neuron has {workload.full / least:.1f} times fewer "
             "multiply-adds than the full model, and the target is higher: ask for less."
         )
     ranked = sorted(range(len(layers)), key=lambda i: -layers[i])
     number = sum(settled(torch.tensor(location)).item() > 0 for location in layers)
-    kept = sorted(ranked[: max(1, min(number, macs // least))])
+    needed = -(-macs * len(layers) // workload.full)
+    kept = sorted(ranked[: min(max(number, needed), macs // least)])
     counts = {"heads": dict.fromkeys(kept, 1), "neurons": dict.fromkeys(kept, 1)}
     spare = macs - least * len(kept)
     others = [

@@ -100,11 +100,13 @@ class StudentPace(Pace):
         return self.epochs
 
     def to_dict(self) -> dict[str, Any]:
-        """What decides the network, as JSON types: epochs, or steps."""
-        record = asdict(self)
-        for name in ("checkpoint_steps", "steps" if self.steps is None else "epochs"):
-            del record[name]
-        return record
+        """What decides the network, as JSON types: epochs, or steps, and whatever is given."""
+        left_out = {"checkpoint_steps", "steps" if self.steps is None else "epochs"}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in left_out and value is not None
+        }
 
 
 def steps_per_epoch(num_examples: int, *, batch_size: int) -> int:

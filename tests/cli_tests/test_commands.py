@@ -157,6 +157,8 @@ def added(
             ["--method", "first-layers", "--layers", "2", "--epochs", "1"],
             ["--method", "alone", "--network", "width 0.5, 2 of 4 layers", "--steps", "3"],
             ["--method", "repaired", "--target-speedup", "2x"],
+            ["--method", "layerdrop", "--target-speedup", "4x", "--epochs", "1"],
+            ["--method", "cofi", "--target-speedup", "2x", "--steps", "4"],
             ["--checkpoint", f"mine={folder / 'teacher'}"],
         ):
             assert main(["add", str(folder), *words]) == 0
@@ -168,6 +170,8 @@ LABELS = [
     "first 2 layers",
     "L1.3-H2-F32, alone",
     "pruned (2x), repaired",
+    "LayerDrop, 1 layers",
+    "CoFi (2x)",
     "mine",
 ]
 
