@@ -13,9 +13,10 @@ kinds compare. Michel et al. divide by the layer's Euclidean norm; by that, or b
 nearly every head goes before the neurons do.
 
 *Pruned* has the teacher's weights as they are. *Repaired*, the projections that read heads and
-neurons are then fitted in closed form to what the teacher computes (`dynabert.reconstruction`, in
-place of Kwon et al.'s scaled masks). Left out: pruning in several steps, and scores by the size of
-each example's gradient, as Michel et al. have them.
+neurons are fitted in closed form to what the teacher computes (`dynabert.reconstruction`, in place
+of Kwon et al.'s scaled masks), and its heads and neurons, or whole layers, are those that such
+fits make up for best (`dynabert.removal`, `search.proposals`). Left out: pruning in several steps,
+and scores by the size of each example's gradient, as Michel et al. have them.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..profiling.workload import Workload
+from ..search.proposals import propose
 from ..training.method import Making, Method
 from ..training.pace import refuse_below, refuse_no_speedup
 
@@ -94,7 +96,7 @@ class RepairedOptions(PrunedOptions):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"pruned ({self.target_speedup:g}x), repaired"
+        return f"repaired ({self.target_speedup:g}x)"
 
 
 def kept_units(
@@ -162,60 +164,72 @@ def prune(making: Making, options: PrunedOptions) -> None:
     Raises:
         InputError: When the target is out of reach.
     """
+    from ..dynabert.importance import task_importance
+    from ..dynabert.rewiring import rewire
     from ..encoders.extraction import extract
 
-    _make(making, options, lambda model, tokenizer, config: extract(model, config))
+    def pruned(
+        model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", workload: Workload
+    ) -> "PreTrainedModel":
+        scores = task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE)
+        config = kept_units(
+            [layer.tolist() for layer in scores.heads],
+            [layer.tolist() for layer in scores.neurons],
+            workload,
+            target_speedup=options.target_speedup,
+        )
+        rewire(model, scores)
+        return extract(model, config)
+
+    _make(making, pruned)
 
 
 def prune_and_repair(making: Making, options: RepairedOptions) -> None:
-    """The same, then fit what is left to the teacher.
+    """Take away what repair makes up for best, and repair what is left.
 
     Raises:
         InputError: When the target is out of reach, or there are too few texts.
     """
     from ..dynabert.reconstruction import collect, repair
+    from ..dynabert.removal import layer_losses, necessity, removals
     from ..dynabert.repairs import RepairOptions, repair_texts
+    from ..dynabert.rewiring import rewire
 
     def repaired(
-        model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: SubnetConfig
+        model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", workload: Workload
     ) -> "PreTrainedModel":
         asked = RepairOptions(num_texts=options.num_texts, seed=options.seed)
         texts = repair_texts(making.texts, tokenizer, asked, max_length=making.task.max_length)
-        return repair(model, config, collect(model, texts, seed=options.seed)).model
+        reference = collect(model, texts, seed=options.seed)
+        found = removals(model, reference)
+        limit = workload.full / options.target_speedup
+        config = propose(layer_losses(found), workload.rates, limit=limit)
+        rewire(model, necessity(found))
+        return repair(model, config, reference).model
 
-    _make(making, options, repaired)
+    _make(making, repaired)
 
 
 def _make(
     making: Making,
-    options: PrunedOptions,
-    cut: "Callable[[PreTrainedModel, PreTrainedTokenizerBase, SubnetConfig], PreTrainedModel]",
+    cut: "Callable[[PreTrainedModel, PreTrainedTokenizerBase, Workload], PreTrainedModel]",
 ) -> None:
-    """Cut the teacher, whose units are sorted first, so that the ones to keep lead."""
+    """Cut the teacher, and keep what is left."""
     from transformers import AutoTokenizer
 
-    from ..dynabert.importance import task_importance
-    from ..dynabert.rewiring import rewire
     from ..encoders.families import shape_of
     from ..tasks.batches import encode_texts
     from ..training.classifier import load_stored
     from ..training.loop import Result, made
 
-    def pruned() -> Result:
+    def smaller() -> Result:
         model = load_stored(making.teacher).eval()
         tokenizer = AutoTokenizer.from_pretrained(making.teacher, local_files_only=True)
         encoded = encode_texts(making.task.train, tokenizer, max_length=making.task.max_length)
-        scores = task_importance(model, tokenizer, making.task, batch_size=BATCH_SIZE)
-        config = kept_units(
-            [layer.tolist() for layer in scores.heads],
-            [layer.tolist() for layer in scores.neurons],
-            Workload.of(shape_of(model.config), encoded.lengths),
-            target_speedup=options.target_speedup,
-        )
-        rewire(model, scores)
-        return cut(model, tokenizer, config), tokenizer
+        workload = Workload.of(shape_of(model.config), encoded.lengths)
+        return cut(model, tokenizer, workload), tokenizer
 
-    made(making.network, pruned)
+    made(making.network, smaller)
 
 
 PRUNED = Method(
@@ -226,7 +240,7 @@ PRUNED = Method(
 )
 REPAIRED = Method(
     "repaired",
-    "The same, fitted in closed form to what the fine-tuned model computes.",
+    "What is left of the fine-tuned model is fitted in closed form to what all of it computes.",
     RepairedOptions,
     prune_and_repair,
 )

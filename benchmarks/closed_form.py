@@ -29,7 +29,7 @@ from outcomes import pack_split
 from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.removal import necessity
+from paretobert.dynabert.removal import necessity, removals
 from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
@@ -95,8 +95,8 @@ def main() -> None:
     scores = {"full": score(model)}
     reference, collecting = timed(lambda: collect(model, texts))
     ordered = copy.deepcopy(model)
-    scores_of_units, ordering = timed(lambda: necessity(model, reference))
-    rewire(ordered, scores_of_units)
+    found_units, ordering = timed(lambda: removals(model, reference))
+    rewire(ordered, necessity(found_units))
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
         "task": task.summary() | {"source": _from_here(task.source)},

@@ -55,6 +55,7 @@ class Reference:
         held_out: Which of the sampled tokens are of held-out texts, [N].
         sums: For each layer and half the hidden states before the normalisation, [N, E].
         counts: For each layer and half how much each token counts, [N]; 1 on average.
+        slopes: For each layer and half the mean square of the logits' gradient at a token.
     """
 
     batches: tuple[Batch, ...]
@@ -62,6 +63,7 @@ class Reference:
     held_out: Tensor
     sums: tuple[dict[Half, Tensor], ...]
     counts: tuple[dict[Half, Tensor], ...]
+    slopes: tuple[dict[Half, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def collect(
     share = min(1.0, max_tokens / sum(texts.lengths))
     directions = torch.Generator().manual_seed(seed)
     batches, rows, judges = [], [], []
-    sums, counts = _empty(family, model), _empty(family, model)
+    sums, squares = _empty(family, model), _empty(family, model)
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
@@ -150,16 +152,19 @@ def collect(
         for layer, (states, gradients) in enumerate(found):
             for half in HALVES:
                 sums[layer][half].append(states[half].flatten(0, 1)[chosen])
-                squares = gradients[half].square().sum(-1)
-                counts[layer][half].append(squares.flatten()[chosen])
+                of_tokens = gradients[half].square().sum(-1)
+                squares[layer][half].append(of_tokens.flatten()[chosen])
+    gathered = [{half: torch.cat(parts) for half, parts in kept.items()} for kept in squares]
     return Reference(
         batches=tuple(batches),
         rows=tuple(rows),
         held_out=torch.cat(judges),
         sums=tuple({half: torch.cat(parts) for half, parts in kept.items()} for kept in sums),
         counts=tuple(
-            {half: _partly_even(torch.cat(parts)) for half, parts in kept.items()}
-            for kept in counts
+            {half: _partly_even(kept) for half, kept in of_layer.items()} for of_layer in gathered
+        ),
+        slopes=tuple(
+            {half: kept.mean().item() for half, kept in of_layer.items()} for of_layer in gathered
         ),
     )
 

@@ -169,7 +169,7 @@ LABELS = [
     "PoWER-BERT (1.5x, percent)",
     "first 2 layers",
     "L1.3-H2-F32, alone",
-    "pruned (2x), repaired",
+    "repaired (2x)",
     "LayerDrop, 1 layers",
     "CoFi (2x)",
     "mine",

@@ -1,13 +1,15 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from paretobert.dynabert.importance import Importance
+from paretobert.dynabert.losses import estimated_loss
 from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.removal import necessity, removal_order
+from paretobert.dynabert.removal import layer_losses, necessity, removal, removals
 from paretobert.dynabert.rewiring import rewire
-from paretobert.encoders.families import FAMILIES
+from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.networks.subnet import SubnetConfig
 
 NARROW = SubnetConfig(layers=(0, 1, 2, 3), heads=(2, 2, 2, 2), neurons=(20, 20, 20, 20))
@@ -31,7 +33,7 @@ def fitted_error(read, weight, kept):
 @pytest.mark.parametrize("unit_size", [1, 2])
 def test_the_next_unit_to_go_is_the_one_that_is_made_up_for_best(unit_size):
     read, weight = system(6, 4)
-    order = removal_order(read.T @ read, weight, unit_size=unit_size).tolist()
+    order = removal(read.T @ read, weight, unit_size=unit_size).order.tolist()
     left = set(range(6 // unit_size))
 
     def inputs_of(units):
@@ -44,18 +46,64 @@ def test_the_next_unit_to_go_is_the_one_that_is_made_up_for_best(unit_size):
     assert {order[-1]} == left
 
 
+def test_the_errors_are_those_of_the_best_weights_of_what_is_left():
+    read, weight = system(80, 6)
+    found = removal(read.T @ read, weight)
+    assert found.sizes[0] == 80
+    assert found.sizes[-1] == 0
+    assert found.errors[0] == 0
+    assert found.errors[-1] == pytest.approx((read @ weight).square().sum().item())
+    for size, error in list(zip(found.sizes, found.errors, strict=True))[1:-1:9]:
+        kept = found.order[80 - size :].tolist()
+        assert error == pytest.approx(fitted_error(read, weight, kept), rel=1e-6)
+
+
+def test_what_the_logits_lose_compares_over_layers(tiny_model, unlabelled):
+    """One layer's states count ten times as much for the logits as they did."""
+    model = tiny_model("bert")
+    texts = unlabelled("bert", number=200)
+    before = layer_losses(removals(model, collect(model, texts)))
+    model.classifier.weight.data *= 10
+    after = layer_losses(removals(model, collect(model, texts)))
+    for old, new in zip(before, after, strict=True):
+        for earlier, later in ((old.heads, new.heads), (old.neurons, new.neurons)):
+            assert [size for size, _ in earlier] == [size for size, _ in later]
+            for (_, less), (_, more) in zip(earlier[:-1], later[:-1], strict=True):
+                assert more == pytest.approx(100 * less, rel=0.02)
+
+
+def test_losses_tell_which_layer_can_spare_neurons(tiny_model, unlabelled):
+    model = tiny_model("bert")
+    reference = collect(model, unlabelled("bert", number=400))
+    found = removals(model, reference)
+    changed = copy.deepcopy(model)
+    rewire(changed, necessity(found))
+    full = SubnetConfig.full(shape_of(model.config))
+    estimates, errors = [], []
+    for place in range(4):
+        config = replace(full, neurons=tuple(12 if i == place else 40 for i in range(4)))
+        dense = repair(changed, config, reference, ridges=(1e-2,)).model
+        with torch.inference_mode():
+            wrong = torch.cat([dense(**b).logits - model(**b).logits for b in reference.batches])
+        errors.append((wrong - wrong.mean(1, keepdim=True)).square().sum(1).mean().item())
+        estimates.append(estimated_loss(layer_losses(found), config))
+    ratios = [estimate / error for estimate, error in zip(estimates, errors, strict=True)]
+    assert max(ratios) < 1.5 * min(ratios)
+    assert max(errors) > 3 * min(errors)
+
+
 def test_a_copy_goes_before_everything_that_is_needed():
     read, weight = system(5, 3)
     read = torch.cat((read, read[:, :2]), dim=1)
     weight = torch.cat((weight, weight[:2]), dim=0)
     gram = read.T @ read + 1e-8 * torch.eye(7, dtype=torch.float64)
-    first = set(removal_order(gram, weight)[:2].tolist())
+    first = set(removal(gram, weight).order[:2].tolist())
     assert first in ({0, 1}, {0, 6}, {5, 1}, {5, 6})
 
 
 def test_many_units_go_in_steps():
     read, weight = system(80, 6)
-    order = removal_order(read.T @ read, weight)
+    order = removal(read.T @ read, weight).order
     assert sorted(order.tolist()) == list(range(80))
 
 
@@ -63,7 +111,7 @@ def test_many_units_go_in_steps():
 def test_networks_of_necessary_units_are_repaired_better(family, tiny_model, unlabelled):
     model = tiny_model(family)
     reference = collect(model, unlabelled(family, number=200))
-    scores = necessity(model, reference)
+    scores = necessity(removals(model, reference))
     opposite = Importance(
         tuple(-heads for heads in scores.heads), tuple(-neurons for neurons in scores.neurons)
     )
