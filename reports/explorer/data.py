@@ -143,7 +143,7 @@ def explorer_data(content: ReportContent) -> dict[str, Any]:
                 "num_flops": entry.num_flops,
                 "score": entry.evaluation.value,
             }
-            for entry in content.published
+            for entry in (content.published if content.is_reported else ())
         ],
     }
 
