@@ -101,11 +101,10 @@ export class Budgets {
     });
     const element = h(
       "div",
-      { class: "limit" },
+      { class: "limit", title: `measured: ${valueText(quantity, low)} to ${valueText(quantity, high)}` },
       h("label", { for: id }, text, h("span", { class: "sign" }, larger ? " ≥" : " ≤")),
       h("span", { class: "typed" }, number, h("span", { class: "unit" }, field.unit)),
       slider,
-      h("span", { class: "range" }, `${valueText(quantity, low)} to ${valueText(quantity, high)}`),
     );
     this.rows.set(name, { quantity, slider, field: number, element, low, high, none });
     return element;

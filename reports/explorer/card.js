@@ -190,7 +190,7 @@ export function drawCard(model, view, { onPin }) {
   });
   card.replaceChildren(
     h("h3", {}, ...nameOf(answer, pool), pool.sheets.length > 1 ? "" : ` on ${answer.sheet.title}`, " ", pin(answer)),
-    h("p", {}, isLimited ? `${lead} of the ${fitting.length} networks (of ${pool.rows.length}) with ${phrase}.` : `${lead} of ${pool.rows.length} networks; no limit is set.`),
+    h("p", {}, isLimited ? `${lead} of the ${fitting.length} network${fitting.length > 1 ? "s" : ""} (of ${pool.rows.length}) with ${phrase}.` : `${lead} of ${pool.rows.length} networks; no limit is set.`),
     ...passed,
     definitions([...facts(model, answer, result, corrected), ...(headroom.length ? [["left of the limits", headroom.join(", ")]] : [])]),
     ...[second(model, budget, result)].filter(Boolean),

@@ -69,6 +69,7 @@ export function lookOf(row, { model, pool, front, fits, byTime, methodNames }) {
     if (pool.sheets.length === 1) look = { ...look, colour: palette.full, name: "full model" };
   }
   look.hollow = byTime && row.latency !== null && !row.latency.resolved;
-  if (fits && !fits.has(row.key)) look = { ...look, shape: "cross", hollow: true, pale: true, missed: true };
+  if (fits && !fits.has(row.key))
+    look = { ...look, kept: look.shape, shape: "cross", hollow: true, pale: true };
   return look;
 }

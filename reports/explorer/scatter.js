@@ -308,11 +308,13 @@ export class Scatter {
   legend(entries, isShifted) {
     const { state } = this.view;
     const names = new Map();
-    for (const { look } of entries)
-      if (!look.missed && !(look.hollow && look.name !== "published") && !names.has(look.name)) names.set(look.name, { ...look, pale: false });
-    if (entries.some(({ look }) => look.hollow && !look.missed && look.name !== "published"))
-      names.set("latency not resolved", { colour: "var(--ink)", shape: "circle", size: 5, hollow: true });
-    if (entries.some(({ look }) => look.missed)) names.set("does not keep the budget", { colour: "var(--ink)", shape: "cross", size: 6, hollow: true });
+    for (const { look, published } of entries)
+      if (!names.has(look.name))
+        names.set(look.name, { ...look, shape: look.kept ?? look.shape, hollow: Boolean(published), pale: false });
+    const unlike = { colour: "var(--ink)", size: 5, hollow: true };
+    if (entries.some(({ look, published }) => look.hollow && !look.kept && !published))
+      names.set("latency not resolved", { ...unlike, shape: "circle" });
+    if (entries.some(({ look }) => look.kept)) names.set("does not keep the budget", { ...unlike, shape: "cross" });
     const items = [...names].map(([name, look]) => h("li", {}, s("svg", { width: 22, height: 18, "aria-hidden": "true" }, markPath({ ...look, size: Math.min(look.size, 7) }, SHAPES[look.shape](11, 9, Math.min(look.size, 7)))), h("bdi", {}, name)));
     if (this.view.pool.sheets.length > 1 && entries.some(({ row }) => row.network?.is_full)) items.push(h("li", {}, "stars: the full model"));
     if (isShifted) items.push(h("li", {}, `lines: from the search score to the ${state.split === "report" ? "report" : "corrected"} one`));

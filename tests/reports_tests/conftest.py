@@ -85,9 +85,8 @@ def setting_of(candidates, title="batch 1 x 128 tokens, cpu, 1 thread", **measur
 
 def holding(content, candidates, **changes):
     """The same report of other networks."""
-    return replace(
-        content, candidates=tuple(candidates), settings=(setting_of(candidates),), **changes
-    )
+    candidates = tuple(candidates)
+    return replace(content, candidates=candidates, settings=(setting_of(candidates),), **changes)
 
 
 @pytest.fixture(scope="session")
