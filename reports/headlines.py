@@ -17,7 +17,7 @@ from ..tasks.metrics import Evaluation, compare
 from . import shared
 
 
-def headlines(candidates: Sequence[Candidate], *, judged: Sequence[Candidate]) -> dict[int, str]:
+def headlines(candidates: Sequence[Candidate], *, judged: Sequence[Candidate]) -> dict[str, str]:
     """One sentence for each network of the front but the full model, cheapest first.
 
     Args:
@@ -27,16 +27,15 @@ def headlines(candidates: Sequence[Candidate], *, judged: Sequence[Candidate]) -
         judged: The same with the scores that decide which of them are on the front.
 
     Returns:
-        The sentences by the networks' numbers.
+        The sentences by the candidates' keys.
     """
     cost = main_cost(candidates)
     members = [c.key for c in ParetoFront.of(shared.rivals(judged, cost), ("score", cost)).members]
     by_key = {c.key: c for c in candidates}
     full = next((entry for entry in candidates if entry.is_full), None)
-    numbers = shared.numbers(candidates)
     deployed = shared.several(candidates)
     return {
-        numbers[key]: sentence(by_key[key], full, with_deployment=deployed)
+        key: sentence(by_key[key], full, with_deployment=deployed)
         for key in members
         if full is None or key != full.key
     }

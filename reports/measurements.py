@@ -1,16 +1,14 @@
 """Figures of what was measured: every run's time, speed-ups, predictions, deployments (no torch).
 
 As in `reports.figures`, a function computes a record of plain numbers and words, which tests
-compare; `drawn` makes a plotly figure of any record, and `reports.static` the same as PNG and SVG.
+compare; `reports.static` draws any of them as PNG and SVG, for the page and for papers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..networks.retention import Retention
 from ..networks.subnet import SubnetConfig
@@ -18,8 +16,6 @@ from ..profiling.predictor import Validation
 from ..profiling.statistics import Round
 from ..profiling.table import CostTable
 from ..tasks.metrics import PairedComparison
-from .palette import DOMINATED, FRONT, FULL, GRID, INK
-from .shared import plotly_lines, plotly_text
 
 _MS_PER_S = 1000.0
 SHOWN_RUNS = 400
@@ -405,166 +401,10 @@ def to_dict(figure: Figure) -> dict[str, Any]:
     return asdict(figure)
 
 
-def drawn(figure: Figure) -> go.Figure:
-    """Draw any of the records with plotly."""
-    drawing = _DRAWERS[type(figure)](figure)
-    drawing.update_layout(
-        template="none",
-        font={"color": INK},
-        showlegend=False,
-        margin={"l": 170, "r": 20, "t": 30, "b": 80},
-    )
-    drawing.update_xaxes(gridcolor=GRID, zeroline=False)
-    drawing.update_yaxes(gridcolor=GRID, zeroline=False)
-    return drawing
-
-
-def _draw_distribution(figure: DistributionFigure) -> go.Figure:
-    drawing = make_subplots(cols=2, column_widths=[0.65, 0.35], horizontal_spacing=0.09)
-    for entry in figure.networks:
-        drawing.add_trace(
-            go.Box(
-                x=entry.times_ms,
-                name=plotly_text(entry.label),
-                orientation="h",
-                boxpoints="all",
-                jitter=0.6,
-                pointpos=0,
-                marker={"size": 3, "color": FRONT, "opacity": 0.35},
-                line={"color": INK, "width": 1},
-                fillcolor="rgba(0,0,0,0)",
-            ),
-            row=1,
-            col=1,
-        )
-        drawing.add_trace(
-            go.Scatter(
-                x=entry.discarded_ms,
-                y=[plotly_text(entry.label)] * len(entry.discarded_ms),
-                mode="markers",
-                marker={"symbol": "x-thin-open", "size": 6, "color": FULL},
-            ),
-            row=1,
-            col=1,
-        )
-    drawing.add_trace(
-        go.Scatter(
-            x=[index for index, _ in figure.drift],
-            y=[100 * change for _, change in figure.drift],
-            mode="markers",
-            marker={"size": 6, "color": FRONT},
-        ),
-        row=1,
-        col=2,
-    )
-    drawing.update_xaxes(title_text=plotly_lines(figure.x_title), type="log", row=1, col=1)
-    drawing.update_xaxes(title_text="round", row=1, col=2)
-    drawing.update_yaxes(title_text="full model, % from its median", row=1, col=2)
-    return drawing
-
-
-def _draw_heat_map(figure: HeatMapFigure) -> go.Figure:
-    drawing = go.Figure(
-        go.Heatmap(
-            z=[list(row) for row in figure.speedups],
-            x=[f"{width:g}" for width in figure.widths],
-            y=list(range(len(figure.layers))),
-            customdata=[[layers] * len(figure.widths) for layers in figure.layers],
-            text=[[plotly_lines(text) for text in row] for row in figure.texts],
-            texttemplate="%{text}",
-            hovertemplate="width %{x}, %{customdata} layers<extra></extra>",
-            colorscale="Blues",
-            colorbar={"title": "times"},
-        )
-    )
-    drawing.update_xaxes(title_text="width multiplier", type="category")
-    drawing.update_yaxes(
-        title_text="layers",
-        tickvals=list(range(len(figure.layers))),
-        ticktext=list(figure.layers),
-        autorange="reversed",
-    )
-    return drawing
-
-
-def _draw_prediction(figure: PredictionFigure) -> go.Figure:
-    ends = identity_ends(figure)
-    drawing = go.Figure()
-    for factor, fill in ((1 - figure.noise_floor, None), (1 + figure.noise_floor, "tonexty")):
-        drawing.add_trace(
-            go.Scatter(
-                x=ends,
-                y=[end * factor for end in ends],
-                mode="lines",
-                line={"width": 0},
-                fill=fill,
-                fillcolor="rgba(138,138,138,0.3)",
-                hoverinfo="skip",
-            )
-        )
-    drawing.add_trace(
-        go.Scatter(x=ends, y=ends, mode="lines", line={"color": DOMINATED}, hoverinfo="skip")
-    )
-    drawing.add_trace(
-        go.Scatter(
-            x=figure.measured_ms,
-            y=figure.predicted_ms,
-            mode="markers",
-            text=[plotly_text(label) for label in figure.labels],
-            marker={"color": FRONT, "size": 8},
-            error_x=_error_bars(figure.measured_ms, figure.low_ms, figure.high_ms),
-        )
-    )
-    drawing.update_xaxes(title_text=plotly_lines(f"measured, {figure.axis_title}"))
-    drawing.update_yaxes(title_text="predicted, ms per batch")
-    return drawing
-
-
 def identity_ends(figure: PredictionFigure) -> list[float]:
     """Where the line of perfect prediction begins and ends."""
     values = (*figure.low_ms, *figure.high_ms, *figure.predicted_ms)
     return [0.95 * min(values), 1.05 * max(values)]
-
-
-def _draw_deployments(figure: DeploymentFigure) -> go.Figure:
-    drawing = make_subplots(cols=2, column_widths=[0.6, 0.4], shared_yaxes=True)
-    labels = [plotly_text(bar.label) for bar in figure.bars]
-    drawing.add_trace(
-        go.Bar(
-            x=[bar.latency_ms for bar in figure.bars],
-            y=labels,
-            orientation="h",
-            marker={"color": FRONT},
-            error_x=_error_bars(
-                [bar.latency_ms for bar in figure.bars],
-                [bar.low_ms for bar in figure.bars],
-                [bar.high_ms for bar in figure.bars],
-            ),
-            customdata=[[_size(bar.size_mb), _size(bar.memory_mb)] for bar in figure.bars],
-            hovertemplate=(
-                "%{x:.3g} ms<br>%{customdata[0]} on disk<br>%{customdata[1]} of memory"
-                "<extra></extra>"
-            ),
-        ),
-        row=1,
-        col=1,
-    )
-    scored = [bar for bar in figure.bars if bar.loss is not None]
-    drawing.add_trace(
-        go.Scatter(
-            x=[bar.loss for bar in scored],
-            y=[plotly_text(bar.label) for bar in scored],
-            mode="markers",
-            marker={"color": FULL, "size": 9},
-            error_x=_error_bars(*losses(figure)),
-        ),
-        row=1,
-        col=2,
-    )
-    drawing.update_yaxes(autorange="reversed")
-    drawing.update_xaxes(title_text=plotly_lines(figure.x_title), rangemode="tozero", row=1, col=1)
-    drawing.update_xaxes(title_text="score lost against fp32", row=1, col=2)
-    return drawing
 
 
 def losses(figure: DeploymentFigure) -> tuple[list[float], list[float], list[float]]:
@@ -577,53 +417,6 @@ def losses(figure: DeploymentFigure) -> tuple[list[float], list[float], list[flo
     return [v for v, _, _ in known], [low for _, low, _ in known], [high for _, _, high in known]
 
 
-def _draw_retention(figure: RetentionFigure) -> go.Figure:
-    drawing = go.Figure()
-    for label, shares, colour in (
-        ("attention", figure.attending, FRONT),
-        ("feed-forward", figure.fed, FULL),
-    ):
-        drawing.add_trace(
-            go.Bar(
-                x=figure.layers,
-                y=shares,
-                name=label,
-                marker={"color": colour},
-                hovertemplate=f"layer %{{x}}, {label}: %{{y:.1f}} %<extra></extra>",
-            )
-        )
-    drawing.update_xaxes(title_text="layer", dtick=1)
-    drawing.update_yaxes(title_text="word-vectors, %", range=[0, 100])
-    return drawing
-
-
-_DRAWERS: dict[type, Callable[[Any], go.Figure]] = {
-    RetentionFigure: _draw_retention,
-    DistributionFigure: _draw_distribution,
-    HeatMapFigure: _draw_heat_map,
-    PredictionFigure: _draw_prediction,
-    DeploymentFigure: _draw_deployments,
-}
-
-
 def _thinned(times_s: Sequence[float]) -> tuple[float, ...]:
     step = max(1, -(-len(times_s) // SHOWN_RUNS))
     return tuple(time_s * _MS_PER_S for time_s in times_s[::step])
-
-
-def _error_bars(
-    values: Sequence[float], lows: Sequence[float], highs: Sequence[float]
-) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(0.0, high - value) for value, high in zip(values, highs, strict=True)],
-        "arrayminus": [max(0.0, value - low) for value, low in zip(values, lows, strict=True)],
-        "thickness": 1,
-        "width": 3,
-        "color": INK,
-    }
-
-
-def _size(megabytes: float | None) -> str:
-    return "unknown size" if megabytes is None else f"{megabytes:.3g} MB"

@@ -1,44 +1,29 @@
-"""The report: one offline page with its figures and tables beside it (no torch).
+"""The report: one offline page with figures and tables beside it (no torch).
 
 `write_report` fills a folder: `index.html`, which needs no network and no other file, and for
-papers and scripts `figures/*.png`, `figures/*.svg`, `tables/*.csv` and `tables/*.md`.
-
-The page's policy (Content-Security-Policy) forbids every connection and every script but the three
-whose hashes it names, and each string that came from outside is escaped on its way into the page,
-into plotly's texts and into the data inside the page: a task may be called "</script>".
+papers and scripts `figures/*.png`, `figures/*.svg`, `tables/*.csv` and `tables/*.md`. The page is
+the explorer (`reports.explorer`) between sentences that need no script.
 """
 
 import base64
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
 
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from .. import storage
-from ..profiling.environment import Environment
-from ..profiling.protocol import LatencyProtocol
-from ..search.candidate import Candidate
-from ..search.front import Hypervolume, ParetoFront
-from ..search.selection import MIN_EXAMPLES, SelectionReport, corrected_front
-from ..tasks.metrics import Evaluation
 from . import shared
-from .figures import FrontFigure, front_figure, plotly_figure
+from .content import ReportContent
+from .explorer.data import explorer_data
+from .explorer.document import document
+from .figures import FrontFigure, front_figure
 from .headlines import headlines, main_cost, selection_sentences
-from .measurements import Figure, drawn
+from .measurements import Figure
 from .static import png_bytes, svg_bytes
 from .tables import (
-    SELECTION_SORT_KEYS,
-    SORT_KEYS,
     csv_text,
-    further_splits,
     markdown_text,
     published_frame,
     readable,
@@ -112,88 +97,8 @@ EXPLANATIONS = (
 )
 """What the numbers of a report mean."""
 
-
-@dataclass(frozen=True, slots=True)
-class ReportContent:
-    """Everything that a report shows.
-
-    Attributes:
-        title: The heading.
-        model: The full model's name.
-        candidates: Networks scored on the search split, in the order of the
-            table.
-        reported: Scores on the report split by key. When every network has one, figures and
-            headlines show the report split, else the search split.
-        further: Scores on further report splits by the split's name and key, such as MNLI's
-            mismatched half.
-        published: Published candidates of the same task and metric; drawn beside the report split
-            only, because they are scores of those examples.
-        num_examples: The splits' sizes by name.
-        seq_len: Tokens of the example that FLOPs are counted for.
-        protocol: How latencies were measured; None when none were.
-        environment: Where they were measured; None when none were.
-        hypervolumes: Of the fronts on the search split, by a name such as "score and latency".
-        provenance: Whatever tells how to make this again: command, seeds, versions.
-        measurements: Further figures, of what was measured.
-        warnings: What forbids to take the latencies at their word, in sentences.
-    """
-
-    title: str
-    model: str
-    candidates: tuple[Candidate, ...]
-    reported: Mapping[str, Evaluation]
-    further: Mapping[str, Mapping[str, Evaluation]]
-    published: tuple[Candidate, ...]
-    num_examples: Mapping[str, int]
-    seq_len: int
-    protocol: LatencyProtocol | None
-    environment: Environment | None
-    hypervolumes: Mapping[str, Hypervolume]
-    provenance: Mapping[str, str]
-    measurements: tuple[Figure, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check that there is something to show and that it is of one task, split and metric."""
-        if not shared.networks(self.candidates):
-            raise ValueError("a report needs at least one network")
-        kinds = {
-            (candidate.evaluation.task, candidate.evaluation.split, candidate.evaluation.metric)
-            for candidate in self.candidates
-        }
-        if len(kinds) > 1:
-            raise ValueError(f"candidates of different evaluations: {sorted(kinds)}")
-        if len({candidate.key for candidate in self.candidates}) < len(self.candidates):
-            raise ValueError("two candidates have the same key")
-
-    @property
-    def is_reported(self) -> bool:
-        """Whether every candidate has a score on the report split."""
-        return all(candidate.key in self.reported for candidate in self.candidates)
-
-    @property
-    def shown(self) -> tuple[Candidate, ...]:
-        """The candidates with the score that figures and headlines show."""
-        if not self.is_reported:
-            return self.candidates
-        return tuple(replace(c, evaluation=self.reported[c.key]) for c in self.candidates)
-
-    @property
-    def selection(self) -> SelectionReport | None:
-        """The corrected scores of the front that headlines show.
-
-        None where the search split has too few examples to be divided.
-        """
-        networks = shared.networks(self.candidates)
-        if cast(Evaluation, networks[0].evaluation).n < MIN_EXAMPLES:
-            return None
-        cost = main_cost(networks)
-        return corrected_front(ParetoFront.of(shared.rivals(networks, cost), ("score", cost)))
-
-    @property
-    def networks(self) -> list[Candidate]:
-        """Those of `shown` that were run here."""
-        return shared.networks(self.shown)
+SHOWN_BYTES = 300_000
+"""Of a measurement's figure on the page; a larger one is shown as pixels."""
 
 
 def write_report(folder: Path, content: ReportContent) -> Path:
@@ -202,14 +107,17 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     Returns:
         The path of the page.
     """
-    figures = report_figures(content)
     results = results_frame(content.candidates, content.reported, content.further)
     selection = content.selection
     published = published_frame(content.published)
+    drawings = {
+        figure.name: (svg_bytes(figure), png_bytes(figure))
+        for figure in (*report_figures(content), *content.measurements)
+    }
     with storage.folder(folder) as new:
-        for figure in (*figures, *content.measurements):
-            storage.write_bytes(new / "figures" / f"{figure.name}.png", png_bytes(figure))
-            storage.write_bytes(new / "figures" / f"{figure.name}.svg", svg_bytes(figure))
+        for name, (svg, png) in drawings.items():
+            storage.write_bytes(new / "figures" / f"{name}.svg", svg)
+            storage.write_bytes(new / "figures" / f"{name}.png", png)
         storage.write_text(new / "tables" / "results.csv", csv_text(results))
         storage.write_text(new / "tables" / "results.md", markdown_text(readable(results)))
         if selection is not None:
@@ -221,7 +129,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
             storage.write_text(new / "tables" / "published.csv", csv_text(published))
             text = markdown_text(readable_published(published))
             storage.write_text(new / "tables" / "published.md", text)
-        storage.write_text(new / "index.html", page_html(content, figures))
+        storage.write_text(new / "index.html", page_html(content, drawings))
     logger.info("Wrote the report to %s", folder / "index.html")
     return folder / "index.html"
 
@@ -250,66 +158,33 @@ def report_figures(content: ReportContent) -> list[FrontFigure]:
     return [figure for figure in figures if figure is not None]
 
 
-def page_html(content: ReportContent, figures: Iterable[FrontFigure]) -> str:
-    """The page, complete in itself."""
+def page_html(content: ReportContent, drawings: Mapping[str, tuple[bytes, bytes]]) -> str:
+    """The page, complete in itself.
+
+    Args:
+        content: What it shows.
+        drawings: Measurements' figures by name, as SVG and as PNG.
+    """
     score = content.shown[0].evaluation
-    assets = files(__package__)
-    scripts = (get_plotlyjs(), (assets / "page.js").read_text(encoding="utf-8"))
-    sections = [
-        _headline_section(content),
-        *(
-            _figure_section(
-                figure,
-                plotly_figure(figure),
-                conditions=_conditions(content) if figure.quantity == "latency_ms" else "",
-            )
-            for figure in figures
-        ),
-        _selection_section(content),
-        _table_section(content),
-        *(_figure_section(figure, drawn(figure)) for figure in content.measurements),
-        _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
-        _definitions("What the numbers mean", _explanations(content)),
-        _definitions(
-            "How this was made",
-            {
-                "model": content.model,
-                "task": score.task,
-                "metric": shared.METRICS[score.metric],
-                **{f"{name} examples": f"{n:,}" for name, n in content.num_examples.items()},
-                **content.provenance,
-            },
-        ),
-    ]
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(content.title)}</title>",
-            f"<style>{(assets / 'page.css').read_text(encoding='utf-8')}</style>",
-            "</head>",
-            "<body>",
-            *_banner(content.warnings),
-            f"<h1>{escape(content.title)}</h1>",
-            *sections,
-            *(f"<script>{script}</script>" for script in scripts),
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in scripts)
-    allowed = " ".join(f"'sha256-{digest.decode()}'" for digest in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    made = {
+        "model": content.model,
+        "task": score.task,
+        "metric": shared.METRICS[score.metric],
+        **{f"{name} examples": f"{n:,}" for name, n in content.num_examples.items()},
+        **content.provenance,
+    }
+    return document(
+        content.title,
+        explorer_data(content),
+        before=[*_banner(content.warnings), f"<h1>{escape(content.title)}</h1>", _lead(content)],
+        after=[
+            _front_section(content),
+            _published_section(content),
+            *(_measured_section(each, *drawings[each.name]) for each in content.measurements),
+            _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
+            _definitions("What the numbers mean", _explanations(content)),
+            _definitions("How this was made", made),
+        ],
     )
 
 
@@ -321,7 +196,7 @@ def _listed(words: Sequence[str]) -> str:
 
 def _explanations(content: ReportContent) -> dict[str, str]:
     """What the numbers mean, of those that there are."""
-    deployed = shared.several(content.candidates)
+    deployed = any(len(setting.measured) > 1 for setting in content.settings)
     return {name: text for name, text in EXPLANATIONS if deployed or name != DEPLOYMENTS}
 
 
@@ -330,11 +205,8 @@ def _banner(warnings: Iterable[str]) -> list[str]:
     return [f'<p class="warning" role="alert">{lines}</p>'] if lines else []
 
 
-def _headline_section(content: ReportContent) -> str:
+def _lead(content: ReportContent) -> str:
     score = content.shown[0].evaluation
-    cost = shared.COSTS[main_cost(content.networks)]
-    judged = shared.networks(content.candidates)
-    sentences = headlines(content.networks, judged=judged)
     deployed = shared.deployments(content.networks)
     number = len({entry.network.id for entry in content.networks})
     networks = f"{number} networks"
@@ -346,147 +218,79 @@ def _headline_section(content: ReportContent) -> str:
         f"{shared.METRICS[score.metric]} on the {score.split} split "
         f"({score.n} examples) against what they cost."
     )
+    return f'<p class="lead">{escape(lead)}</p>'
+
+
+def _front_section(content: ReportContent) -> str:
+    """The front in words, and how much having been chosen flatters it."""
+    score = content.shown[0].evaluation
+    cost = shared.COSTS[main_cost(content.networks)]
+    judged = shared.networks(content.candidates)
+    sentences = headlines(content.networks, judged=judged)
+    numbers = shared.numbers(content.networks)
+    deployed = shared.deployments(content.networks)
     trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
     on_own = f" on {deployed[0].title}" if len(deployed) > 1 else ""
+    split = judged[0].evaluation.split
     front = (
-        f"Against the full model{on_own}, {trade}, judged on the "
-        f"{judged[0].evaluation.split} split, cheapest first and numbered as in the table and the "
-        "figures; brackets are 95 % intervals:"
+        f"Against the full model{on_own}, {trade}, judged on the {split} split, cheapest first "
+        f"and numbered as in the table and the figures; scores are of the {score.split} split, "
+        "brackets are 95 % intervals:"
         if sentences
-        else f"No network but the full model is on {trade} on the "
-        f"{judged[0].evaluation.split} split."
+        else f"No network but the full model is on {trade} on the {split} split."
     )
     items = "".join(
-        f'<li value="{number}">{escape(text)}</li>' for number, text in sentences.items()
+        f'<li value="{numbers[key]}">{escape(text)}</li>' for key, text in sentences.items()
     )
-    return f'<p class="lead">{escape(lead)}</p>\n<p>{escape(front)}</p>\n' + (
-        f"<ol>{items}</ol>" if items else ""
-    )
-
-
-def _figure_section(
-    figure: FrontFigure | Figure, drawing: go.Figure, *, conditions: str = ""
-) -> str:
-    data = drawing.to_json().replace("<", "\\u003c")
-    return (
-        f"<h2>{escape(figure.title)}</h2>\n<figure>\n"
-        f'<div class="figure" id="{figure.name}" data-source="{figure.name}-data"></div>\n'
-        f'<script type="application/json" id="{figure.name}-data">{data}</script>\n'
-        f"<figcaption>{escape(figure.caption)}{conditions}</figcaption>\n</figure>"
-    )
-
-
-def _conditions(content: ReportContent) -> str:
-    several = shared.several(content.candidates)
-    parts: list[tuple[str, str, list[str]]] = []
-    if content.protocol is not None:
-        title = content.protocol.setting if several else content.protocol.title
-        varied = ("runtime", "precision") if several else ()
-        parts.append(("Protocol", title, _field_lines(content.protocol, without=varied)))
-    if content.environment is not None:
-        lines = _field_lines(content.environment)
-        parts.append(("Environment", content.environment.title, lines))
-    return "".join(
-        f"<p><b>{name}:</b> {escape(title)}. <small>{escape('; '.join(lines))}.</small></p>"
-        for name, title, lines in parts
-    )
-
-
-def _field_lines(
-    record: LatencyProtocol | Environment, *, without: tuple[str, ...] = ()
-) -> list[str]:
-    names = (field.name for field in fields(record) if field.name not in without)
-    return [f"{name} {_plain(getattr(record, name))}" for name in names]
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    if isinstance(value, dict):
-        return " ".join(f"{name}=={number}" for name, number in value.items())
-    return str(value)
-
-
-def _selection_section(content: ReportContent) -> str:
-    selection = content.selection
-    if selection is None:
-        return ""
-    frame = selection_frame(selection, content.candidates, content.reported)
-    keys = {column: frame[key].tolist() for column, key in SELECTION_SORT_KEYS.items()}
-    tried = shared.networks(content.candidates)
-    lead = selection_sentences(selection, tried, reported=content.reported)
-    return "\n".join(
-        [
-            "<h2>Scores of the front, corrected for having been chosen</h2>",
-            f"<p>{escape(lead)} “Chosen from” counts the "
-            "networks that cost no more; “corrected” is the search score without the luck, ± "
-            "its standard error.</p>",
-            _table(readable_selection(frame), keys, [""] * len(frame)),
-        ]
-    )
-
-
-def _table_section(content: ReportContent) -> str:
-    results = results_frame(content.candidates, content.reported, content.further)
-    sorting = SORT_KEYS | {name: name for name in further_splits(results)}
-    keys = {column: results[key].tolist() for column, key in sorting.items()}
     parts = [
-        "<h2>All networks</h2>",
-        "<p>Brackets are 95 % intervals; “fronts” names the costs for which no other network "
-        "is better on the search split. Click a heading to sort.</p>",
-        _table(readable(results), keys, ["front" if text else "" for text in keys["fronts"]]),
+        "<h2>The front in words</h2>",
+        f"<p>{escape(front)}</p>",
+        f"<ol>{items}</ol>" if items else "",
     ]
-    if content.published:
-        published = published_frame(content.published)
-        text = readable_published(published)
-        keys = {column: published[column].tolist() for column in ("model", "split", "source")} | {
-            "params": published["num_params"].tolist(),
-            "FLOPs": published["num_flops"].tolist(),
-            "score": published["score"].tolist(),
-        }
-        table = _table(text, keys, ["published"] * len(text))
-        parts += [
-            "<h2>Published numbers</h2>",
-            f"<details><summary>{len(text)} numbers with their sources</summary>{table}</details>",
-        ]
-        if not content.is_reported:
-            parts.append(
-                "<p>They are not drawn: they belong beside scores on the report split, which not "
-                "every network has.</p>"
-            )
+    selection = content.selection
+    if selection is not None:
+        text = selection_sentences(selection, judged, reported=content.reported)
+        parts.append(f"<p>{escape(text)}</p>")
     return "\n".join(parts)
 
 
-def _table(text: pd.DataFrame, keys: Mapping[str, list[Any]], classes: list[str]) -> str:
-    """A sortable table: cells show `text` and carry `keys` as what they are sorted by."""
-    numeric = {
-        column: all(pd.isna(key) or isinstance(key, int | float) for key in keys[column])
-        for column in text.columns
-    }
-    kind = {column: "number" if numeric[column] else "text" for column in text.columns}
-    header = "".join(
-        f'<th class="{kind[column]}"><button>{escape(column)}</button></th>'
-        for column in text.columns
+def _published_section(content: ReportContent) -> str:
+    if not content.published:
+        return ""
+    text = readable_published(published_frame(content.published))
+    drawn = (
+        "They are drawn beside scores on the report split."
+        if content.is_reported
+        else "They are not drawn: they belong beside scores on the report split, which not every "
+        "network has."
     )
-    rows = []
-    for i, (name, row) in enumerate(zip(classes, text.to_dict("records"), strict=True)):
-        cells = "".join(
-            f'<td class="{kind[column]}" data-value="{_sort_value(keys[column][i])}">'
-            f"{escape(str(row[column]))}</td>"
-            for column in text.columns
-        )
-        rows.append(f'<tr class="{name}">{cells}</tr>')
-    body = "\n".join(rows)
     return (
-        f'<div class="scroll"><table class="sortable"><thead><tr>{header}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+        f"<h2>Published numbers</h2>\n<p>{drawn}</p>\n<details>"
+        f"<summary>{len(text)} numbers with their sources</summary>{_table(text)}</details>"
     )
 
 
-def _sort_value(key: Any) -> str:
-    return "" if pd.isna(key) else escape(str(key))
+def _table(text: pd.DataFrame) -> str:
+    header = "".join(f'<th scope="col">{escape(column)}</th>' for column in text.columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>"
+        for row in text.values.tolist()
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr>{header}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _measured_section(figure: Figure, svg: bytes, png: bytes) -> str:
+    kind, drawing = ("svg+xml", svg) if len(svg) <= SHOWN_BYTES else ("png", png)
+    source = f"data:image/{kind};base64,{base64.b64encode(drawing).decode()}"
+    return (
+        f"<h2>{escape(figure.title)}</h2>\n<figure>\n"
+        f'<img class="measured" width="750" alt="{escape(figure.title)}: '
+        f'{escape(figure.caption)}" src="{source}">\n'
+        f"<figcaption>{escape(figure.caption)}</figcaption>\n</figure>"
+    )
 
 
 def _definitions(title: str, entries: Mapping[str, str]) -> str:

@@ -63,8 +63,14 @@ def latency_conditions(
 
 
 def numbers(candidates: Sequence[Candidate]) -> dict[str, int]:
-    """Each network's number, the same in the table, the figures and the text, by its key."""
-    return {candidate.key: i for i, candidate in enumerate(networks(candidates), start=1)}
+    """Each network's number, the same in the table, the figures and the text, by candidates' keys.
+
+    A network has one number on all deployments.
+    """
+    own = networks(candidates)
+    identifiers = dict.fromkeys(candidate.network.id for candidate in own)
+    places = {identifier: place for place, identifier in enumerate(identifiers, start=1)}
+    return {candidate.key: places[candidate.network.id] for candidate in own}
 
 
 def source(candidate: Candidate) -> str:

@@ -20,32 +20,32 @@ from ..search.selection import SelectionReport
 from ..tasks.metrics import Evaluation
 from . import shared
 
-SORT_KEYS = {
-    "#": "number",
-    "network": "label",
-    "deployment": "deployment",
-    "params": "num_params",
-    "FLOPs": "num_flops",
-    "latency, ms": "latency_ms",
-    "latency / full": "latency_ratio",
-    "search": "search",
-    "report": "report",
-    "fronts": "fronts",
-}
-"""The columns of `readable` with the columns of `results_frame` that order them."""
+COLUMNS = (
+    "#",
+    "network",
+    "deployment",
+    "params",
+    "FLOPs",
+    "latency, ms",
+    "latency / full",
+    "search",
+    "report",
+    "fronts",
+)
+"""The columns of `readable`."""
 
-SELECTION_SORT_KEYS = {
-    "#": "number",
-    "network": "label",
-    "deployment": "deployment",
-    "chosen from": "num_tried",
-    "search": "search",
-    "corrected": "corrected",
-    "report": "report",
-    "search − report": "search_gap",
-    "corrected − report": "corrected_gap",
-}
-"""The columns of `readable_selection` with those of `selection_frame` that order them."""
+SELECTION_COLUMNS = (
+    "#",
+    "network",
+    "deployment",
+    "chosen from",
+    "search",
+    "corrected",
+    "report",
+    "search − report",
+    "corrected − report",
+)
+"""The columns of `readable_selection`."""
 
 FURTHER = re.compile(r"report-.+_n")
 """The column of a results frame that counts the examples of a further report split."""
@@ -186,7 +186,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in _records(frame)
     ]
-    return _naming_deployments(pd.DataFrame(rows, columns=[*SORT_KEYS, *further]))
+    return _naming_deployments(pd.DataFrame(rows, columns=[*COLUMNS, *further]))
 
 
 def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def readable_selection(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in _records(frame)
     ]
-    return _naming_deployments(pd.DataFrame(rows, columns=list(SELECTION_SORT_KEYS)))
+    return _naming_deployments(pd.DataFrame(rows, columns=list(SELECTION_COLUMNS)))
 
 
 def readable_published(frame: pd.DataFrame) -> pd.DataFrame:

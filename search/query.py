@@ -655,6 +655,8 @@ def _passed_over(
     found: QueryResult, again: Sequence[Candidate], budget: Budget
 ) -> tuple[PassedOver, ...]:
     """Those timed again that do not keep the limits and would have come before the answer."""
+    if not again:
+        return ()
     pool = Pool.of(again)
     aims, missed = budget.aim(pool), budget.violations(pool)
     bound = math.inf if found.answer is None else budget.aim(Pool.of([found.answer]))[0]

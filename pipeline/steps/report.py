@@ -7,9 +7,11 @@ from typing import Any
 from ...baselines.published import DEV_EXAMPLES, published_candidates
 from ...deploy.deployment import Deployment
 from ...errors import InputError
+from ...profiling.conditions import Conditions
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.statistics import Round
 from ...profiling.table import CostTable
+from ...reports.content import Measured, ReportContent, Setting, TimedAgain
 from ...reports.measurements import (
     Figure,
     deployment_figure,
@@ -18,14 +20,15 @@ from ...reports.measurements import (
     prediction_figure,
     retention_figure,
 )
-from ...reports.page import ReportContent, write_report
+from ...reports.page import write_report
 from ...reports.shared import rivals
 from ...search.candidate import Candidate
 from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import Where, candidates, chosen, competing, cost_table, measured
+from ..costs import ANY, Where, candidates, chosen, competing, cost_table, measured
+from ..delivery import serves
 from ..losses import deployment_loss
 from ..observations import SessionRecord
 from ..request import RunRequest
@@ -77,16 +80,99 @@ def report(
                 doubtful = table_warnings(context, table)
                 doubts += [f"{deployment.title}: {sentence}" for sentence in doubtful]
         scored = list(competing(context, records))
+        places = settings(context)
+        shown = [c for place in places for each in place.measured for c in each.candidates]
         content = report_content(
             context.request,
             candidates=scored,
-            reported=known_reports(context, scored),
+            reported=known_reports(context, [*scored, *shown]),
             costs=costs,
             manifest=context.manifest,
             warnings=doubts,
             measurements=_figures(context, [costs, *tables], own),
+            settings=places,
+            commands=[
+                context.command("run"),
+                *dict.fromkeys(
+                    " ".join(
+                        [context.command("profile"), *context.options(each.conditions.protocol)]
+                    )
+                    for each in measured(context)
+                    if each.purpose == "profile"
+                ),
+                context.command("report"),
+            ],
+            folder=str(context.folder.root),
         )
         return write_report(context.folder.report, content)
+
+
+def settings(context: Context) -> list[Setting]:
+    """What was measured of scored networks, by machine and protocol, the run's own first.
+
+    What is of one setting differs in runtime and precision alone, as far as a query's options tell
+    settings apart.
+    """
+    own = chosen(context, Where())[0].conditions
+    found: dict[Where, str] = {}
+    for record in [*chosen(context, Where()), *measured(context)]:
+        protocol, environment = record.conditions.protocol, record.conditions.environment
+        where = Where(
+            machine=environment.machine_id,
+            device=protocol.device,
+            runtime=ANY,
+            precision=ANY,
+            threads=protocol.threads,
+            batch_size=protocol.batch_size,
+            seq_len=protocol.seq_len,
+            lengths=bool(protocol.lengths),
+        )
+        elsewhere = environment.machine_id != own.environment.machine_id
+        found.setdefault(where, protocol.setting + f", {environment.machine}" * elsewhere)
+    made = []
+    for where, title in found.items():
+        sheets = tuple(filter(None, (_sheet(context, each) for each in chosen(context, where))))
+        if sheets:
+            made.append(Setting(title, _options(where, own), sheets))
+    return made
+
+
+def _sheet(context: Context, record: SessionRecord) -> Measured | None:
+    """A session's scored networks; None where none of them is scored as it is deployed."""
+    protocol = record.conditions.protocol
+    if not context.ledger.evaluations(split="search", deployment=protocol.deployment):
+        return None
+    costs = cost_table(context, record)
+    again = context.ledger.sessions(purpose="delivery", conditions_id=record.conditions.id)
+    return Measured(
+        deployment=protocol.deployment,
+        protocol=protocol,
+        environment=costs.environment,
+        candidates=tuple(competing(context, [record])),
+        noise=costs.noise,
+        warnings=table_warnings(context, costs),
+        again=tuple(
+            TimedAgain(
+                enough=serves(each, (), protocol),
+                spent=each.spent,
+                latencies={subject.key: found for subject, found in each.latencies.items()},
+            )
+            for each in again
+        ),
+    )
+
+
+def _options(where: Where, own: Conditions) -> tuple[str, ...]:
+    """The options of a query that mean a setting, where it is not the run's own."""
+    asked = []
+    if where.machine not in (None, own.environment.machine_id):
+        asked += ["--machine", str(where.machine)]
+    for name in ("device", "threads", "batch_size", "seq_len"):
+        if getattr(where, name) != getattr(own.protocol, name):
+            asked += [f"--{name.replace('_', '-')}", str(getattr(where, name))]
+    if where.lengths and not own.protocol.lengths:
+        asked.append("--task-lengths")
+    return tuple(asked)
 
 
 def _scored(context: Context, record: SessionRecord) -> list[Candidate]:
@@ -132,6 +218,9 @@ def report_content(
     manifest: Mapping[str, Any],
     measurements: Sequence[Figure],
     warnings: Sequence[str],
+    settings: Sequence[Setting],
+    commands: Sequence[str],
+    folder: str,
 ) -> ReportContent:
     """Gather a report.
 
@@ -143,6 +232,9 @@ def report_content(
         manifest: The run's manifest: the task's summary and the versions.
         measurements: Further figures, of what was measured.
         warnings: What forbids to take the latencies at their word.
+        settings: What was measured, by machine and protocol, the run's own first.
+        commands: What makes all of this again.
+        folder: The run folder.
     """
     task = manifest["task"]
     model = Path(request.model).name
@@ -164,7 +256,11 @@ def report_content(
             "training": _listed(request.training.to_dict()),
             "search": _listed(request.search.to_dict()),
             "versions": _listed(manifest["versions"]),
+            "again": "; ".join(commands),
         },
+        settings=tuple(settings),
+        run=folder,
+        class_names=tuple(task.get("label_names") or ()),
         measurements=tuple(measurements),
         warnings=tuple(warnings),
     )

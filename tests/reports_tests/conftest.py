@@ -14,8 +14,9 @@ from paretobert.networks.subnet import SubnetConfig, grid, subnet_label
 from paretobert.profiling.counts import count_macs, count_parameters
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.profiling.statistics import NoiseReport
 from paretobert.profiling.table import LatencySummary, Profile
-from paretobert.reports.page import ReportContent
+from paretobert.reports.content import Measured, ReportContent, Setting
 from paretobert.search.candidate import Candidate
 from paretobert.search.front import ParetoFront, reference_beyond
 from paretobert.tasks.metrics import score_predictions
@@ -63,6 +64,31 @@ def latency(median_ms, *, full_ms=30.0, spread=0.015, resolved=True):
     )
 
 
+def setting_of(candidates, title="batch 1 x 128 tokens, cpu, 1 thread", **measured):
+    """One setting of everything, by deployment."""
+    by_deployment = {}
+    for candidate in candidates:
+        by_deployment.setdefault(candidate.deployment, []).append(candidate)
+    sheets = tuple(
+        Measured(
+            deployment=deployment,
+            protocol=LatencyProtocol(),
+            environment=Environment.capture(),
+            candidates=tuple(found),
+            noise=NoiseReport(5, 15, 180, 7, 1, 1, 0, 0.03),
+            **measured,
+        )
+        for deployment, found in by_deployment.items()
+    )
+    return Setting(title, (), sheets)
+
+
+def holding(content, candidates, **changes):
+    """The same report of other networks."""
+    candidates = tuple(candidates)
+    return replace(content, candidates=candidates, settings=(setting_of(candidates),), **changes)
+
+
 @pytest.fixture(scope="session")
 def content() -> ReportContent:
     candidates = []
@@ -101,6 +127,9 @@ def content() -> ReportContent:
             "seed": "0",
             "paretobert": "0.1.0",
         },
+        settings=(setting_of(candidates),),
+        run="runs/sst2",
+        class_names=("negative", "positive"),
     )
 
 
@@ -122,11 +151,17 @@ def nasty_content(content: ReportContent) -> ReportContent:
             evaluation=replace(score, task=NASTY),
         )
 
+    candidates = [renamed(c, c.evaluation) for c in content.candidates]
+    setting = setting_of(candidates, title=NASTY, warnings=(NASTY,))
     return replace(
         content,
         title=NASTY,
         model=NASTY,
-        candidates=tuple(renamed(c, c.evaluation) for c in content.candidates),
+        candidates=tuple(candidates),
+        settings=(replace(setting, options=("--machine", NASTY)), setting),
+        run=NASTY,
+        class_names=(NASTY, NASTY),
+        warnings=(NASTY,),
         reported={key: replace(score, task=NASTY) for key, score in content.reported.items()},
         published=tuple(renamed(c, c.evaluation) for c in content.published),
         environment=replace(content.environment, processor=NASTY),
@@ -159,9 +194,9 @@ def with_stored(content: ReportContent) -> ReportContent:
         key: evaluation(score.value - 0.01, split="report-mismatched", n=800, seed=7)
         for key, score in reported.items()
     }
-    return replace(
+    return holding(
         content,
-        candidates=(*content.candidates, candidate),
+        (*content.candidates, candidate),
         reported=reported,
         further={"report-mismatched": further},
     )
@@ -184,12 +219,12 @@ def deployed(with_stored: ReportContent) -> ReportContent:
         again.append(other)
         score = with_stored.reported[candidate.key].value
         reported[other.key] = evaluation(score - 0.004, seed=50 + i)
-    return replace(
-        with_stored,
-        candidates=(*with_stored.candidates, *again),
-        reported=reported,
-        further={},
-    )
+    return holding(with_stored, (*with_stored.candidates, *again), reported=reported, further={})
+
+
+@pytest.fixture(name="holding", scope="session")
+def holding_maker():
+    return holding
 
 
 @pytest.fixture(name="latency", scope="session")

@@ -35,7 +35,9 @@ def test_one_front_is_drawn_over_all_networks_as_deployed(deployed, figures):
     assert len(figure.points) == 26
     front = ParetoFront.of(deployed.candidates, ("score", "latency_ms"))
     numbers = shared.numbers(deployed.candidates)
-    assert {p.number for p in figure.own if p.on_front} == {numbers[c.key] for c in front.members}
+    assert {(p.number, p.deployment) for p in figure.own if p.on_front} == {
+        (numbers[c.key], c.deployment.title) for c in front.members
+    }
     assert {p.deployment for p in figure.own if p.on_front} == set(TITLES)
     corners = figure.staircase
     assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(corners))
@@ -47,8 +49,10 @@ def test_the_hypervolume_is_of_the_set_that_is_drawn(deployed, figures):
     whole = ParetoFront.of(deployed.candidates, objectives)
     reference = reference_beyond(deployed.candidates, objectives)
     assert volumes["score and latency"] == whole.hypervolume(reference)
-    by_number = {number: key for key, number in shared.numbers(deployed.candidates).items()}
-    drawn = {by_number[p.number] for p in figures["latency"].own if p.on_front}
+    numbers = shared.numbers(deployed.candidates)
+    keys = {(numbers[c.key], c.deployment.title): c.key for c in deployed.candidates}
+    own = figures["latency"].own
+    drawn = {keys[p.number, p.deployment] for p in own if p.on_front}
     assert drawn == {c.key for c in whole.members}
     one = [c for c in deployed.candidates if c.deployment == deployed.candidates[0].deployment]
     assert volumes["score and params"] == hypervolumes(one)["score and params"]
@@ -102,7 +106,7 @@ def test_tables_name_the_deployment_only_where_there_are_several(deployed, with_
     frame = results_frame(deployed.candidates, deployed.reported, {})
     table = readable(frame)
     assert table["deployment"].tolist() == [TITLES[0]] * 13 + [TITLES[1]] * 13
-    assert table["#"].tolist() == [str(number) for number in range(1, 27)]
+    assert table["#"].tolist() == 2 * [str(number) for number in range(1, 14)]
     single = results_frame(with_stored.candidates, with_stored.reported, {})
     assert set(single["deployment"]) == {TITLES[0]}
     assert "deployment" not in readable(single)
@@ -119,7 +123,7 @@ def test_published_numbers_have_no_deployment(deployed):
 
 def test_sentences_name_the_deployment_and_compare_with_one_full_model(deployed):
     texts = headlines(deployed.networks, judged=deployed.candidates)
-    assert 1 not in texts
+    assert deployed.candidates[0].key not in texts
     assert any(", openvino int8: ×0.0" in text for text in texts.values())
     assert any(", eager fp32: ×" in text for text in texts.values())
     full = deployed.candidates[13]
@@ -127,7 +131,7 @@ def test_sentences_name_the_deployment_and_compare_with_one_full_model(deployed)
     interval = replace(full.evaluation.interval, value=0.999)
     best = replace(full, evaluation=replace(full.evaluation, interval=interval))
     judged = [best if c.key == full.key else c for c in deployed.candidates]
-    assert headlines(deployed.networks, judged=judged)[14].startswith(
+    assert headlines(deployed.networks, judged=judged)[full.key].startswith(
         "width 1, 6 of 6 layers, openvino int8: ×0.40 latency"
     )
 
@@ -138,8 +142,5 @@ def test_the_page_says_what_deployments_are(deployed, with_stored, tmp_path):
     assert "13 networks as eager fp32 and openvino int8 run them (26 in all), accuracy" in words
     assert "Against the full model on eager fp32, the front of accuracy and latency" in words
     assert "A network on two runtimes or in two precisions is two candidates." in words
-    assert "runtime eager" not in words
     assert "deployment" in (tmp_path / "report" / "tables" / "results.md").read_text()
-    alone = page_html(with_stored, report_figures(with_stored))
-    assert "is two candidates" not in alone
-    assert "runtime eager" in alone
+    assert "is two candidates" not in page_html(with_stored, {})

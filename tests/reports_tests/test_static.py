@@ -40,7 +40,9 @@ def test_nasty_names_are_drawn_as_they_are(nasty_content):
     assert b"<script" not in svg
 
 
-@pytest.mark.parametrize("module", ["figures", "headlines", "page", "static", "tables"])
+@pytest.mark.parametrize(
+    "module", ["explorer.data", "figures", "headlines", "page", "static", "tables"]
+)
 def test_nothing_loads_torch_or_a_window_system(module):
     code = (
         f"import sys, paretobert.reports.{module};"

@@ -247,6 +247,10 @@ def test_a_loss_is_judged_in_pairs_and_surely() -> None:
     assert refused.nearest == full
     assert "It misses a loss of at most" in " ".join(refused.sentences())
     assert refused.to_dict()["nearest"]["loss"]["high"] > 0
+    delivered = deliver(
+        Pool.of(pool), strict, time_again=lambda networks, decided: Timing({}), report=reported
+    )
+    assert (delivered.nearest, delivered.passed_over) == (full, ())
 
 
 def test_a_loss_needs_the_full_model() -> None:

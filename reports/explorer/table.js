@@ -1,0 +1,122 @@
+// The table: the accessible form of the figure, sorted, filtered and saved as it is seen.
+
+import { find, foreign, h } from "./element.js";
+import { bracketed, fourPlaces } from "./format.js";
+import { COSTS } from "./model.js";
+import { intervalText } from "./scatter.js";
+
+const PAGE = 100;
+
+/** The columns that a pool has: what they are called, what they are sorted by, what they show. */
+export function columns(model, view) {
+  const { pool } = view;
+  const known = new Set(model.known(pool, { everywhere: false }).map((entry) => entry.name));
+  const quantity = (name) => ({
+    id: name,
+    label: model.quantities[name].label,
+    numeric: true,
+    key: (row) => row.values[name] ?? null,
+    text: (row) => {
+      const interval = model.interval(row, name);
+      const mark = name === "latency_ms" && row.latency && !row.latency.resolved ? " (not resolved)" : "";
+      return interval ? intervalText(model.quantities[name], interval) + mark : "";
+    },
+    numbers: (row) => model.interval(row, name) ?? [null, null, null],
+  });
+  const score = (split) => ({
+    id: split === "search" ? "score" : split,
+    label: `${model.metric.label}, ${split}`,
+    numeric: true,
+    key: (row) => model.score(row, split)?.[0] ?? null,
+    text: (row) => {
+      const found = model.score(row, split);
+      return found ? bracketed(found, fourPlaces) : "";
+    },
+    numbers: (row) => model.score(row, split) ?? [null, null, null],
+  });
+  const corrected = view.corrected;
+  return [
+    { id: "number", label: "#", numeric: true, key: (row) => row.number, text: (row) => String(row.number) },
+    { id: "label", label: "network", key: (row) => row.network.label, text: (row) => row.network.label, isName: true },
+    ...(pool.sheets.length > 1 ? [{ id: "deployment", label: "deployment", key: (row) => row.sheet.title, text: (row) => row.sheet.title }] : []),
+    ...COSTS.filter((name) => known.has(name)).map(quantity),
+    score("search"),
+    ...(corrected ? [{
+      id: "corrected", label: "corrected", numeric: true,
+      key: (row) => corrected.get(row.key)?.value ?? null,
+      text: (row) => {
+        const found = corrected.get(row.key);
+        return found ? `${fourPlaces(found.value)} ± ${fourPlaces(found.error)}` : "";
+      },
+    }] : []),
+    ...(pool.rows.some((row) => model.score(row, "report")) ? [score("report")] : []),
+    ...Object.entries(model.data.scores.further).map(([name, scores]) => ({
+      id: name, label: name, numeric: true,
+      key: (row) => scores[row.score]?.[0] ?? null,
+      text: (row) => (scores[row.score] ? bracketed(scores[row.score], fourPlaces) : ""),
+      numbers: (row) => scores[row.score] ?? [null, null, null],
+    })),
+    ...(known.has("loss") ? [quantity("loss")] : []),
+    { id: "front", label: "front", key: (row) => (view.frontKeys.has(row.key) ? "front" : ""), text: (row) => (view.frontKeys.has(row.key) ? "front" : "") },
+    ...(view.fits ? [{ id: "fits", label: "keeps the budget", key: (row) => (view.fits.has(row.key) ? "yes" : "no"), text: (row) => (view.fits.has(row.key) ? "yes" : "no") }] : []),
+  ];
+}
+
+/** The rows that a state shows, in its order. */
+export function shownRows(model, view) {
+  const { state, pool } = view;
+  const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const all = columns(model, view);
+  const text = (row) => `#${row.number} ${row.network.label} ${row.network.name} ${row.network.id} ${row.sheet.title} ${view.frontKeys.has(row.key) ? "front" : ""} ${view.fits?.has(row.key) ? "fits" : ""}`.toLowerCase();
+  const kept = words.length ? pool.rows.filter((row) => words.every((word) => text(row).includes(word))) : [...pool.rows];
+  const column = all.find((entry) => entry.id === state.sort) ?? all[0];
+  const sign = state.down ? -1 : 1;
+  return kept.sort((a, b) => {
+    const [ours, theirs] = [column.key(a), column.key(b)];
+    const [noOurs, noTheirs] = [ours, theirs].map((key) => key === null || key === "");
+    if (noOurs || noTheirs) return noOurs - noTheirs || a.number - b.number;
+    const order = column.numeric ? ours - theirs : ours < theirs ? -1 : ours > theirs ? 1 : 0;
+    return sign * order || a.number - b.number || a.place - b.place;
+  });
+}
+
+export class NetworkTable {
+  constructor(model, { onSort, onFilter, onPin }) {
+    Object.assign(this, { model, onSort, onPin, limit: PAGE });
+    this.filter = find("filter");
+    this.filter.addEventListener("input", () => onFilter(this.filter.value));
+    find("more").addEventListener("click", () => {
+      this.limit = Infinity;
+      this.draw(this.view);
+    });
+  }
+
+  draw(view) {
+    const { state } = (this.view = view);
+    if (document.activeElement !== this.filter) this.filter.value = state.filter;
+    const all = columns(this.model, view);
+    const rows = shownRows(this.model, view);
+    const shown = rows.slice(0, this.limit);
+    const active = document.activeElement?.dataset?.focus;
+    const header = all.map(({ id, label, numeric }) =>
+      h("th", { scope: "col", class: numeric ? "number" : "text", "aria-sort": state.sort === id ? (state.down ? "descending" : "ascending") : null },
+        h("button", { type: "button", "data-focus": `sort-${id}`, click: () => this.onSort(id, state.sort === id && !state.down) }, label)));
+    const body = shown.map((row) => {
+      const isPinned = state.pins.includes(row.key);
+      const name = ["", view.frontKeys.has(row.key) && "front", row.key === view.answer?.key && "answer", view.fits && !view.fits.has(row.key) && "missed"].filter(Boolean).join(" ");
+      return h("tr", { class: name, "data-key": row.key },
+        h("td", { class: "pin" }, h("button", { type: "button", class: "small", "data-focus": `pin-${row.key}`, "aria-pressed": String(isPinned), "aria-label": `pin ${row.number} ${row.network.label.slice(0, 80)}`, click: () => this.onPin(row) }, isPinned ? "Unpin" : "Pin")),
+        all.map(({ label, numeric, text, isName }) => {
+          const shownText = text(row);
+          return h("td", { class: numeric ? "number" : "text", "data-label": label }, isName ? foreign(shownText) : shownText);
+        }));
+    });
+    find("table").replaceChildren(
+      h("caption", {}, `${rows.length} of ${view.pool.rows.length} networks; brackets are 95 % intervals`),
+      h("thead", {}, h("tr", {}, h("td", {}), header)),
+      h("tbody", {}, body));
+    find("more").hidden = rows.length <= shown.length;
+    find("more").textContent = `Show all ${rows.length}`;
+    if (active) document.querySelector(`[data-focus="${CSS.escape(active)}"]`)?.focus();
+  }
+}
