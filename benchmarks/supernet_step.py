@@ -29,6 +29,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
 from paretobert.encoders.checkpoints import find_checkpoint
+from paretobert.encoders.dropout import PackedDropout
 from paretobert.encoders.elastic import ElasticLinear
 from paretobert.encoders.families import shape_of
 from paretobert.networks.spaces import Grid
@@ -39,7 +40,6 @@ from paretobert.tasks.batches import Batch, EncodedSplit, encode, padded, traini
 from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.loading import TaskRequest, load_task
 from paretobert.training import distillation
-from paretobert.training.dropout import PackedDropout
 from paretobert.training.precision import matmul_dtype
 
 PADDED_LENGTH = 64

@@ -9,7 +9,7 @@ plus `supernet.json`. For scoring, timing and export a sub-network is first extr
 Legend: B batch, T tokens, E hidden size, C labels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -17,18 +17,18 @@ from typing import Self
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..encoders.dropout import PackedDropout
 from ..encoders.elastic import activate, make_elastic
 from ..encoders.elimination import right_padded, significance_in
 from ..encoders.families import family_of, shape_of
 from ..encoders.plan import LayerSizes
-from ..encoders.running import EncoderOutput, run_encoder
+from ..encoders.running import EncoderOutput, run_encoder, run_together
 from ..errors import InputError
 from ..networks.space import Space
 from ..networks.spaces import space_from_dict
 from ..networks.subnet import SubnetConfig
 from ..storage import read_json, write_json
 from ..training.classifier import load_stored
-from ..training.dropout import PackedDropout
 
 SPACE_FILE = "supernet.json"
 
@@ -117,6 +117,25 @@ class Supernet:
             batch,
             layers={index: layers[index] for index in config.layers},
             tokens=config.tokens,
+        )
+
+    def encode_together(
+        self, embeddings: Tensor, batch: Mapping[str, Tensor], configs: Sequence[SubnetConfig]
+    ) -> list[EncoderOutput]:
+        """Run sub-networks that keep every word-vector, whichever is active; see `run_together`.
+
+        Args:
+            embeddings: What `embed` returned.
+            batch: Its `attention_mask` [B, T] is used.
+            configs: The sub-networks.
+        """
+        return run_together(
+            self.model,
+            self._family,
+            embeddings,
+            batch,
+            configs,
+            head_size=self.shape.head_size,
         )
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:

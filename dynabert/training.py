@@ -26,7 +26,7 @@ repaired when it is built (`repairs`).
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -44,6 +44,7 @@ from transformers import (
 
 from .. import storage
 from ..encoders.families import shape_of
+from ..encoders.running import EncoderOutput
 from ..intervals import duration
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
@@ -59,8 +60,7 @@ from ..training.distillation import (
     DEPTH_STAGE,
     WIDTH_STAGE,
     LossWeights,
-    distillation_loss,
-    hidden_pairs,
+    joint_loss,
     logit_loss,
     prediction_loss,
 )
@@ -200,10 +200,10 @@ def label_gradients(
     """
     total = 0.0
     with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for config in configs:
-            with supernet.active(config), autocast(embeddings.device, dtype):
-                logits = supernet.encode(embeddings, batch).logits
-            loss = prediction_loss(logits, batch["labels"], head=head)
+        for equal in _equally_wide(configs):
+            outputs = _encoded(supernet, embeddings, batch, equal, dtype=dtype)
+            losses = [prediction_loss(o.logits, batch["labels"], head=head) for o in outputs]
+            loss = torch.stack(losses).sum()
             loss.backward()
             total += loss.item()
     return total / len(configs)
@@ -233,14 +233,15 @@ def in_place_gradients(
     """
     total, target = 0.0, None
     with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for config in configs:
-            with supernet.active(config), autocast(embeddings.device, dtype):
-                logits = supernet.encode(embeddings, batch).logits
-            if target is None:
-                target = logits.detach()
-                loss = prediction_loss(logits, batch["labels"], head=head)
-            else:
-                loss = logit_loss(logits, target, head=head)
+        for equal in _equally_wide(configs):
+            losses = []
+            for output in _encoded(supernet, embeddings, batch, equal, dtype=dtype):
+                if target is None:
+                    target = output.logits.detach()
+                    losses.append(prediction_loss(output.logits, batch["labels"], head=head))
+                else:
+                    losses.append(logit_loss(output.logits, target, head=head))
+            loss = torch.stack(losses).sum()
             loss.backward()
             total += loss.item()
     return total / len(configs)
@@ -274,33 +275,26 @@ def distillation_gradients(
     Returns:
         The loss, averaged over the sub-networks.
     """
-    students = defaultdict(list)
-    for config, teacher_config in teacher_configs.items():
-        students[teacher_config].append(config)
-    total = 0.0
+    mask, total = batch["attention_mask"], 0.0
+    targets: dict[SubnetConfig, EncoderOutput] = {}
     with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
         with torch.no_grad(), autocast(embeddings.device, dtype):
             target_embeddings = teacher.embed(batch)
-        for teacher_config, configs in students.items():
-            with (
-                torch.no_grad(),
-                teacher.active(teacher_config),
-                autocast(embeddings.device, dtype),
-            ):
-                target = teacher.encode(target_embeddings, batch)
-            for config in configs:
-                with supernet.active(config), autocast(embeddings.device, dtype):
-                    output = supernet.encode(embeddings, batch)
-                loss = distillation_loss(
-                    logits=(output.logits, target.logits),
-                    embeddings=(embeddings, target_embeddings),
-                    hidden=hidden_pairs(output, target, batch["attention_mask"]),
-                    mask=batch["attention_mask"],
-                    weights=weights,
-                    head=head,
-                )
-                loss.backward()
-                total += loss.item()
+            for config in dict.fromkeys(teacher_configs.values()):
+                (targets[config],) = teacher.encode_together(target_embeddings, batch, [config])
+        for configs in _equally_wide(teacher_configs):
+            outputs = _encoded(supernet, embeddings, batch, configs, dtype=dtype)
+            students = defaultdict(list)
+            for config, output in zip(configs, outputs, strict=True):
+                students[teacher_configs[config]].append(output)
+            loss = torch.stack(
+                [
+                    joint_loss(taught, targets[config], mask, weights=weights, head=head)
+                    for config, taught in students.items()
+                ]
+            ).sum()
+            loss.backward()
+            total += loss.item()
     return total / len(teacher_configs)
 
 
@@ -652,3 +646,28 @@ def _shared_embeddings(
     leaf = embeddings.detach().requires_grad_()
     yield leaf
     embeddings.backward(leaf.grad)
+
+
+def _equally_wide(configs: Iterable[SubnetConfig]) -> list[list[SubnetConfig]]:
+    """Sub-networks that are run together, in order; one that eliminates word-vectors is alone."""
+    groups = defaultdict(list)
+    for config in configs:
+        eliminating = None if config.tokens is None else config
+        groups[config.heads[0], config.neurons[0], eliminating].append(config)
+    return list(groups.values())
+
+
+def _encoded(
+    supernet: Supernet,
+    embeddings: Tensor,
+    batch: Batch,
+    configs: Sequence[SubnetConfig],
+    *,
+    dtype: torch.dtype,
+) -> list[EncoderOutput]:
+    """What sub-networks compute that are run together."""
+    with autocast(embeddings.device, dtype):
+        if configs[0].tokens is None:
+            return supernet.encode_together(embeddings, batch, configs)
+        with supernet.active(configs[0]):
+            return [supernet.encode(embeddings, batch)]

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from .family import Family
+from .family import Family, LayerParts
 from .modeling_subnet import PREFIX, SubnetFields, cut_down
 
 
@@ -47,6 +47,12 @@ def _head(model: nn.Module, hidden: Tensor) -> Tensor:
     return cast(Tensor, model.get_submodule("classifier")(dropped))
 
 
+PARTS = LayerParts(
+    activation="intermediate.intermediate_act_fn",
+    dropouts=("attention.self.dropout", "attention.output.dropout", "output.dropout"),
+)
+"""Also of RoBERTa's and ELECTRA's layers."""
+
 BERT = Family(
     model_type="bert",
     backbone="bert",
@@ -54,6 +60,7 @@ BERT = Family(
     embedding_inputs=("input_ids", "token_type_ids"),
     neurons_name="intermediate_size",
     norms=("attention.output.LayerNorm", "output.LayerNorm"),
+    parts=PARTS,
     positions_after_padding=False,
     subnet_config=SubnetBertConfig,
     subnet_model=SubnetBertForSequenceClassification,

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
-from .family import Family
+from .family import Family, LayerParts
 from .modeling_subnet import PREFIX, SubnetFields, cut_down
 
 
@@ -53,6 +53,9 @@ DISTILBERT = Family(
     embedding_inputs=("input_ids",),
     neurons_name="hidden_dim",
     norms=("sa_layer_norm", "output_layer_norm"),
+    parts=LayerParts(
+        activation="ffn.activation", dropouts=("attention.dropout", None, "ffn.dropout")
+    ),
     positions_after_padding=False,
     subnet_config=SubnetDistilBertConfig,
     subnet_model=SubnetDistilBertForSequenceClassification,

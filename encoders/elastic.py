@@ -105,13 +105,13 @@ class _SlicedLinear(torch.autograd.Function):
         weight, bias = ctx.parameters
         rows = grad_output.reshape(-1, active_out)
         if weight.requires_grad:
-            _accumulate(weight, rows.t() @ input.reshape(-1, active_in), blocks=ctx.blocks)
+            accumulate(weight, rows.t() @ input.reshape(-1, active_in), blocks=ctx.blocks)
         if bias is not None and bias.requires_grad:
-            _accumulate(bias, rows.sum(0), blocks=ctx.blocks)
+            accumulate(bias, rows.sum(0), blocks=ctx.blocks)
         return grad_output @ sliced, None, None, None, None, None
 
 
-def _accumulate(parameter: Tensor, gradient: Tensor, *, blocks: int) -> None:
+def accumulate(parameter: Tensor, gradient: Tensor, *, blocks: int) -> None:
     """Add the gradient of a leading part to the parameter's own."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)

@@ -6,7 +6,7 @@ stands into exported checkpoints.
 
 from transformers import ElectraConfig, ElectraForSequenceClassification
 
-from .bert import attend, feed_forward
+from .bert import PARTS, attend, feed_forward
 from .family import Family, classifier_head
 from .modeling_subnet import PREFIX, SubnetFields, cut_down
 
@@ -35,6 +35,7 @@ ELECTRA = Family(
     embedding_inputs=("input_ids", "token_type_ids"),
     neurons_name="intermediate_size",
     norms=("attention.output.LayerNorm", "output.LayerNorm"),
+    parts=PARTS,
     positions_after_padding=False,
     subnet_config=SubnetElectraConfig,
     subnet_model=SubnetElectraForSequenceClassification,

@@ -25,6 +25,20 @@ from .plan import PLANS, SlicingPlan
 
 
 @dataclass(frozen=True, slots=True)
+class LayerParts:
+    """Paths, within a transformer layer, of what its linear layers and normalisations leave.
+
+    Attributes:
+        activation: Of the feed-forward network.
+        dropouts: Of attention's probabilities, and of what each half of the layer writes; None
+            where nothing is dropped.
+    """
+
+    activation: str
+    dropouts: tuple[str, str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The adapter of one architecture family's sequence-classification model.
 
@@ -37,6 +51,7 @@ class Family:
             and the hidden size have the same names (or aliases) in every family.
         norms: Paths, within a layer, of the normalisations that end its halves: each is of what
             the half reads and what its last linear layer writes, added.
+        parts: Paths of a layer's other parts.
         positions_after_padding: Whether positions are counted from the padding's id on, so that
             the first rows of their table are never used.
         subnet_config: The config class of narrow and of token-eliminating networks.
@@ -54,6 +69,7 @@ class Family:
     embedding_inputs: tuple[str, ...]
     neurons_name: str
     norms: tuple[str, str]
+    parts: LayerParts
     positions_after_padding: bool
     subnet_config: type[PreTrainedConfig]
     subnet_model: type[PreTrainedModel]

@@ -16,7 +16,7 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
-from .bert import attend, feed_forward
+from .bert import PARTS, attend, feed_forward
 from .family import Family, classifier_head
 from .modeling_subnet import PREFIX, SubnetFields, cut_down
 
@@ -85,6 +85,7 @@ def _family(
         embedding_inputs=("input_ids", "token_type_ids"),
         neurons_name="intermediate_size",
         norms=("attention.output.LayerNorm", "output.LayerNorm"),
+        parts=PARTS,
         positions_after_padding=True,
         subnet_config=subnet_config,
         subnet_model=subnet_model,

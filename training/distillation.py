@@ -9,8 +9,10 @@ matches the prediction by MSE. The paper's temperature is 1; other students lear
 Legend: B batch, T tokens, K tokens kept, E hidden size, C labels.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,8 +73,27 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         teacher: [B, T, E], without gradient.
         mask: [B, T], 1 at tokens and 0 at padding.
     """
-    squares = functional.mse_loss(student.float(), teacher.float(), reduction="none").sum(-1)
-    return (squares * mask).sum() / (mask.sum() * student.shape[-1])
+    scale = 1 / (mask.sum() * student.shape[-1])
+    loss: Tensor = _MaskedSquares.apply(student, teacher, mask, scale)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _MaskedSquares(torch.autograd.Function):
+    """The scaled sum of squared differences at tokens; the differences are kept, once."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
+        differences = student.float() - teacher
+        differences.mul_(mask[..., None])
+        ctx.save_for_backward(differences, scale)
+        ctx.dtype = student.dtype
+        flat = differences.flatten()
+        return flat.dot(flat) * scale
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        differences, scale = ctx.saved_tensors
+        return (differences * (2 * scale * gradient)).to(ctx.dtype), None, None, None
 
 
 def hidden_pairs(
@@ -138,3 +159,37 @@ def distillation_loss(
     """
     states = sum((hidden_loss(*entry) for entry in hidden), hidden_loss(*embeddings, mask))
     return weights.logits * logit_loss(*logits, head=head) + weights.hidden * states
+
+
+def joint_loss(
+    students: Sequence[EncoderOutput],
+    teacher: EncoderOutput,
+    mask: Tensor,
+    *,
+    weights: LossWeights,
+    head: Head,
+) -> Tensor:
+    """The sum of the students' losses; states that several of them share are compared once.
+
+    Args:
+        students: What they computed from the same embeddings.
+        teacher: What the teacher computed, every word-vector in every layer.
+        mask: [B, T], 1 at tokens and 0 at padding.
+        weights: (l1, l2).
+        head: Says how logits are compared.
+    """
+    pairs = [
+        pair
+        for student in students
+        for pair in (
+            (student.embeddings, teacher.embeddings, mask),
+            *hidden_pairs(student, teacher, mask),
+        )
+    ]
+    times = Counter(id(state) for state, *_ in pairs)
+    compared = {id(pair[0]): pair for pair in pairs}
+    states = torch.stack([times[key] * hidden_loss(*pair) for key, pair in compared.items()]).sum()
+    logits = torch.stack(
+        [logit_loss(student.logits, teacher.logits, head=head) for student in students]
+    ).sum()
+    return weights.logits * logits + weights.hidden * states

@@ -9,6 +9,8 @@ from paretobert.training.distillation import (
     LossWeights,
     distillation_loss,
     hidden_loss,
+    hidden_pairs,
+    joint_loss,
     logit_loss,
     patient_loss,
     prediction_loss,
@@ -75,3 +77,35 @@ def test_the_patient_loss_by_hand():
     teacher = output(((5, 0), (1, 0)), ((-1, 0), (3, 0)), ((0, 1), (0, 1)))
     # Squared distances of unit vectors: 0 and 2 in the first layer, 4 and 0 in the second.
     assert patient_loss(student, teacher).item() == pytest.approx((0 + 2 + 4 + 0) / 2)
+
+
+def test_the_joint_loss_is_the_sum_of_each_students():
+    torch.manual_seed(0)
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+
+    def states() -> torch.Tensor:
+        return torch.randn(2, 3, 4)
+
+    embeddings, shared = states().requires_grad_(), states().requires_grad_()
+    students = [
+        EncoderOutput(embeddings, torch.randn(2, 3), {0: shared, 1: states()}, {}),
+        EncoderOutput(embeddings, torch.randn(2, 3), {0: shared}, {}),
+    ]
+    teacher = EncoderOutput(states(), torch.randn(2, 3), {0: states(), 1: states()}, {})
+    weights = LossWeights(logits=2.0, hidden=0.5)
+    joint = joint_loss(students, teacher, mask, weights=weights, head=CLASSIFICATION)
+    single = [
+        distillation_loss(
+            logits=(student.logits, teacher.logits),
+            embeddings=(embeddings, teacher.embeddings),
+            hidden=hidden_pairs(student, teacher, mask),
+            mask=mask,
+            weights=weights,
+            head=CLASSIFICATION,
+        )
+        for student in students
+    ]
+    torch.testing.assert_close(joint, sum(single))
+    (gradient,) = torch.autograd.grad(joint, shared)
+    difference = (shared - teacher.hidden[0]).detach() * mask[..., None]
+    torch.testing.assert_close(gradient, difference * (2 * 0.5 * 2 / (5 * 4)))

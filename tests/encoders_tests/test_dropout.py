@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from paretobert.training.dropout import PackedDropout
+from paretobert.encoders.dropout import PackedDropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
