@@ -109,3 +109,12 @@ def test_a_run_that_is_resumed_decides_nothing_anew(
     monkeypatch.setattr("paretobert.dynabert.settings.TEACHER_STEPS", 5)
     assert Run.create(place, **asked).request == before
     assert Run.create(tmp_path / "other", **asked).request != before
+
+
+def test_a_run_says_what_to_ask_next(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(run_copy)]) == 0
+    said = capsys.readouterr().err
+    assert "in all; ask it for a network" in said
+    (line,) = [line for line in said.splitlines() if line.strip().startswith("paretobert query")]
+    assert main(line.split()[1:]) == 0
+    assert "best" in capsys.readouterr().out
