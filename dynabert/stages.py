@@ -90,13 +90,14 @@ def planned_stages(
         plain = space.with_every_token()
         widths, pairs = learnt(plain.at_full_depth()), learnt(plain)
         tokens = [2 * draws for draws in pairs]
+        teachers = statistics.mean(map(_teachers, pairs)) if space.name == "grid" else 1.0
         stages += [
             stage("width", options.width_epochs, elastic, _work(space, widths, float(taught))),
             stage(
                 "depth",
                 options.depth_epochs,
                 elastic,
-                _work(space, pairs, statistics.mean(map(_teachers, pairs)) if taught else 0.0),
+                _work(space, pairs, teachers if taught else 0.0),
             ),
             stage("tokens", options.token_epochs, transfer, _work(space, tokens, 1.0)),
             stage("final", options.final_epochs, num_train, _work(space, learnt(space), 0.0)),
@@ -149,10 +150,9 @@ def _work(
 
 
 def _teachers(configs: Sequence[SubnetConfig]) -> float:
-    """Stage 2's teachers' passes: one for each width, as wide as it; uneven layers' is full."""
+    """Stage 2's teachers' passes in a grid: one for each width, as wide as it."""
     full = configs[0]
-    found = (config if config.is_uniform else full for config in configs)
-    widths = {(config.heads[0], config.neurons[0]) for config in found}
+    widths = {(config.heads[0], config.neurons[0]) for config in configs}
     return sum(
         heads / full.heads[0] / 3 + 2 * neurons / full.neurons[0] / 3 for heads, neurons in widths
     )

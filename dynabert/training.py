@@ -322,13 +322,14 @@ def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> 
     return list(dict.fromkeys(configs))
 
 
-def depth_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
+def depth_teacher(config: SubnetConfig, space: Space) -> SubnetConfig:
     """The sub-network of full depth that one learns from in stage 2.
 
-    Where its layers are alike that is the one of its width, as in the paper; else the full model,
-    whose one forward pass then serves all of a step.
+    In a grid that is the one of its width, as in the paper. Beyond it, where few networks have one
+    width and stage 1 saw few of these, it is the full model, whose one forward pass then serves
+    all of a step.
     """
-    return same_width_teacher(config, shape) if config.is_uniform else SubnetConfig.full(shape)
+    return same_width_teacher(config, space.shape) if space.name == "grid" else space.full
 
 
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
@@ -467,7 +468,7 @@ class _Training:
             width,
             fixed,
             fixed.space,
-            lambda config: depth_teacher(config, fixed.shape),
+            lambda config: depth_teacher(config, fixed.space),
         )
 
     def tokens(self, depth: Path, teacher: Path) -> Result:

@@ -231,11 +231,13 @@ def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
     )
 
 
-def test_the_teacher_of_uneven_layers_is_the_full_model(tiny_model):
+def test_beyond_the_grid_the_full_model_teaches(tiny_model):
     shape = elastic(tiny_model("bert")).shape
-    even, uneven = (SubnetConfig((1, 3), heads, (20, 20)) for heads in ((2, 2), (2, 1)))
-    assert depth_teacher(even, shape) == same_width_teacher(even, shape)
-    assert depth_teacher(uneven, shape) == SubnetConfig.full(shape)
+    student = SubnetConfig((1, 3), (2, 2), (20, 20))
+    assert depth_teacher(student, Grid(shape)) == same_width_teacher(student, shape)
+    for space in ("uniform", "layerwise"):
+        beyond = replace(OPTIONS, recipe="sandwich", space=space).space_of(shape)
+        assert depth_teacher(student, beyond) == SubnetConfig.full(shape)
 
 
 @pytest.mark.parametrize("space", ["uniform", "layerwise"])
