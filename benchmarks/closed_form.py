@@ -4,14 +4,17 @@ The run's supernet is the fine-tuned full model, rewired and not trained further
 width and a depth is scored on the report split in two forms: cut, its units chosen by importance
 as DynaBERT does; its units chosen by necessity and repaired. The latter is compared in pairs with
 the full model and with the former. With `--importance` there is a third: repaired with the units
-chosen by importance. The repair's texts are training texts without their labels.
+chosen by importance. Beside each width of full depth there is the network whose layers differ that
+is proposed for its multiply-adds. The repair's texts are training texts without their labels;
+`--seed` draws them, so that a call for each seed shows how much the draw changes.
 
     paretobert train runs/sst2s --model minilm --task SST-2 --data ../shared/data/sst2-sentence \
         --teacher-epochs 3 --teacher-learning-rate 1e-4 --width-epochs 0 --depth-epochs 0
     python benchmarks/closed_form.py runs/sst2s --out benchmarks/closed_form/sst2.json
 
-Times are of one thread: `cpu_s` is the processor's, `wall_s` the clock's, which other programs
-stretch. The result is written again after each network, so that one that was stopped shows.
+Times are of `--threads`: `cpu_s` is the processor's, `wall_s` the clock's, which other programs
+stretch; all that a network needs is collecting, ordering and its own repairing. The result is
+written again after each network, so that one that was stopped shows.
 """
 
 import argparse
@@ -29,7 +32,7 @@ from outcomes import pack_split
 from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.removal import necessity, removals
+from paretobert.dynabert.removal import layer_losses, necessity, removals
 from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
@@ -38,7 +41,9 @@ from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.pipeline.run import Run
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.environment import Environment
+from paretobert.profiling.workload import Workload
 from paretobert.search.candidate import score_record
+from paretobert.search.proposals import propose
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import evaluate
@@ -68,19 +73,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="a run folder whose supernet is only rewired")
     parser.add_argument("--texts", type=int, default=RepairOptions().num_texts)
+    parser.add_argument("--seed", type=int, default=0, help="draws the texts")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report-size", type=int, help="score on so many examples at most")
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
     parser.add_argument("--importance", action="store_true", help="also repair by importance")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     environment = Environment.capture()
     run = Run.open(arguments.run)
     task, supernet = run.task, Supernet.from_pretrained(run.folder.supernet)
     model, shape = supernet.model, supernet.shape
     tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
-    options = RepairOptions(num_texts=arguments.texts)
+    options = RepairOptions(num_texts=arguments.texts, seed=arguments.seed)
     texts = repair_texts(task.train, tokenizer, options, max_length=task.max_length)
     report = encode(task.report, tokenizer, max_length=task.max_length)
     report = report.first(arguments.report_size or len(report))
@@ -93,7 +100,7 @@ def main() -> None:
 
     full_config = SubnetConfig.full(shape)
     scores = {"full": score(model)}
-    reference, collecting = timed(lambda: collect(model, texts))
+    reference, collecting = timed(lambda: collect(model, texts, seed=options.seed))
     ordered = copy.deepcopy(model)
     found_units, ordering = timed(lambda: removals(model, reference))
     rewire(ordered, necessity(found_units))
@@ -103,6 +110,8 @@ def main() -> None:
         "training": run.request.training.to_dict(),
         "stages": read_records(run.folder.root / "training.jsonl"),
         "environment": environment.to_dict(),
+        "threads": arguments.threads,
+        "seed": options.seed,
         "texts": len(texts),
         "tokens": len(reference.held_out),
         "collecting": collecting,
@@ -110,8 +119,15 @@ def main() -> None:
         "full": score_record(scores["full"]),
         "sub_networks": [],
     }
+    losses, rates = layer_losses(found_units), Workload.of(shape, texts.lengths).rates
     space = grid(shape, widths=arguments.widths, depths=arguments.depths)
-    for config, (width, depth, _) in space.items():
+    asked = [(config, width, depth, False) for config, (width, depth, _) in space.items()]
+    asked += [
+        (propose(losses, rates, limit=rates.total(config)), width, depth, True)
+        for config, width, depth, _ in asked
+        if depth == 1 > width
+    ]
+    for config, width, depth, proposed in asked:
         if config == full_config:
             continue
         repaired, seconds = timed(lambda config=config: repair(ordered, config, reference))
@@ -127,6 +143,7 @@ def main() -> None:
                 "key": config.key,
                 "width": width,
                 "depth": depth,
+                "proposed": proposed,
                 "operations_ratio": round(macs(full_config) / macs(config), 3),
                 **{form: score_record(each) for form, each in found.items()},
                 "loss": paired(scores["full"], found["repaired"]),

@@ -8,11 +8,16 @@ forecast of their error.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from ..errors import InputError
 from ..networks.subnet import SubnetConfig
+from ..storage import read_json, write_json
+
+LOSSES_FILE = "losses.json"
 
 Losses = tuple[tuple[int, float], ...]
 """Numbers of units of one half, each with what the logits lose, from no units to all."""
@@ -64,3 +69,23 @@ def estimated_loss(losses: Sequence[LayerLosses], config: SubnetConfig) -> float
             places, values = zip(*curve, strict=True)
             total += float(np.interp(size, places, values))
     return total
+
+
+def write_losses(supernet: Path, losses: Sequence[LayerLosses]) -> None:
+    """Keep the losses of every layer in a supernet's folder."""
+    write_json(supernet / LOSSES_FILE, [known.to_dict() for known in losses])
+
+
+def read_losses(supernet: Path) -> tuple[LayerLosses, ...] | None:
+    """Read back what `write_losses` wrote; None where a supernet's were never measured.
+
+    Raises:
+        InputError: When the file is damaged.
+    """
+    path = supernet / LOSSES_FILE
+    if not path.exists():
+        return None
+    try:
+        return tuple(LayerLosses.from_dict(record) for record in read_json(path))
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} holds no losses of layers: the file is damaged.") from None

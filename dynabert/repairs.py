@@ -27,6 +27,7 @@ from ..storage import read_bytes, read_json, write_bytes, write_json
 from ..tasks.batches import EncodedTexts, encode_texts
 from ..tasks.task import Texts
 from .halves import HALVES, normalisation, projection
+from .losses import LayerLosses, write_losses
 from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
 
@@ -66,15 +67,18 @@ class RepairableSupernet:
     Attributes:
         supernet: The fine-tuned full model, rewired.
         options: How they are repaired.
+        losses: What cannot be repaired, of every layer.
     """
 
     supernet: Supernet
     options: RepairOptions
+    losses: tuple[LayerLosses, ...]
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the supernet and the options into an existing folder."""
+        """Write the supernet, the options and the losses into an existing folder."""
         self.supernet.save_pretrained(folder)
         write_json(folder / REPAIR_FILE, self.options.to_dict())
+        write_losses(folder, self.losses)
 
 
 class Repairs:

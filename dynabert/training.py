@@ -80,7 +80,7 @@ from .importance import task_importance
 from .judging import judge_of
 from .options import TrainingOptions, variants_of
 from .reconstruction import collect
-from .removal import necessity, removals
+from .removal import layer_losses, necessity, removals
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
 from .stages import RATES, planned_stages, seconds_after, trial_steps
@@ -450,9 +450,11 @@ class _Training:
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
         known = self.task.train.followed_by(self.unlabelled)
         texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
-        rewire(model, necessity(removals(model, collect(model, texts, seed=options.seed))))
+        found = removals(model, collect(model, texts, seed=options.seed))
+        rewire(model, necessity(found))
         space = self.options.space_of(shape_of(model.config))
-        return RepairableSupernet(Supernet(model, space), options), tokenizer
+        supernet = Supernet(model, space)
+        return RepairableSupernet(supernet, options, layer_losses(found)), tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""

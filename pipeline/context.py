@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dynabert.losses import read_losses
 from ..dynabert.options import variants_of
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
@@ -18,7 +19,9 @@ from ..networks.network import Cut, Network, find_network
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
+from ..profiling.counts import mac_rates
 from ..profiling.protocol import LatencyProtocol
+from ..search.proposals import propose
 from ..storage import append_record, read_records
 from ..tasks.loading import load_task
 from ..tasks.task import Task, Texts
@@ -183,13 +186,37 @@ class Context:
             for config, (width, _, tokens) in self.space.landmarks.items()
         }
 
+    def proposed(self) -> dict[str, Network]:
+        """Sub-networks of a supernet that is not trained, by id, as wide as repair allows.
+
+        For each width of full depth there is one of no more multiply-adds, at the length at which
+        the run measures, whose layers differ.
+        """
+        losses = read_losses(self.folder.supernet)
+        if losses is None:
+            return {}
+        rates = mac_rates(self.shape, self.request.protocol.seq_len)
+        found = {}
+        for config, (width, depth, tokens) in self.space.landmarks.items():
+            if depth == tokens == 1 > width:
+                proposal = propose(losses, rates, limit=rates.total(config))
+                if proposal in self.space.landmarks:
+                    continue
+                network = Network(f"proposed for width {width:g}", Cut(self.shape, proposal))
+                found[network.id] = network
+        return found
+
     def stored(self) -> dict[str, Network]:
         """The networks beside the supernet by id, in the order in which they were added."""
         return dict(self.ledger.networks(kind="stored"))
 
     def networks(self) -> dict[str, Network]:
-        """What is profiled, searched and compared by id: the space, then the stored networks."""
-        return {network.id: network for network in self.subnets().values()} | self.stored()
+        """What is profiled, searched and compared by id: the space's landmarks, then others."""
+        return {network.id: network for network in self.subnets().values()} | self.beside()
+
+    def beside(self) -> dict[str, Network]:
+        """What is scored beside the landmarks, by id: the proposed and the stored networks."""
+        return self.proposed() | self.stored()
 
     def named(self, name: str) -> Network:
         """A network by what it is called (`find_network`), or any of the space by its key.

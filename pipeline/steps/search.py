@@ -68,12 +68,12 @@ def search(
             name=study_name(options),
             on_progress=progress,
         )
-        stored = list(context.stored().values())
-        score_missing(context, stored, split="search", deployment=deployment)
+        beside = list(context.beside().values())
+        score_missing(context, beside, split="search", deployment=deployment)
         for other in measured(context):
             score_missing(
                 context,
-                [*(entry.network for entry in result.candidates), *stored],
+                [*(entry.network for entry in result.candidates), *beside],
                 split="search",
                 deployment=other.conditions.protocol.deployment,
             )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from paretobert.dynabert.losses import LayerLosses, read_losses
 from paretobert.dynabert.reconstruction import collect, repair
 from paretobert.dynabert.repairs import (
     RepairableSupernet,
@@ -77,12 +78,18 @@ def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
     supernet = Supernet(model, Grid(shape_of(model.config)))
     supernet.save_pretrained(tmp_path)
     assert read_options(tmp_path) is None
-    RepairableSupernet(supernet, RepairOptions(5, 7, 6)).save_pretrained(tmp_path)
+    assert read_losses(tmp_path) is None
+    losses = (LayerLosses(((0, 2.5), (1, 0.0)), ((0, 3.0), (2, 0.5), (4, 0.0))),)
+    RepairableSupernet(supernet, RepairOptions(5, 7, 6), losses).save_pretrained(tmp_path)
+    assert read_losses(tmp_path) == losses
     assert read_options(tmp_path) == RepairOptions(num_texts=5, num_tokens=7, seed=6)
     assert Supernet.from_pretrained(tmp_path).space == supernet.space
     (tmp_path / "repair.json").write_text("[]")
     with pytest.raises(InputError, match="names no texts and seed"):
         read_options(tmp_path)
+    (tmp_path / "losses.json").write_text("[{}]")
+    with pytest.raises(InputError, match="holds no losses of layers"):
+        read_losses(tmp_path)
 
 
 def test_texts_are_drawn_with_their_pairs_up_to_so_many_tokens(tiny_checkpoint):

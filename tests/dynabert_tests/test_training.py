@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from paretobert.dynabert.losses import read_losses
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
@@ -428,6 +429,13 @@ def test_the_closed_form_trains_the_teacher_alone(tiny_model, tmp_path):
         "training.jsonl",
     ]
     assert read_options(folder / "supernet") == RepairOptions(seed=4)
+    losses = read_losses(folder / "supernet")
+    assert losses is not None
+    for known in losses:
+        assert [size for size, _ in known.heads] == [0, 1, 2, 3, 4]
+        assert [loss for _, loss in known.neurons] == sorted(
+            (loss for _, loss in known.neurons), reverse=True
+        )
     teacher = AutoModelForSequenceClassification.from_pretrained(folder / "teacher")
     supernet = Supernet.from_pretrained(folder / "supernet")
     batch = {"input_ids": torch.arange(2, 12)[None], "attention_mask": torch.ones(1, 10).long()}

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.profiling.counts import mac_rates
 from paretobert.training.pace import StudentPace
 
 
@@ -44,9 +46,14 @@ def test_repaired_networks_are_what_is_scored_and_exported(
         for candidate in run.candidates()
         if candidate.network.config is not None
     }
-    assert len(found) == 4
+    (proposed,) = run.context.proposed().values()
+    rates = mac_rates(run.context.shape, 8)
+    assert proposed.config is not None
+    assert rates.total(proposed.config) <= rates.total(SubnetConfig.from_key("L0.1.2.3-H2-F32"))
+    assert len(found) == 5
+    assert proposed.config.key in found
     kept = {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
-    assert len(kept) == 3
+    assert len(kept) == 4
     key = "L1.3-H2-F32"
     assert found[key].evaluation.value > 0.9 * found["L0.1.2.3-H4-F64"].evaluation.value
     again = Run.open(run.folder.root).context.workshop
