@@ -75,4 +75,4 @@ def command(
         front = run.front()
     steps.report(run)
     steps.warn(run.warnings(run.table()))
-    show(front_table(front))
+    show(front_table(front, run.numbers))

@@ -28,7 +28,7 @@ from ..tasks.transfer import load_unlabelled
 from ..training.method import MethodOptions
 from ..training.pace import StudentPace
 from .context import Context
-from .costs import Where, candidates, chosen, competing, table
+from .costs import Where, candidates, chosen, competing, numbers, table
 from .feasible import check_together
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
@@ -321,6 +321,11 @@ class Run:
         """
         return list(candidates(self.context, chosen(self.context, where or Where())))
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Each network's number by its id, the same in the terminal, the figures and the page."""
+        return numbers(self.context)
+
     def front(
         self, where: Where | None = None, *, by: str | Sequence[str] | None = None
     ) -> ParetoFront:
@@ -345,7 +350,7 @@ class Run:
         scored = self._competing(where)
         reported = known_reports(self.context, scored)
         further = {split: found for split, found in reported.items() if split != "report"}
-        return results_frame(scored, reported["report"], further)
+        return results_frame(scored, reported["report"], further, numbers=self.numbers)
 
     def figure(self, cost: str = "latency", where: Where | None = None) -> "go.Figure":
         """Scores on the search split against a cost, as a Plotly figure."""
@@ -358,6 +363,7 @@ class Run:
             scored,
             quantity_worded(cost).name,
             judged=scored,
+            numbers=self.numbers,
             conditions=latency_conditions(
                 costs.protocol, costs.environment, several=several(scored)
             ),
