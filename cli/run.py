@@ -94,6 +94,6 @@ def command(
         front = run.front()
     steps.report(run)
     steps.warn(run.warnings(run.table()))
-    show(front_table(front))
+    show(front_table(front, run.numbers))
     say(f"run: {duration(time.monotonic() - started)} in all; ask it for a network, for instance:")
     say(f"  {question(run, front)}")

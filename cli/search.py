@@ -36,4 +36,4 @@ def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> No
         )
     else:
         steps.warn(run.warnings(run.table()))
-        show(front_table(front))
+        show(front_table(front, run.numbers))

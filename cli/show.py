@@ -40,4 +40,4 @@ def command(
     if json:
         show_json({"networks": [entry.summary() for entry in candidates]})
     else:
-        show(network_table(candidates))
+        show(network_table(candidates, run.numbers))

@@ -141,9 +141,15 @@ def added_table(added: "Added") -> Table:
     return drawing
 
 
-def network_table(candidates: Sequence[Candidate]) -> Table:
-    """The networks of a run as they are deployed, in order."""
+def network_table(candidates: Sequence[Candidate], numbers: Mapping[str, int]) -> Table:
+    """The networks of a run as they are deployed, in order.
+
+    Args:
+        candidates: The networks.
+        numbers: Their numbers by their ids.
+    """
     drawing = Table(box=None)
+    drawing.add_column("#", justify="right")
     for heading in ("id", "network", "deployment"):
         drawing.add_column(heading)
     metric = candidates[0].evaluation.metric
@@ -153,6 +159,7 @@ def network_table(candidates: Sequence[Candidate]) -> Table:
     for entry in candidates:
         score = entry.evaluation
         drawing.add_row(
+            str(numbers[entry.network.id]),
             entry.network.id,
             escape(entry.label),
             entry.deployment.title,
@@ -206,14 +213,20 @@ def _loss_cells(table: CostTable, loss: PairedComparison | None) -> tuple[str, s
     return value, f"{ends} (a tie{seen})"
 
 
-def front_table(front: ParetoFront) -> Table:
-    """The members of a front, cheapest first."""
+def front_table(front: ParetoFront, numbers: Mapping[str, int]) -> Table:
+    """The members of a front, cheapest first.
+
+    Args:
+        front: The front.
+        numbers: The networks' numbers by their ids.
+    """
     evaluation = front.members[0].evaluation
     drawing = Table(
         title=f"The front on {escape(evaluation.split)}: {len(front.members)} of "
         f"{len(front.members) + len(front.dominated)} networks",
         box=None,
     )
+    drawing.add_column("#", justify="right")
     for heading in ("network", "key"):
         drawing.add_column(heading)
     scores = corrected_scores(front)
@@ -223,9 +236,10 @@ def front_table(front: ParetoFront) -> Table:
     for member in front.members:
         corrected = scores.get(member.key)
         drawing.add_row(
+            str(numbers[member.network.id]),
             *_candidate_cells(
                 member, corrected="" if corrected is None else f"{corrected.corrected:.4f}"
-            )
+            ),
         )
     return drawing
 

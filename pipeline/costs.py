@@ -174,6 +174,17 @@ def cost_table(context: Context, record: SessionRecord) -> CostTable:
     return CostTable(conditions.protocol, conditions.environment, profiles, record.noise)
 
 
+def numbers(context: Context) -> dict[str, int]:
+    """Each network's number by its id, wherever it is shown.
+
+    The networks of the run's space come first, the others as they were added, so that what is
+    added later changes no number.
+    """
+    own = (network.id for network in context.subnets().values())
+    known = dict.fromkeys([*own, *context.ledger.networks()])
+    return {identifier: number for number, identifier in enumerate(known, start=1)}
+
+
 class Networks:
     """Every network of a run by its id, its own first; read once for several sessions.
 

@@ -27,7 +27,7 @@ from ..tasks.task import Task
 from ..training.method import MethodOptions
 from ..training.pace import StudentPace
 from .context import Context
-from .costs import Where, candidates, chosen, competing, table
+from .costs import Where, candidates, chosen, competing, numbers, table
 from .folder import RunFolder, claim, read_manifest
 from .losses import deployment_loss
 from .prepare import Prepared, prepare
@@ -361,6 +361,11 @@ class Run:
         """
         return list(candidates(self.context, chosen(self.context, where or Where())))
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Each network's number by its id, the same in the terminal, the figures and the page."""
+        return numbers(self.context)
+
     def front(
         self, where: Where | None = None, *, by: str | Sequence[str] | None = None
     ) -> ParetoFront:
@@ -385,7 +390,7 @@ class Run:
         scored = self._competing(where)
         reported = known_reports(self.context, scored)
         further = {split: found for split, found in reported.items() if split != "report"}
-        return results_frame(scored, reported["report"], further)
+        return results_frame(scored, reported["report"], further, numbers=self.numbers)
 
     def figure(self, cost: str = "latency", where: Where | None = None) -> "go.Figure":
         """Scores on the search split against a cost, as a Plotly figure."""
@@ -398,6 +403,7 @@ class Run:
             scored,
             quantity_worded(cost).name,
             judged=scored,
+            numbers=self.numbers,
             conditions=latency_conditions(
                 costs.protocol, costs.environment, several=several(scored)
             ),

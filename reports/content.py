@@ -95,6 +95,7 @@ class ReportContent:
         provenance: Whatever tells how to make this again: command, seeds, versions.
         settings: What was measured, by machine and protocol, the run's own first.
         run: The run folder, as commands name it.
+        numbers: The networks' numbers by their ids, the same in the terminal.
         class_names: The task's classes in their order; empty where there are none.
         measurements: Further figures, of what was measured.
         warnings: What forbids to take the latencies at their word, in sentences.
@@ -114,6 +115,7 @@ class ReportContent:
     provenance: Mapping[str, str]
     settings: tuple[Setting, ...]
     run: str
+    numbers: Mapping[str, int]
     class_names: tuple[str, ...] = ()
     measurements: tuple[Figure, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ were not run here, and never carry a latency, because it was another machine's.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, product
 from typing import Any, cast
@@ -66,7 +66,7 @@ class FigurePoint:
         label: What it is.
         origin: "supernet", "stored" or "published".
         is_full: Whether it is the full model.
-        number: Its place among the networks given, counted from 1; None for published ones.
+        number: The network's number; None for published ones.
         on_front: Whether it is a network that no other one beats on the judging split.
         x: The cost, in the figure's unit.
         x_low: Lower end of the cost's interval; equal to `x` when the cost is exact.
@@ -193,6 +193,7 @@ def front_figure(
     quantity: str,
     *,
     judged: Sequence[Candidate],
+    numbers: Mapping[str, int],
     conditions: str,
 ) -> FrontFigure | None:
     """Compute what the figure of scores against one cost shows.
@@ -202,6 +203,7 @@ def front_figure(
         quantity: A cost of `shared.COSTS`.
         judged: The same networks with the scores that decide which of them are on the front:
             those of the search split, whatever split is shown.
+        numbers: The networks' numbers by their ids.
         conditions: What the cost depends on, for the axis: the latency protocol and the machine,
             or the length of the input; may be empty.
 
@@ -222,13 +224,12 @@ def front_figure(
         for c in candidates
         if c.key in own_keys or (c.origin == "published" and c.value(quantity) is not None)
     ]
-    numbers = shared.numbers(candidates)
     points = [
         FigurePoint(
             label=c.label,
             origin=c.origin,
             is_full=c.is_full,
-            number=numbers.get(c.key),
+            number=numbers.get(c.network.id),
             on_front=c.key in front,
             **_extent("x", *_cost(c, quantity)),
             **_extent("y", *_score(c.evaluation)),

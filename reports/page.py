@@ -107,7 +107,9 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     Returns:
         The path of the page.
     """
-    results = results_frame(content.candidates, content.reported, content.further)
+    results = results_frame(
+        content.candidates, content.reported, content.further, numbers=content.numbers
+    )
     selection = content.selection
     published = published_frame(content.published)
     drawings = {
@@ -121,7 +123,9 @@ def write_report(folder: Path, content: ReportContent) -> Path:
         storage.write_text(new / "tables" / "results.csv", csv_text(results))
         storage.write_text(new / "tables" / "results.md", markdown_text(readable(results)))
         if selection is not None:
-            chosen = selection_frame(selection, content.candidates, content.reported)
+            chosen = selection_frame(
+                selection, content.candidates, content.reported, numbers=content.numbers
+            )
             storage.write_text(new / "tables" / "selection.csv", csv_text(chosen))
             text = markdown_text(readable_selection(chosen))
             storage.write_text(new / "tables" / "selection.md", text)
@@ -151,6 +155,7 @@ def report_figures(content: ReportContent) -> list[FrontFigure]:
             (*content.shown, *beside),
             cost,
             judged=shared.networks(content.candidates),
+            numbers=content.numbers,
             conditions=conditions[cost],
         )
         for cost in shared.COSTS
@@ -227,7 +232,7 @@ def _front_section(content: ReportContent) -> str:
     cost = shared.COSTS[main_cost(content.networks)]
     judged = shared.networks(content.candidates)
     sentences = headlines(content.networks, judged=judged)
-    numbers = shared.numbers(content.networks)
+    numbers = {entry.key: content.numbers[entry.network.id] for entry in content.networks}
     deployed = shared.deployments(content.networks)
     trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
     on_own = f" on {deployed[0].title}" if len(deployed) > 1 else ""

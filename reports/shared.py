@@ -62,17 +62,6 @@ def latency_conditions(
     return "\n".join(lines if environment is None else [*lines, environment.title])
 
 
-def numbers(candidates: Sequence[Candidate]) -> dict[str, int]:
-    """Each network's number, the same in the table, the figures and the text, by candidates' keys.
-
-    A network has one number on all deployments.
-    """
-    own = networks(candidates)
-    identifiers = dict.fromkeys(candidate.network.id for candidate in own)
-    places = {identifier: place for place, identifier in enumerate(identifiers, start=1)}
-    return {candidate.key: places[candidate.network.id] for candidate in own}
-
-
 def source(candidate: Candidate) -> str:
     """Where a published number comes from, or what made a network beside the supernet."""
     recipe = candidate.network.recipe

@@ -57,6 +57,8 @@ def results_frame(
     candidates: Sequence[Candidate],
     reported: Mapping[str, Evaluation],
     further: Mapping[str, Mapping[str, Evaluation]],
+    *,
+    numbers: Mapping[str, int],
 ) -> pd.DataFrame:
     """Networks with their costs and their scores, one row each, in order.
 
@@ -64,6 +66,7 @@ def results_frame(
         candidates: Scored on the search split.
         reported: Scores on the report split by key, as far as there are any.
         further: The same for further report splits, by the split's name.
+        numbers: The networks' numbers by their ids.
 
     Returns:
         Columns `number`, `label`, `deployment`, `key`, `origin`, `num_params`, `num_flops`, the
@@ -71,12 +74,11 @@ def results_frame(
         candidate beats it on, judged on the search split. What is unknown is missing.
     """
     fronts = _fronts(candidates)
-    numbers = shared.numbers(candidates)
     rows = [
         {
-            "number": numbers.get(candidate.key),
+            "number": numbers.get(candidate.network.id),
             "label": candidate.label,
-            "deployment": candidate.deployment.title if candidate.key in numbers else "",
+            "deployment": "" if candidate.origin == "published" else candidate.deployment.title,
             "key": candidate.name,
             "id": candidate.network.id,
             "origin": candidate.origin,
@@ -101,13 +103,16 @@ def selection_frame(
     selection: SelectionReport,
     candidates: Sequence[Candidate],
     reported: Mapping[str, Evaluation],
+    *,
+    numbers: Mapping[str, int],
 ) -> pd.DataFrame:
     """What a front's members score on both splits, as they are and corrected for being chosen.
 
     Args:
         selection: The corrected scores of a front of the candidates.
-        candidates: Scored on the search split; they give numbers and labels.
+        candidates: Scored on the search split; they give labels.
         reported: Scores on the report split by key, as far as there are any.
+        numbers: The networks' numbers by their ids.
 
     Returns:
         One row for each member, in the front's order: `number`, `label`, `deployment`, `key`,
@@ -115,14 +120,13 @@ def selection_frame(
         standard error), `report`, and how far the two former lie above it: `search_gap`,
         `corrected_gap`.
     """
-    numbers = shared.numbers(candidates)
     by_key = {candidate.key: candidate for candidate in candidates}
     rows = []
     for key, score in selection.scores.items():
         report = reported[key].value if key in reported else None
         rows.append(
             {
-                "number": numbers[key],
+                "number": numbers[by_key[key].network.id],
                 "label": by_key[key].label,
                 "deployment": by_key[key].deployment.title,
                 "key": key,

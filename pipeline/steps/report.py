@@ -27,7 +27,16 @@ from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
 from ...tasks.metrics import Evaluation
 from ..context import Context
-from ..costs import ANY, Where, candidates, chosen, competing, cost_table, measured
+from ..costs import (
+    ANY,
+    Where,
+    candidates,
+    chosen,
+    competing,
+    cost_table,
+    measured,
+    numbers,
+)
 from ..delivery import serves
 from ..losses import deployment_loss
 from ..observations import SessionRecord
@@ -103,6 +112,7 @@ def report(
                 context.command("report"),
             ],
             folder=str(context.folder.root),
+            numbers=numbers(context),
         )
         return write_report(context.folder.report, content)
 
@@ -221,6 +231,7 @@ def report_content(
     settings: Sequence[Setting],
     commands: Sequence[str],
     folder: str,
+    numbers: Mapping[str, int],
 ) -> ReportContent:
     """Gather a report.
 
@@ -235,6 +246,7 @@ def report_content(
         settings: What was measured, by machine and protocol, the run's own first.
         commands: What makes all of this again.
         folder: The run folder.
+        numbers: The networks' numbers by their ids.
     """
     task = manifest["task"]
     model = Path(request.model).name
@@ -260,6 +272,7 @@ def report_content(
         },
         settings=tuple(settings),
         run=folder,
+        numbers=numbers,
         class_names=tuple(task.get("label_names") or ()),
         measurements=tuple(measurements),
         warnings=tuple(warnings),

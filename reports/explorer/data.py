@@ -129,7 +129,10 @@ def explorer_data(content: ReportContent) -> dict[str, Any]:
             "marks": [asdict(mark) for mark in MARKS],
             "deployed": [asdict(mark) for mark in DEPLOYED],
         },
-        "networks": [_network(network) for network in networks.values()],
+        "networks": [
+            {"number": content.numbers[identifier], **_network(network)}
+            for identifier, network in networks.items()
+        ],
         "scores": _scores(content, entries, scored),
         "settings": [
             _setting(setting, places=places, scores=score_places) for setting in content.settings

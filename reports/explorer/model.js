@@ -163,8 +163,7 @@ export class Model {
         latency = { ...latency, ratio };
       }
       const network = networks[sheet.networks[i]];
-      const number = sheet.networks[i] + 1;
-      return { key, number, network, score, sheet, place, values, judged, latency };
+      return { key, number: network.number, network, score, sheet, place, values, judged, latency };
     });
   }
 

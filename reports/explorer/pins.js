@@ -79,5 +79,5 @@ export function drawPins(model, { pool, pins }, { onPin, onClear }) {
         h("thead", {}, h("tr", {}, h("td", {}), pins.map((row) =>
           h("th", { scope: "col" }, ...nameOf(row, pool), h("br"), h("button", { type: "button", class: "small", click: () => onPin(row) }, "Unpin"))))),
         h("tbody", {}, rows))),
-    h("p", {}, h("button", { type: "button", click: onClear }, "Unpin all")));
+    h("p", { class: "buttons" }, h("button", { type: "button", click: onClear }, "Unpin all")));
 }

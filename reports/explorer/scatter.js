@@ -308,7 +308,8 @@ export class Scatter {
   legend(entries, isShifted) {
     const { state } = this.view;
     const names = new Map();
-    for (const { look, published } of entries)
+    const plainFirst = [...entries].sort((a, b) => Number(isStar(a)) - Number(isStar(b)));
+    for (const { look, published } of plainFirst)
       if (!names.has(look.name))
         names.set(look.name, { ...look, shape: look.kept ?? look.shape, hollow: Boolean(published), pale: false });
     const unlike = { colour: "var(--ink)", size: 5, hollow: true };
@@ -328,6 +329,10 @@ export function intervalText(quantity, interval) {
   if (quantity.name === "score") return bracketed(interval, (value) => value.toFixed(4));
   const [value, low, high] = interval;
   return low === high ? valueText(quantity, value) : bracketed(interval, (number) => valueText(quantity, number));
+}
+
+function isStar({ look }) {
+  return (look.kept ?? look.shape) === "star";
 }
 
 function markPath(look, d, extra = {}) {

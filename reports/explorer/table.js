@@ -1,11 +1,20 @@
 // The table: the accessible form of the figure, sorted, filtered and saved as it is seen.
 
 import { find, foreign, h } from "./element.js";
-import { bracketed, fourPlaces } from "./format.js";
+import { bracketed, fourPlaces, general, points, valueText } from "./format.js";
 import { COSTS } from "./model.js";
-import { intervalText } from "./scatter.js";
 
-const PAGE = 100;
+/** How many rows are shown before all of them are asked for; on a phone each is a card. */
+const PAGE = matchMedia("(max-width: 40rem)").matches ? 12 : 100;
+
+/** How a column says its unit once: the unit of its heading, and how its numbers are shown. */
+function inUnit(quantity) {
+  if (["ms", "per s", "J"].includes(quantity.unit))
+    return { unit: quantity.unit, shown: (value) => general(value, 4) };
+  if (quantity.unit === "times") return { unit: "times", shown: (value) => general(value, 4) };
+  if (quantity.name === "loss") return { unit: "points", shown: points };
+  return { unit: "", shown: (value) => valueText(quantity, value) };
+}
 
 /** The columns that a pool has: what they are called, what they are sorted by, what they show. */
 export function columns(model, view) {
@@ -14,12 +23,16 @@ export function columns(model, view) {
   const quantity = (name) => ({
     id: name,
     label: model.quantities[name].label,
+    unit: inUnit(model.quantities[name]).unit,
     numeric: true,
     key: (row) => row.values[name] ?? null,
     text: (row) => {
       const interval = model.interval(row, name);
       const mark = name === "latency_ms" && row.latency && !row.latency.resolved ? " (not resolved)" : "";
-      return interval ? intervalText(model.quantities[name], interval) + mark : "";
+      if (!interval) return "";
+      const { shown } = inUnit(model.quantities[name]);
+      const [value, low, high] = interval;
+      return (low === high ? shown(value) : bracketed(interval, shown)) + mark;
     },
     numbers: (row) => model.interval(row, name) ?? [null, null, null],
   });
@@ -98,17 +111,17 @@ export class NetworkTable {
     const rows = shownRows(this.model, view);
     const shown = rows.slice(0, this.limit);
     const active = document.activeElement?.dataset?.focus;
-    const header = all.map(({ id, label, numeric }) =>
+    const header = all.map(({ id, label, unit, numeric }) =>
       h("th", { scope: "col", class: numeric ? "number" : "text", "aria-sort": state.sort === id ? (state.down ? "descending" : "ascending") : null },
-        h("button", { type: "button", "data-focus": `sort-${id}`, click: () => this.onSort(id, state.sort === id && !state.down) }, label)));
+        h("button", { type: "button", "data-focus": `sort-${id}`, click: () => this.onSort(id, state.sort === id && !state.down) }, label), unit ? h("small", {}, `, ${unit}`) : ""));
     const body = shown.map((row) => {
       const isPinned = state.pins.includes(row.key);
       const name = ["", view.frontKeys.has(row.key) && "front", row.key === view.answer?.key && "answer", view.fits && !view.fits.has(row.key) && "missed"].filter(Boolean).join(" ");
       return h("tr", { class: name, "data-key": row.key },
         h("td", { class: "pin" }, h("button", { type: "button", class: "small", "data-focus": `pin-${row.key}`, "aria-pressed": String(isPinned), "aria-label": `pin ${row.number} ${row.network.label.slice(0, 80)}`, click: () => this.onPin(row) }, isPinned ? "Unpin" : "Pin")),
-        all.map(({ label, numeric, text, isName }) => {
+        all.map(({ label, unit, numeric, text, isName }) => {
           const shownText = text(row);
-          return h("td", { class: numeric ? "number" : "text", "data-label": label }, isName ? foreign(shownText) : shownText);
+          return h("td", { class: numeric ? "number" : "text", "data-label": unit ? `${label}, ${unit}` : label }, isName ? foreign(shownText) : shownText);
         }));
     });
     find("table").replaceChildren(

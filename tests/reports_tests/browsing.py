@@ -54,3 +54,12 @@ def opened(browser, address, **options):
     assert complaints == []
     asked = [url for url in requests if not url.startswith(("data:", "blob:"))]
     assert [url.partition("#")[0] for url in asked] == [address.partition("#")[0]]
+
+
+def until(page, condition):
+    """Wait until something is so; the page's policy forbids it to evaluate a text by itself."""
+    page.evaluate(
+        f"async () => {{ for (let i = 0; i < 1000; i++) {{ if ({condition}) return;"
+        " await new Promise(requestAnimationFrame); }"
+        f" throw new Error({condition!r} + ' never came true'); }}"
+    )

@@ -83,10 +83,22 @@ def setting_of(candidates, title="batch 1 x 128 tokens, cpu, 1 thread", **measur
     return Setting(title, (), sheets)
 
 
+def numbered(candidates):
+    """Numbers by ids, in the networks' order."""
+    identifiers = dict.fromkeys(candidate.network.id for candidate in candidates)
+    return {identifier: number for number, identifier in enumerate(identifiers, start=1)}
+
+
 def holding(content, candidates, **changes):
     """The same report of other networks."""
     candidates = tuple(candidates)
-    return replace(content, candidates=candidates, settings=(setting_of(candidates),), **changes)
+    return replace(
+        content,
+        candidates=candidates,
+        settings=(setting_of(candidates),),
+        numbers=numbered(candidates),
+        **changes,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +141,7 @@ def content() -> ReportContent:
         },
         settings=(setting_of(candidates),),
         run="runs/sst2",
+        numbers=numbered(candidates),
         class_names=("negative", "positive"),
     )
 

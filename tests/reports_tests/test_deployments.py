@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 
 from paretobert.pipeline.steps.report import hypervolumes
-from paretobert.reports import shared
 from paretobert.reports.figures import marked_points, plotly_figure
 from paretobert.reports.headlines import headlines
 from paretobert.reports.page import page_html, report_figures, write_report
@@ -34,7 +33,7 @@ def test_one_front_is_drawn_over_all_networks_as_deployed(deployed, figures):
     assert figure.deployments == TITLES
     assert len(figure.points) == 26
     front = ParetoFront.of(deployed.candidates, ("score", "latency_ms"))
-    numbers = shared.numbers(deployed.candidates)
+    numbers = {c.key: deployed.numbers[c.network.id] for c in deployed.candidates}
     assert {(p.number, p.deployment) for p in figure.own if p.on_front} == {
         (numbers[c.key], c.deployment.title) for c in front.members
     }
@@ -49,7 +48,7 @@ def test_the_hypervolume_is_of_the_set_that_is_drawn(deployed, figures):
     whole = ParetoFront.of(deployed.candidates, objectives)
     reference = reference_beyond(deployed.candidates, objectives)
     assert volumes["score and latency"] == whole.hypervolume(reference)
-    numbers = shared.numbers(deployed.candidates)
+    numbers = {c.key: deployed.numbers[c.network.id] for c in deployed.candidates}
     keys = {(numbers[c.key], c.deployment.title): c.key for c in deployed.candidates}
     own = figures["latency"].own
     drawn = {keys[p.number, p.deployment] for p in own if p.on_front}
@@ -103,21 +102,27 @@ def test_the_axis_names_what_the_deployments_share(deployed, figures):
 
 
 def test_tables_name_the_deployment_only_where_there_are_several(deployed, with_stored):
-    frame = results_frame(deployed.candidates, deployed.reported, {})
+    frame = results_frame(deployed.candidates, deployed.reported, {}, numbers=deployed.numbers)
     table = readable(frame)
     assert table["deployment"].tolist() == [TITLES[0]] * 13 + [TITLES[1]] * 13
     assert table["#"].tolist() == 2 * [str(number) for number in range(1, 14)]
-    single = results_frame(with_stored.candidates, with_stored.reported, {})
+    single = results_frame(
+        with_stored.candidates, with_stored.reported, {}, numbers=with_stored.numbers
+    )
     assert set(single["deployment"]) == {TITLES[0]}
     assert "deployment" not in readable(single)
     params = frame[frame["fronts"].str.contains("params")]
     assert set(params["deployment"]) == {TITLES[0]}
-    chosen = selection_frame(deployed.selection, deployed.candidates, deployed.reported)
+    chosen = selection_frame(
+        deployed.selection, deployed.candidates, deployed.reported, numbers=deployed.numbers
+    )
     assert set(readable_selection(chosen)["deployment"]) == set(TITLES)
 
 
 def test_published_numbers_have_no_deployment(deployed):
-    frame = results_frame([*deployed.candidates, deployed.published[0]], {}, {})
+    frame = results_frame(
+        [*deployed.candidates, deployed.published[0]], {}, {}, numbers=deployed.numbers
+    )
     assert readable(frame)["deployment"].iloc[-1] == ""
 
 

@@ -140,6 +140,7 @@ def written(content, tmp_path_factory):
             reported={},
             published=(),
             settings=settings(found, again if known else {}),
+            numbers={entry.network.id: number for number, entry in enumerate(found)},
         )
         path = folder / f"{metric}-{known}.html"
         text = document("random", explorer_data(random), before=(), after=())

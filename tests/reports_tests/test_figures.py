@@ -55,11 +55,13 @@ MIDDLE = sub_network(2, 0.58, num_params=20_000_000)
 LARGE = sub_network(3, 0.70, num_params=30_000_000)
 FULL = sub_network(4, 0.69, num_params=40_000_000)
 ALL = (FULL, LARGE, MIDDLE, SMALL)
+NUMBERS = {entry.network.id: place for place, entry in enumerate(ALL, start=1)}
 
 
 def figure_of(candidates, quantity="num_params", conditions=""):
     own = [c for c in candidates if c.origin != "published"]
-    return front_figure(candidates, quantity, judged=own, conditions=conditions)
+    numbers = {c.network.id: place for place, c in enumerate(own, start=1)}
+    return front_figure(candidates, quantity, judged=own, numbers=numbers, conditions=conditions)
 
 
 def test_points_front_and_staircase():
@@ -89,7 +91,7 @@ def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another()
         )
         for entry, value in ((FULL, 0.9), (LARGE, 0.7), (MIDDLE, 0.8), (SMALL, 0.6))
     ]
-    figure = front_figure(ALL, "num_params", judged=judged, conditions="")
+    figure = front_figure(ALL, "num_params", judged=judged, numbers=NUMBERS, conditions="")
     assert [(p.number, p.on_front) for p in figure.points] == [
         (1, True),
         (2, False),

@@ -20,7 +20,7 @@ from paretobert.reports.tables import (
 
 @pytest.fixture
 def frame(content):
-    return results_frame(content.candidates, content.reported, {})
+    return results_frame(content.candidates, content.reported, {}, numbers=content.numbers)
 
 
 def test_frame_holds_both_scores_and_the_fronts(content, frame):
@@ -36,7 +36,9 @@ def test_frame_holds_both_scores_and_the_fronts(content, frame):
 
 
 def test_unknown_values_are_missing(content):
-    frame = results_frame([*content.candidates, content.published[0]], {}, {})
+    frame = results_frame(
+        [*content.candidates, content.published[0]], {}, {}, numbers=content.numbers
+    )
     assert frame["report"].isna().all()
     last = readable(frame).iloc[-1]
     assert (last["#"], last["report"], last["latency, ms"]) == ("", "", "")
@@ -46,18 +48,26 @@ def test_unknown_values_are_missing(content):
 
 def test_a_further_report_split_has_columns_of_its_own(with_stored):
     further = with_stored.further
-    frame = results_frame(with_stored.candidates, with_stored.reported, further)
+    frame = results_frame(
+        with_stored.candidates, with_stored.reported, further, numbers=with_stored.numbers
+    )
     assert further_splits(frame) == ["report-mismatched"]
     assert frame["report-mismatched_n"].tolist() == [800] * 13
     table = readable(frame)
     assert list(table.columns)[-2:] == ["fronts", "report-mismatched"]
     assert table["report-mismatched"].str.contains(r"\[").all()
     assert "report-mismatched" in csv_text(frame).splitlines()[0]
-    assert further_splits(results_frame(with_stored.candidates, {}, {})) == []
+    plain = results_frame(with_stored.candidates, {}, {}, numbers=with_stored.numbers)
+    assert further_splits(plain) == []
 
 
 def test_a_stored_network_is_a_row_with_its_number_and_fronts(with_stored):
-    frame = results_frame(with_stored.candidates, with_stored.reported, with_stored.further)
+    frame = results_frame(
+        with_stored.candidates,
+        with_stored.reported,
+        with_stored.further,
+        numbers=with_stored.numbers,
+    )
     last = frame.iloc[-1]
     assert (last["number"], last["origin"], last["key"]) == (13, "stored", "PoWER-BERT (2x)")
     assert last["fronts"] == "latency, params, flops"
@@ -73,7 +83,9 @@ def test_readable_shows_intervals_and_what_was_not_resolved(frame):
 
 
 def test_selection_shows_what_is_left_of_the_search_score(content):
-    frame = selection_frame(content.selection, content.candidates, content.reported)
+    frame = selection_frame(
+        content.selection, content.candidates, content.reported, numbers=content.numbers
+    )
     assert list(frame["key"]) == list(content.selection.scores)
     assert (frame["search_gap"] == frame["search"] - frame["report"]).all()
     assert (frame["corrected_gap"] == frame["corrected"] - frame["report"]).all()
@@ -85,7 +97,7 @@ def test_selection_shows_what_is_left_of_the_search_score(content):
 
 
 def test_selection_without_report_scores_leaves_the_gaps_out(content):
-    frame = selection_frame(content.selection, content.candidates, {})
+    frame = selection_frame(content.selection, content.candidates, {}, numbers=content.numbers)
     first = readable_selection(frame).iloc[0]
     assert (first["report"], first["search − report"], first["corrected − report"]) == ("",) * 3
 
