@@ -30,7 +30,7 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import distillation_gradients, same_width_teacher
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.dropout import PackedDropout
-from paretobert.encoders.elastic import ElasticLinear
+from paretobert.encoders.elastic import AccumulatingEmbedding, ElasticLinear
 from paretobert.encoders.families import shape_of
 from paretobert.networks.spaces import Grid
 from paretobert.networks.subnet import SubnetConfig
@@ -101,6 +101,8 @@ def elastic(model: PreTrainedModel, *, naive: bool) -> Supernet:
                 module.__class__ = SlicedLinear
             elif isinstance(module, PackedDropout):
                 module.__class__ = nn.Dropout
+            elif isinstance(module, AccumulatingEmbedding):
+                module.__class__ = nn.Embedding
     return supernet
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..encoders.dropout import PackedDropout
-from ..encoders.elastic import activate, make_elastic
+from ..encoders.elastic import AccumulatingEmbedding, activate, make_elastic
 from ..encoders.elimination import right_padded, significance_in
 from ..encoders.families import family_of, shape_of
 from ..encoders.plan import LayerSizes
@@ -55,6 +55,8 @@ class Supernet:
         for path, module in list(model.named_modules()):
             if type(module) is nn.Dropout:
                 model.set_submodule(path, PackedDropout.from_dropout(module))
+            elif type(module) is nn.Embedding:
+                model.set_submodule(path, AccumulatingEmbedding.from_embedding(module))
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> Self:

@@ -8,6 +8,9 @@ embed every slice's gradient in a zero matrix of the full size and add that; her
 pass adds the slice in place (gradient-accumulation fusion), which leaves only the work that the
 narrow network needs.
 
+Embeddings are not cut, but their gradients are added in place too: of a table of 30,000 words a
+batch reads a few hundred rows, and autograd would write the gradients of all of them.
+
 Where rows stack several blocks (`plan`), the leading rows of each block are active.
 
 Legend: N rows of the input (all leading dimensions), O active outputs, I active inputs.
@@ -60,6 +63,26 @@ class ElasticLinear(nn.Linear):
         return output
 
 
+class AccumulatingEmbedding(nn.Embedding):
+    """`nn.Embedding` whose backward pass adds to `weight.grad` the rows that were read."""
+
+    @classmethod
+    def from_embedding(cls, embedding: nn.Embedding) -> Self:
+        """Return a layer that shares the parameter of `embedding`, of plain dense gradients."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        layer.__dict__.update(
+            {name: value for name, value in vars(embedding).items() if not name.startswith("_")}
+        )
+        layer.weight = embedding.weight
+        return layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ids [...] to [..., E]."""
+        output: Tensor = _Lookup.apply(input, self.weight, self.padding_idx)  # type: ignore[no-untyped-call]
+        return output
+
+
 def make_elastic(layer: nn.Module, plan: SlicingPlan) -> None:
     """Make a transformer layer's linear layers elastic, in place; its function does not change."""
     for linear, axes in linears(layer, plan):
@@ -109,6 +132,25 @@ class _SlicedLinear(torch.autograd.Function):
         if bias is not None and bias.requires_grad:
             accumulate(bias, rows.sum(0), blocks=ctx.blocks)
         return grad_output @ sliced, None, None, None, None, None
+
+
+class _Lookup(torch.autograd.Function):
+    """The rows of a table; that of padding gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, weight: Tensor, padding_idx: int | None) -> Tensor:
+        ctx.ids, ctx.weight, ctx.padding_idx = ids, weight, padding_idx
+        return functional.embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ids, weight = ctx.ids, ctx.weight
+        if ctx.padding_idx is not None:
+            gradient = gradient * (ids != ctx.padding_idx)[..., None]
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        weight.grad.index_add_(0, ids.flatten(), gradient.flatten(0, -2).to(weight.dtype))
+        return None, None, None
 
 
 def accumulate(parameter: Tensor, gradient: Tensor, *, blocks: int) -> None:

@@ -1,8 +1,10 @@
+import copy
+
 import pytest
 import torch
 
 from paretobert.dynabert.supernet import Supernet
-from paretobert.encoders.elastic import ElasticLinear
+from paretobert.encoders.elastic import AccumulatingEmbedding, ElasticLinear
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.errors import InputError
@@ -30,6 +32,20 @@ def test_an_elastic_layer_equals_a_stock_layer_of_its_leading_slice():
     torch.testing.assert_close(stock.weight.grad[:5, :4], small.weight.grad)
     torch.testing.assert_close(stock.bias.grad[:5], small.bias.grad)
     assert stock.weight.grad[5:].count_nonzero() == stock.weight.grad[:, 4:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("padding", [None, 1])
+def test_an_accumulating_embedding_learns_as_a_stock_one_does(padding):
+    torch.manual_seed(0)
+    stock = torch.nn.Embedding(6, 4, padding_idx=padding)
+    ours = AccumulatingEmbedding.from_embedding(copy.deepcopy(stock))
+    ids = torch.tensor([[1, 2, 2], [5, 1, 0]])
+    for _ in range(2):
+        for layer in (stock, ours):
+            layer(ids).pow(3).sum().backward()
+    torch.testing.assert_close(ours(ids), stock(ids))
+    torch.testing.assert_close(ours.weight.grad, stock.weight.grad)
+    assert list(ours.state_dict()) == list(stock.state_dict())
 
 
 def test_a_frozen_elastic_layer_gets_no_gradient():
