@@ -12,7 +12,7 @@ deviations, which one network in twenty is beyond. An estimate chooses what is s
 chosen in the end is measured.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -24,7 +24,7 @@ from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from ..profiling.counts import FLOPS_PER_MAC, count_macs, count_parameters
 from ..profiling.predictor import Predictor
-from ..profiling.table import CostTable
+from ..profiling.table import Profile
 from .quantities import QUANTITIES
 
 MARGIN = 2.0
@@ -91,7 +91,7 @@ class CostModel:
         quantities: Collection[str],
         *,
         seq_len: int,
-        table: CostTable | None = None,
+        measured: Sequence[Profile] = (),
         predictor: Predictor | None = None,
     ) -> None:
         """Prepare to say what networks cost.
@@ -100,17 +100,18 @@ class CostModel:
             shape: The full model's sizes.
             quantities: What to say of each network.
             seq_len: Tokens that operations are counted for.
-            table: What was measured.
+            measured: Networks that are cut from the full model, itself among them, with what was
+                measured of them together.
             predictor: A latency predictor; one that may not be used is passed over.
         """
         self.quantities = tuple(dict.fromkeys(quantities))
         self._shape, self._seq_len = shape, seq_len
-        cut = [entry for entry in table or () if entry.network.is_cut]
-        self._measured = {entry.network.config: entry for entry in cut}
-        self._sequences = cut[0].sequences if cut else 1.0
+        self._measured = {entry.network.config: entry for entry in measured}
+        full = self._measured.get(SubnetConfig.full(shape))
+        self._full_ms = None if full is None else full.values.get("latency_ms")
+        self._sequences = 1.0 if full is None else full.sequences
         usable = predictor is not None and predictor.validation.usable
         self._predictor = predictor if usable else None
-        self._full_ms = None if table is None else table.full.values.get("latency_ms")
         self.estimator = cache(self._estimator)
         self.of = cache(self._of)
 

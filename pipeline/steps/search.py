@@ -150,12 +150,13 @@ def _problem(
     from ...search.cost_model import CostModel
     from ...search.problem import Problem
 
+    """The problem; of what is measured it knows the landmarks alone, so that it stays the same."""
     limited = (entry.quantity for entry in options.constraints)
     model = CostModel(
         context.shape,
         {*options.objectives, *limited} - {"score"},
         seq_len=costs.protocol.seq_len,
-        table=costs,
+        measured=[entry for entry in costs if entry.network.config in context.space.landmarks],
         predictor=known_predictor(context, record.conditions.id),
     )
     return Problem(
@@ -208,9 +209,10 @@ def _time_again(
     """Measure the front a second time, with what scores next to it."""
     known = {entry.key: entry for entry in pool if entry.latency is not None}
     others = sorted(known.values(), key=lambda entry: -entry.evaluation.value)
-    wanted = dict.fromkeys(entry.key for entry in (*front.members, *others))
-    together = list(wanted)[: max(len(front.members), TIMED_TOGETHER)]
+    members = [entry for entry in front.members if entry.key in known]
+    wanted = {entry.key: entry for entry in (*members, *others)}
+    together = list(wanted.values())[: max(len(members), TIMED_TOGETHER)]
     try:
-        time_again(context, [known[key] for key in together], protocol, progress=timing)
+        time_again(context, together, protocol, progress=timing)
     except InputError as error:
         logger.warning("The front was not measured again: %s", error)

@@ -173,9 +173,7 @@ def features(shape: EncoderShape, configs: Sequence[SubnetConfig]) -> Floats:
     return np.concatenate([found.reshape(len(configs), -1), kept, found.mean(axis=1)], axis=1)
 
 
-def _crossed(
-    space: Space, parents: Sequence[SubnetConfig], generator: Random
-) -> SubnetConfig:
+def _crossed(space: Space, parents: Sequence[SubnetConfig], generator: Random) -> SubnetConfig:
     """A network with each gene of one of some networks."""
     choices = zip(*map(space.encode, parents), strict=True)
     return space.decode([generator.choice(choice) for choice in choices])

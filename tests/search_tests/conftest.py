@@ -98,7 +98,7 @@ def problem(
 ) -> Problem:
     """What a search is about, with the costs of the landmarks measured."""
     quantities = {*objectives, *(entry.quantity for entry in constraints)} - {"score"}
-    model = CostModel(SHAPE, quantities, seq_len=128, table=cost_table(space=space))
+    model = CostModel(SHAPE, quantities, seq_len=128, measured=tuple(cost_table(space=space)))
     return Problem(space, model.of, objectives, constraints, seed, errors)
 
 
@@ -138,7 +138,6 @@ def by_config(config: SubnetConfig) -> Evaluation:
     """More heads score better, with little gain at the top."""
     share = sum(config.heads) / (SHAPE.num_layers * SHAPE.num_heads)
     return evaluation(round(NUM_EXAMPLES * (0.9 - 0.3 * (1 - share) ** 2)))
-
 
 
 def candidate(

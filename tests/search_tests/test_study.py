@@ -89,9 +89,7 @@ def test_the_grid_is_scored_once_in_order(counted: Counted, files: Files) -> Non
 def test_an_interrupted_search_ends_like_an_unbroken_one(
     engine: EngineName, tmp_path: Path
 ) -> None:
-    def search(
-        name: str, evaluate: Callable[[SubnetConfig], float]
-    ) -> tuple[Observation, ...]:
+    def search(name: str, evaluate: Callable[[SubnetConfig], float]) -> tuple[Observation, ...]:
         storage = tmp_path / f"{name}.journal"
         asked = {"storage": storage, "engine": engine, "evaluate": evaluate}
         return study(problem(LAYERWISE), num_trials=30, **asked)
