@@ -11,13 +11,12 @@ number at which the mean over seeds reaches it.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import moocore
 import numpy as np
@@ -130,3 +129,73 @@ def summary(curves: NDArray[np.float64]) -> dict[str, Any]:
             for share in SHARES
         },
     }
+
+
+def figure(results: Mapping[str, Any], path: Path) -> None:
+    """Draw the share against evaluations, with bands over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawing, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, found in results.items():
+        mean, half_width = np.array(found["mean"]), np.array(found["half_width"])
+        evaluations = np.arange(1, len(mean) + 1)
+        axes.plot(evaluations, mean, label=name, linewidth=1.3)
+        axes.fill_between(evaluations, mean - half_width, mean + half_width, alpha=0.2)
+    for number, share in LINAS.items():
+        axes.plot([number], [share], "kx")
+    axes.plot([], [], "kx", linestyle="none", label="LINAS, of its own final")
+    axes.set(
+        xscale="log",
+        xlim=(6, EVALUATIONS),
+        ylim=(0.8, 1.002),
+        xlabel="networks scored",
+        ylabel="share of the hypervolume of all networks",
+    )
+    axes.legend(loc="lower right", fontsize="small")
+    axes.grid(alpha=0.3)
+    drawing.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Search with every engine from every seed, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("outcomes", type=Path, help="a file of search_outcomes.py")
+    parser.add_argument("--engines", default=",".join(get_args(EngineName)))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    arguments = parser.parse_args()
+    box = BlackBox(arguments.outcomes)
+    problem = box.problem()
+    every = box.observed(box.space.every(), "search")
+    volume = Volume(problem, every)
+    results: dict[str, Any] = {}
+    for engine in arguments.engines.split(","):
+        number, start_s = AT_MOST.get(engine, EVALUATIONS), time.process_time()
+        curves = []
+        for seed in range(arguments.seeds):
+            found = searched(box, replace(problem, seed=seed), engine, number)
+            shares = curve(volume, found)
+            curves.append(shares + shares[-1:] * (number - len(shares)))
+        seconds = (time.process_time() - start_s) / arguments.seeds
+        results[engine] = summary(np.array(curves)) | {
+            "processor_s_of_a_search": round(seconds, 1)
+        }
+        print(engine, results[engine]["evaluations"], f"{seconds:.1f} s", file=sys.stderr)
+    record = {
+        "command": f"python {' '.join(sys.argv)}",
+        "environment": Environment.capture().to_dict(),
+        "networks": len(every),
+        "front": len(problem.front(every)),
+        "seeds": arguments.seeds,
+        "linas": {str(number): share for number, share in LINAS.items()},
+        "engines": results,
+    }
+    stem = arguments.outcomes.with_suffix("")
+    write_json(stem.with_name(f"{stem.name}-engines.json"), record)
+    figure(results, stem.with_name(f"{stem.name}-engines.png"))
+
+
+if __name__ == "__main__":
+    main()
