@@ -12,7 +12,7 @@ EPILOG = """Example:
 
 $ paretobert search runs/docs
 
-$ paretobert search runs/docs --sampler nsga2 --num-trials 100 --max-latency 8ms
+$ paretobert search runs/docs --engine model --trials 60 --max-latency 8ms
 """
 
 

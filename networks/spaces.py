@@ -293,6 +293,11 @@ class Layerwise(Stepped):
 
     name: ClassVar[SpaceName] = "layerwise"
 
+    @cached_property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        """The heads and neurons that a kept layer can have."""
+        return tuple(product(range(1, self.shape.num_heads + 1), self.neuron_sizes))
+
     @property
     def smallest(self) -> SubnetConfig:
         """One head and the fewest neurons in the last layers."""
@@ -378,12 +383,11 @@ class Layerwise(Stepped):
                 {layer: size for layer, size in sizes.items() if layer != dropped}
                 for dropped in config.layers
             ]
-        every = list(product(range(1, self.shape.num_heads + 1), self.neuron_sizes))
         others += [
             dict(sorted({**sizes, layer: size}.items()))
             for layer in range(self.shape.num_layers)
             if layer not in sizes
-            for size in every
+            for size in self.layer_sizes
         ]
         for other in others:
             heads, neurons = zip(*other.values(), strict=True)

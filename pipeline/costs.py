@@ -26,7 +26,7 @@ from ..search.candidate import Candidate
 from ..search.pool import Column, Outcomes, Pool, outcomes
 from ..tasks.metrics import compare
 from .context import Context
-from .observations import Purpose, SessionRecord, Subject
+from .observations import Evaluations, Purpose, SessionRecord, Subject
 
 ANY = "any"
 """Every runtime, or every precision, that was measured."""
@@ -206,10 +206,12 @@ class Networks:
 class Sheet:
     """What the networks of a session cost, and those that were added since, by columns.
 
+    Of other networks that are cut from the supernet, counts are known.
+
     Attributes:
         record: The session.
         deployment: How its networks are deployed.
-        networks: Their ids, the run's own networks first.
+        networks: The ids of what was measured, the run's own networks first.
     """
 
     def __init__(self, context: Context, record: SessionRecord, known: Networks) -> None:
@@ -246,6 +248,15 @@ class Sheet:
         self.networks = tuple(
             network for network in known.ids if network in self._own or network in self._later
         )
+        self._measured = set(self.networks)
+
+    def scored(self, scores: Evaluations) -> list[str]:
+        """The ids of the networks that are scored: what was measured, then what is counted."""
+        counted = [network for network in scores if network not in self._measured]
+        return [
+            *(network for network in self.networks if network in scores),
+            *(network for network in counted if self._known[network].is_cut),
+        ]
 
     @property
     def reference(self) -> LatencySummary:
@@ -258,7 +269,7 @@ class Sheet:
         return Profile.counted(
             self._known[identifier],
             seq_len=self.record.conditions.protocol.seq_len,
-            latency=self._latency(identifier),
+            latency=self._latency(identifier) if identifier in self._measured else None,
             size_bytes=None if footprint is None else footprint.size_bytes,
             peak_memory_bytes=None if footprint is None else footprint.peak_memory_bytes,
             energy_j=self.record.energies_j.get(Subject(identifier, self.deployment)),
@@ -273,7 +284,9 @@ class Sheet:
         return Column(values, judged)
 
     def _cost(self, quantity: str, identifier: str) -> tuple[float | None, float | None]:
-        """A cost and what limits are held against."""
+        """A cost and what limits are held against; None of what was not measured."""
+        if identifier not in self._measured and quantity not in _COUNTS:
+            return None, None
         if quantity in ("latency_ms", "throughput_per_s"):
             value_ms, longest_ms = self._time_ms(identifier)
             if quantity == "latency_ms":
@@ -310,6 +323,8 @@ class Sheet:
 def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
     """The scored networks of some sessions, as each deploys them, with their costs.
 
+    A network that a search scored and nobody measured has counts only.
+
     Args:
         context: The run.
         sessions: One for each deployment, of one machine; see `chosen`.
@@ -322,10 +337,7 @@ def candidates(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
     scores = [
         context.ledger.evaluations(split="search", deployment=sheet.deployment) for sheet in sheets
     ]
-    scored = [
-        [network for network in sheet.networks if network in known]
-        for sheet, known in zip(sheets, scores, strict=True)
-    ]
+    scored = [sheet.scored(known) for sheet, known in zip(sheets, scores, strict=True)]
     owners = [(place, network) for place, found in enumerate(scored) for network in found]
     if not owners:
         raise InputError(

@@ -16,7 +16,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
 from ..search.budget import BudgetWord
 from ..search.candidate import Candidate
-from ..search.front import ParetoFront
+from ..search.front import ParetoFront, comparable
 from ..search.options import SearchOptions
 from ..search.quantities import quantity_worded
 from ..search.query import QueryResult
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from ..profiling.measuring import MeasuringProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
-    from ..search.study import StudyResult
     from ..training.loop import TrainingProgress
     from .observations import SessionRecord
     from .steps.add import Added
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from .steps.export import Exported
     from .steps.finish import FinishedMember
     from .steps.plan import TrainingPlan
+    from .steps.search import SearchResult
     from .steps.show import Shown
 
 Counting = Callable[[int, int], None]
@@ -309,7 +309,7 @@ class Run:
         *,
         progress: Counting | None = None,
         timing: "Callable[[MeasuringProgress], None] | None" = None,
-    ) -> "StudyResult":
+    ) -> "SearchResult":
         """Score networks on the search split: `steps.search`."""
         from .steps.search import search
 
@@ -376,11 +376,11 @@ class Run:
             by: The cost, or costs, that scores are traded against, as the command line calls
                 them, such as "latency" or "memory"; None for the run's own objectives.
         """
-        if by is None:
-            return ParetoFront.of(self._competing(where), self.request.search.objectives)
-        words = [by] if isinstance(by, str) else by
-        objectives = ("score", *(quantity_worded(word).name for word in words))
-        return ParetoFront.of(self._competing(where), objectives)
+        objectives = self.request.search.objectives
+        if by is not None:
+            words = [by] if isinstance(by, str) else by
+            objectives = ("score", *(quantity_worded(word).name for word in words))
+        return ParetoFront.of(comparable(self._competing(where), objectives), objectives)
 
     def to_frame(self, where: Where | None = None) -> "pd.DataFrame":
         """The networks of `front` and those it dominates, one row each, with costs and scores."""

@@ -124,6 +124,13 @@ class ParetoFront:
         )
 
 
+def comparable(candidates: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
+    """The candidates whose value of every objective is known: not all are measured."""
+    return [
+        entry for entry in candidates if all(entry.value(name) is not None for name in objectives)
+    ]
+
+
 def reference_beyond(
     candidates: Sequence[Candidate], objectives: Sequence[str]
 ) -> dict[str, float]:

@@ -6,12 +6,14 @@ file corrupt afterwards, so it is cut off first, under the journal's own lock.
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study
@@ -67,11 +69,13 @@ def open_study(
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's log below warnings to itself while the block runs."""
+    """Keep Optuna's log below warnings, and what it calls experimental, to itself in the block."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(verbosity)
 

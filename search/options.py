@@ -10,10 +10,12 @@ from .budget import BudgetWord, parse_budget
 from .constraints import Constraint
 from .quantities import quantity_named
 
-Sampler = Literal["grid", "nsga2", "tpe"]
+EngineName = Literal["grid", "random", "nsga2", "nsga3", "tpe", "gp", "model", "exact"]
 
 MAX_TRIALS = 100_000
-"""Trials of a search: a month, even at two a minute."""
+"""Networks of a search: a month, even at two a minute."""
+
+MAX_OBJECTIVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,13 @@ class SearchOptions:
     """What a search is asked.
 
     Attributes:
-        objectives: Quantities to trade: score and costs such as latency_ms, num_params, num_flops,
-            peak_memory_bytes and size_bytes.
-        sampler: `grid` tries every sub-network; `nsga2` and `tpe` let Optuna choose.
-        num_trials: Sub-networks that `nsga2` and `tpe` try, repetitions included.
-        seed: Of the sampler.
+        objectives: Quantities to trade: score and one or two costs such as latency_ms, num_params,
+            num_flops, peak_memory_bytes and size_bytes.
+        engine: What proposes sub-networks: `grid` the landmarks of the space, in order; `random`
+            draws; `nsga2`, `nsga3`, `tpe` and `gp` are Optuna's; `model` learns scores and looks
+            for the most promising; `exact` adds up what each layer loses.
+        trials: Sub-networks that are scored; `grid` scores every landmark.
+        seed: Of the engine.
         max_latency: Sub-networks slower than this are not scored, e.g. 8ms.
         max_params: Sub-networks with more parameters are not scored, e.g. 15M.
         max_flops: Sub-networks with more FLOPs are not scored, e.g. 1G.
@@ -36,8 +40,8 @@ class SearchOptions:
     """
 
     objectives: tuple[str, ...] = ("score", "latency_ms")
-    sampler: Sampler = "grid"
-    num_trials: int = 50
+    engine: EngineName = "grid"
+    trials: int = 60
     seed: int = 0
     max_latency: str | None = None
     max_params: str | None = None
@@ -62,13 +66,16 @@ class SearchOptions:
             )
         if len(self.objectives) < 2:
             raise InputError("A search needs a cost beside the score, such as latency_ms.")
-        if self.sampler not in get_args(Sampler):
-            names = ", ".join(get_args(Sampler))
+        if len(self.objectives) > MAX_OBJECTIVES:
             raise InputError(
-                f"There is no sampler {shortened(self.sampler)}: choose from {names}."
+                f"{len(self.objectives)} objectives are too many to trade: name score and one or "
+                "two costs."
             )
+        if self.engine not in get_args(EngineName):
+            names = ", ".join(get_args(EngineName))
+            raise InputError(f"There is no engine {shortened(self.engine)}: choose from {names}.")
         for name, (smallest, largest) in (
-            ("num_trials", (1, MAX_TRIALS)),
+            ("trials", (1, MAX_TRIALS)),
             ("seed", (0, MAX_SEED)),
         ):
             value = getattr(self, name)

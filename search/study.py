@@ -1,197 +1,117 @@
-"""The search: an Optuna study over the landmarks of a space of sub-networks (Optuna, no torch).
+"""A study: which networks an engine has scored, kept so that it goes on after a kill (Optuna).
 
-A trial suggests multipliers; its costs are looked up before anything runs. A sub-network
-over a cost limit is never scored: its trial is *pruned*, with its violations recorded, because
-Optuna would need invented objective values to call it complete. Every other one is scored once on
-the search split, and its trial is complete with the objectives' values; one below a limit on the
-score is complete and infeasible. Violations are recorded as shares of their limits, since Optuna's
-samplers add them up.
+The study is an Optuna study in a journal file or a database. It is where processes agree on what
+is scored and what somebody is at; how to choose is the engine's affair (`engines`). A trial is a
+network, by the genes of the space, and is *complete* with the objectives' values and, as Optuna's
+constraints, how far it is beyond each limit, as a share of it. A network over a limit on costs is
+never scored and is no trial. An interrupted trial fails, and its network is proposed again.
 
-A study resumes: finished trials stay, failed and interrupted ones are tried again. Outcomes come
-from who evaluates, and who does keeps them: nothing is scored twice. Several processes may work on
-one storage.
-
-Left out: Optuna's pruning of half-finished evaluations; one evaluation takes seconds.
+Outcomes come from who evaluates, and who does keeps them: nothing is scored twice, and a study
+that was lost is made again without scoring.
 """
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from ..errors import InputError
-from ..networks.network import Network
-from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
-from ..profiling.table import CostTable, Profile
-from ..tasks.metrics import Evaluation
-from .candidate import Candidate
-from .constraints import total_violation
-from .front import ParetoFront
+from .engines.engine import Engine
+from .engines.sampled import config_of, gene_distributions
 from .journal import open_study, quiet_optuna
-from .options import SearchOptions
+from .problem import Observation, Problem
 from .quantities import QUANTITIES
-from .sampling import FINISHED, Choices, sampler_for
-
-logger = logging.getLogger(__name__)
 
 SPLIT = "search"
 """The split that networks are chosen on."""
 
 
-@dataclass(frozen=True, slots=True)
-class StudyResult:
-    """What a study found.
-
-    Attributes:
-        candidates: The scored sub-networks, in the order of the space.
-        skipped: The costs of the sub-networks that were over a cost limit and not scored.
-        front: The front of the candidates that keep every limit.
-    """
-
-    candidates: tuple[Candidate, ...]
-    skipped: tuple[Profile, ...]
-    front: ParetoFront
-
-    def __repr__(self) -> str:
-        """The result on one line."""
-        return (
-            f"<StudyResult {len(self.candidates)} scored, {len(self.skipped)} skipped, "
-            f"{len(self.front.members)} on the front>"
-        )
-
-
 def run_study(
-    space: Space,
-    networks: Mapping[SubnetConfig, Network],
-    table: CostTable,
+    engine: Engine,
     *,
-    options: SearchOptions,
-    evaluate: Callable[[Network], Evaluation],
+    num_trials: int,
+    evaluate: Callable[[SubnetConfig], float],
     storage: Path | str,
-    name: str = "paretobert",
+    name: str,
+    asked: Mapping[str, Any],
     on_progress: Callable[[int, int], None] | None = None,
-) -> StudyResult:
-    """Search the landmarks of a space, or go on where an earlier call stopped.
+) -> tuple[Observation, ...]:
+    """Score what an engine proposes, or go on where an earlier call stopped.
 
     Args:
-        space: The sub-networks to choose from.
-        networks: The network of each landmark, in the order of the space.
-        table: The costs of every one of them.
-        options: What the search is asked.
-        evaluate: Gives a network's outcomes on the search split as the table deploys it, and
-            keeps them.
+        engine: The engine, with its problem.
+        num_trials: Networks to score, those of earlier calls among them.
+        evaluate: Gives a network's score on the search split, and keeps it.
         storage: A journal file or the URL of a database that Optuna can use, made when missing.
         name: The study's name in the storage.
-        on_progress: Called with the numbers of trials finished and wanted.
+        asked: What decides what is proposed, as JSON types; more trials may be asked for later.
+        on_progress: Called with the numbers of networks scored and wanted.
+
+    Returns:
+        What was scored, in order; fewer than wanted where the engine has nothing left.
 
     Raises:
-        InputError: When the storage is damaged or holds another search, or the table lacks a
-            sub-network or a cost.
+        InputError: When the storage is damaged or holds another search.
     """
-    choices = Choices(space)
-    profiles = _profiles(table, networks, options)
-
-    def scored(config: SubnetConfig) -> Candidate:
-        evaluation = evaluate(networks[config])
-        if evaluation.split != SPLIT:
-            raise ValueError(f"{config.key} was scored on {evaluation.split!r}, not {SPLIT!r}")
-        return Candidate(profiles[config], table.protocol.deployment, evaluation)
-
+    problem = engine.problem
     with quiet_optuna():
         study = open_study(
             storage,
             name=name,
-            asked=_asked(space, options),
-            directions=[QUANTITIES[objective].direction for objective in options.objectives],
+            asked=asked,
+            directions=[QUANTITIES[objective].direction for objective in problem.objectives],
         )
+        study.sampler = RandomSampler()
         while True:
-            tried = choices.tried(study, *FINISHED)
-            num_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
-            done, wanted = (
-                (len(tried), len(choices.configs))
-                if options.sampler == "grid"
-                else (num_finished, options.num_trials)
-            )
+            observed = observations(study, problem)
             if on_progress is not None:
-                on_progress(done, wanted)
-            if done >= wanted:
+                on_progress(min(len(observed), num_trials), num_trials)
+            if len(observed) >= num_trials:
                 break
-            study.sampler = sampler_for(options, choices, num_finished=num_finished)
-            _run_trial(study, choices, profiles=profiles, scored=scored, options=options)
-    candidates = [
-        scored(config) for config in networks if tried.get(config) == TrialState.COMPLETE
-    ]
-    feasible = [
-        entry for entry in candidates if not total_violation(options.constraints, entry.judged)
-    ]
-    return StudyResult(
-        candidates=tuple(candidates),
-        skipped=tuple(
-            profiles[entry] for entry, state in tried.items() if state != TrialState.COMPLETE
-        ),
-        front=ParetoFront.of(feasible, options.objectives),
-    )
+            config = engine.propose(observed)
+            if config is None:
+                break
+            _score(study, problem, config, evaluate)
+    return tuple(observed)
 
 
-def _run_trial(
+def observations(study: Study, problem: Problem) -> list[Observation]:
+    """What a study has scored, each network once, in the order in which it was asked for."""
+    place = problem.objectives.index("score")
+    found: dict[SubnetConfig, Observation] = {}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        config = config_of(problem.space, trial.params)
+        found.setdefault(config, Observation(config, trial.values[place]))
+    return list(found.values())
+
+
+def _score(
     study: Study,
-    choices: Choices,
-    *,
-    profiles: Mapping[SubnetConfig, Profile],
-    scored: Callable[[SubnetConfig], Candidate],
-    options: SearchOptions,
+    problem: Problem,
+    config: SubnetConfig,
+    evaluate: Callable[[SubnetConfig], float],
 ) -> None:
-    trial = study.ask(fixed_distributions=choices.distributions)
+    """Score a network as a trial."""
+    distributions = gene_distributions(problem.space)
+    study.enqueue_trial(dict(zip(distributions, problem.space.encode(config), strict=True)))
+    trial = study.ask(fixed_distributions=distributions)
     try:
-        config = choices.config(trial.params)
-        costs = profiles[config].judged
+        config = config_of(problem.space, trial.params)
         trial.set_user_attr("key", config.key)
-        of_costs = [entry for entry in options.constraints if entry.quantity in costs]
-        of_score = [entry for entry in options.constraints if entry.quantity not in costs]
-        for entry in of_costs:
-            trial.set_constraint(entry.quantity, entry.relative_violation(costs[entry.quantity]))
-        if total_violation(of_costs, costs):
-            study.tell(trial, state=TrialState.PRUNED)
-            logger.info("%s is over a cost limit", config.key)
-            return
-        candidate = scored(config)
-        for entry in of_score:
-            trial.set_constraint(
-                entry.quantity, entry.relative_violation(candidate.judged[entry.quantity])
-            )
-        study.tell(trial, [candidate.known_value(name) for name in options.objectives])
+        seen = Observation(config, evaluate(config))
+        for quantity, violation in problem.violations(seen).items():
+            trial.set_constraint(quantity, violation)
+        values = problem.signed(seen)
+        study.tell(
+            trial,
+            [
+                QUANTITIES[name].signed(value)
+                for name, value in zip(problem.objectives, values, strict=True)
+            ],
+        )
     except BaseException:
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise
-
-
-def _profiles(
-    table: CostTable, networks: Mapping[SubnetConfig, Network], options: SearchOptions
-) -> dict[SubnetConfig, Profile]:
-    used = {*options.objectives, *(entry.quantity for entry in options.constraints)} - {"score"}
-    found = {}
-    for config, network in networks.items():
-        if network.id not in table:
-            raise InputError(
-                f"The cost table lacks the sub-network {config.key}: profile the whole space."
-            )
-        found[config] = table[network.id]
-        for name in used:
-            if name not in found[config].values:
-                raise InputError(
-                    f"The cost table has no {QUANTITIES[name].word} of {config.key}: measure it "
-                    "first, or search by num_params and num_flops."
-                )
-    return found
-
-
-def _asked(space: Space, options: SearchOptions) -> dict[str, Any]:
-    """What decides the trials of a study; more trials of the same kind may be asked for later."""
-    record = {**space.shape.to_dict(), **space.to_dict(), **options.to_dict()}
-    del record["num_trials"]
-    return record

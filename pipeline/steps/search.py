@@ -1,28 +1,68 @@
-"""Searching the space of a run: networks scored on the search split, the front timed again."""
+"""Searching the space of a run: networks scored on the search split, finalists measured.
+
+An engine proposes; what it proposes is scored once and kept. Costs are known beforehand
+(`search.cost_model`): a latency that was not measured is predicted, with a margin where it is held
+against a limit. What the search ends with, the front and what is near it, is measured in one
+session, and only measured latencies are shown, queried and drawn.
+"""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...networks.network import Network
+from ...networks.subnet import SubnetConfig
+from ...profiling.protocol import LatencyProtocol
+from ...profiling.table import CostTable
+from ...search.candidate import Candidate
+from ...search.constraints import total_violation
+from ...search.front import ParetoFront, comparable
 from ...search.options import SearchOptions
-from ...tasks.metrics import Evaluation
+from ...search.pool import Pool
 from ..context import Context
-from ..costs import Where, candidates, chosen, cost_table, measured
+from ..costs import Where, candidates, chosen, cost_table, is_here, measured
 from ..delivery import time_again
+from ..observations import SessionRecord, Subject
 from ..scores import score_missing
+from .predictor import known_predictor
+from .profile import measure_added
 
 if TYPE_CHECKING:
     from ...profiling.measuring import MeasuringProgress
-    from ...search.study import StudyResult
+    from ...search.problem import Problem
 
 logger = logging.getLogger(__name__)
 
 TIMED_TOGETHER = 16
 """Networks that a search times again in one session, the front first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        candidates: The networks that it scored, in order; those that are not measured have counts
+            only.
+        skipped: The landmarks of the space that are over a limit on costs and were not scored.
+        front: The front of the candidates that keep every limit, as far as they are measured.
+    """
+
+    candidates: tuple[Candidate, ...]
+    skipped: tuple[SubnetConfig, ...]
+    front: ParetoFront
+
+    def __repr__(self) -> str:
+        """The result on one line."""
+        return (
+            f"<SearchResult {len(self.candidates)} scored, {len(self.skipped)} skipped, "
+            f"{len(self.front.members)} on the front>"
+        )
 
 
 def search(
@@ -31,17 +71,17 @@ def search(
     *,
     progress: Callable[[int, int], None] | None = None,
     timing: "Callable[[MeasuringProgress], None] | None" = None,
-) -> "StudyResult":
+) -> SearchResult:
     """Score networks on the search split; what was scored before is not scored again.
 
     Searches with different options are different studies in the same journal. The front, and what
-    scores next to it, is measured again in fresh processes.
+    is next to it, is measured in fresh processes, and a second time.
 
     Args:
         context: The run.
         options: What to search.
-        progress: Is called with the number of finished trials and of all.
-        timing: Is called after every visit to a network that is measured again.
+        progress: Is called with the number of scored networks and of all.
+        timing: Is called after every visit to a network that is measured.
 
     Raises:
         InputError: When the run is not trained and profiled yet, or its study is damaged.
@@ -49,48 +89,130 @@ def search(
     context.require_supernet()
     record = chosen(context, Where())[0]
     costs = cost_table(context, record)
+    deployment = costs.protocol.deployment
+    from ...search.engines.registry import engine_named
     from ...search.study import run_study
 
-    deployment = costs.protocol.deployment
+    problem = _problem(context, options, costs, record)
 
-    def evaluate(network: Network) -> Evaluation:
+    def evaluate(config: SubnetConfig) -> float:
+        network = _network(context, config)
         scored = score_missing(context, [network], split="search", deployment=deployment)
-        return scored[network.id]
+        return scored[network.id].value
 
     with context.timed("search"):
-        result = run_study(
-            context.space,
-            context.subnets(),
-            costs,
-            options=options,
+        observed = run_study(
+            engine_named(options.engine, problem),
+            num_trials=len(problem.landmarks) if options.engine == "grid" else options.trials,
             evaluate=evaluate,
             storage=context.folder.study,
             name=study_name(options),
+            asked=_asked(context, options),
             on_progress=progress,
         )
+        networks = [_network(context, seen.config) for seen in observed]
         beside = list(context.beside().values())
         score_missing(context, beside, split="search", deployment=deployment)
         for other in measured(context):
+            there = {subject.network for subject in other.latencies}
             score_missing(
                 context,
-                [*(entry.network for entry in result.candidates), *beside],
+                [*(network for network in networks if network.id in there), *beside],
                 split="search",
                 deployment=other.conditions.protocol.deployment,
             )
-        front = [member.key for member in result.front.members]
-        pool = {entry.key: entry for entry in candidates(context, [record])}
-        others = sorted(pool.values(), key=lambda entry: -entry.evaluation.value)
-        wanted = dict.fromkeys([*front, *(entry.key for entry in others)])
-        together = list(wanted)[: max(len(front), TIMED_TOGETHER)]
-        try:
-            time_again(context, [pool[key] for key in together], costs.protocol, progress=timing)
-        except InputError as error:
-            logger.warning("The front was not measured again: %s", error)
+        finalists = [_network(context, seen.config) for seen in problem.finalists(observed)]
+        missing = [network for network in finalists if network.id not in costs]
+        if missing and is_here(record.conditions):
+            measure_added(context, missing, costs.protocol, progress=timing)
+        elif missing:
+            logger.warning(
+                "%d networks of the front are not measured: the run was profiled on another "
+                "machine, search it there",
+                len(missing),
+            )
+        pool = candidates(context, [record])
+        result = _result(pool, networks, problem, deployment)
+        _time_again(context, result.front, pool, costs.protocol, timing)
     return result
 
 
 def study_name(options: SearchOptions) -> str:
     """A name for what decides a study's trials; their number may grow."""
     record = options.to_dict()
-    del record["num_trials"]
+    del record["trials"]
     return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+
+
+def _problem(
+    context: Context, options: SearchOptions, costs: CostTable, record: SessionRecord
+) -> "Problem":
+    from ...search.cost_model import CostModel
+    from ...search.problem import Problem
+
+    """The problem; of what is measured it knows the landmarks alone, so that it stays the same."""
+    limited = (entry.quantity for entry in options.constraints)
+    model = CostModel(
+        context.shape,
+        {*options.objectives, *limited} - {"score"},
+        seq_len=costs.protocol.seq_len,
+        measured=[entry for entry in costs if entry.network.config in context.space.landmarks],
+        predictor=known_predictor(context, record.conditions.id),
+    )
+    return Problem(
+        context.space,
+        model.of,
+        objectives=options.objectives,
+        constraints=options.constraints,
+        seed=options.seed,
+    )
+
+
+def _asked(context: Context, options: SearchOptions) -> dict[str, Any]:
+    """What decides the trials of a study; more of the same kind may be asked for later."""
+    record = {**context.shape.to_dict(), **context.space.to_dict(), **options.to_dict()}
+    del record["trials"]
+    return record
+
+
+def _network(context: Context, config: SubnetConfig) -> Network:
+    """A network of the space, a landmark by its own label."""
+    return context.subnets().get(config) or context.cut(config)
+
+
+def _result(
+    pool: Pool, networks: Sequence[Network], problem: "Problem", deployment: Deployment
+) -> SearchResult:
+    """What was scored, and the front of what is measured and keeps every limit."""
+    places = {key: place for place, key in enumerate(pool.keys)}
+    found = [pool[places[Subject(network.id, deployment).key]] for network in networks]
+    limited = [entry.quantity for entry in problem.constraints]
+    kept = [
+        entry
+        for entry in comparable(found, (*problem.objectives, *limited))
+        if not total_violation(problem.constraints, entry.judged)
+    ]
+    return SearchResult(
+        candidates=tuple(found),
+        skipped=tuple(c for c in problem.space.landmarks if not problem.affordable(c)),
+        front=ParetoFront.of(kept, problem.objectives),
+    )
+
+
+def _time_again(
+    context: Context,
+    front: ParetoFront,
+    pool: Pool,
+    protocol: LatencyProtocol,
+    timing: "Callable[[MeasuringProgress], None] | None",
+) -> None:
+    """Measure the front a second time, with what scores next to it."""
+    known = {entry.key: entry for entry in pool if entry.latency is not None}
+    others = sorted(known.values(), key=lambda entry: -entry.evaluation.value)
+    members = [entry for entry in front.members if entry.key in known]
+    wanted = {entry.key: entry for entry in (*members, *others)}
+    together = list(wanted.values())[: max(len(members), TIMED_TOGETHER)]
+    try:
+        time_again(context, together, protocol, progress=timing)
+    except InputError as error:
+        logger.warning("The front was not measured again: %s", error)

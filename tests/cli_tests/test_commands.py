@@ -357,7 +357,7 @@ def test_another_search_shares_the_scores(
 ) -> None:
     ledger = Run.open(run_copy).context.ledger
     scored = ledger.evaluations(split="search", deployment=EAGER_FP32)
-    words = ["search", str(run_copy), "--sampler", "tpe", "--num-trials", "6"]
+    words = ["search", str(run_copy), "--engine", "tpe", "--trials", "6"]
     assert main([*words, "--max-params", "30K"]) == 0
     assert "over a cost limit and not scored" in capsys.readouterr().err
     assert ledger.evaluations(split="search", deployment=EAGER_FP32) == scored

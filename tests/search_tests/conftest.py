@@ -17,6 +17,9 @@ from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.search.candidate import Candidate, StatedScore
+from paretobert.search.constraints import Constraint
+from paretobert.search.cost_model import CostModel
+from paretobert.search.problem import LayerErrors, Problem
 from paretobert.tasks.metrics import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
@@ -85,6 +88,20 @@ def cost_table(*, space: Space = SPACE, timed: bool = True) -> CostTable:
     return CostTable(LatencyProtocol(), ENVIRONMENT, profiles)
 
 
+def problem(
+    space: Space = SPACE,
+    *,
+    objectives: tuple[str, ...] = ("score", "latency_ms"),
+    constraints: tuple[Constraint, ...] = (),
+    seed: int = 0,
+    errors: LayerErrors | None = None,
+) -> Problem:
+    """What a search is about, with the costs of the landmarks measured."""
+    quantities = {*objectives, *(entry.quantity for entry in constraints)} - {"score"}
+    model = CostModel(SHAPE, quantities, seq_len=128, measured=tuple(cost_table(space=space)))
+    return Problem(space, model.of, objectives, constraints, seed, errors)
+
+
 def stored(
     label: str,
     evaluation: Evaluation,
@@ -123,11 +140,6 @@ def by_config(config: SubnetConfig) -> Evaluation:
     return evaluation(round(NUM_EXAMPLES * (0.9 - 0.3 * (1 - share) ** 2)))
 
 
-def scored(network: Network) -> Evaluation:
-    assert network.config is not None
-    return by_config(network.config)
-
-
 def candidate(
     config: SubnetConfig,
     outcome: Evaluation | None = None,
@@ -143,16 +155,16 @@ def candidates() -> list[Candidate]:
 
 
 @pytest.fixture
-def counted() -> tuple[list[str], Callable[[Network], Evaluation]]:
-    """An evaluation function that keeps what it computed, and the keys that it computed."""
+def counted() -> tuple[list[str], Callable[[SubnetConfig], float]]:
+    """A score that keeps what it computed, and the keys that it computed."""
     calls: list[str] = []
-    known: dict[str, Evaluation] = {}
+    known: dict[SubnetConfig, float] = {}
 
-    def evaluate(network: Network) -> Evaluation:
-        if network.id not in known:
-            calls.append(network.name)
-            known[network.id] = scored(network)
-        return known[network.id]
+    def evaluate(config: SubnetConfig) -> float:
+        if config not in known:
+            calls.append(config.key)
+            known[config] = by_config(config).value
+        return known[config]
 
     return calls, evaluate
 

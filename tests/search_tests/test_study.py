@@ -1,4 +1,5 @@
-import json
+"""What a study keeps: nothing is scored twice, a kill costs one trial, damage is refused."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,44 +11,46 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from paretobert.errors import InputError
-from paretobert.networks.network import Network
-from paretobert.networks.space import Space
-from paretobert.networks.spaces import Grid
-from paretobert.networks.subnet import SubnetConfig, subnet_label
-from paretobert.profiling.table import CostTable
-from paretobert.search.options import SearchOptions
-from paretobert.search.study import StudyResult, run_study
-from paretobert.tasks.metrics import Evaluation
+from paretobert.networks.spaces import Layerwise
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.search.constraints import Constraint
+from paretobert.search.engines.registry import engine_named
+from paretobert.search.engines.sampled import gene_distributions
+from paretobert.search.options import EngineName
+from paretobert.search.problem import Observation, Problem
+from paretobert.search.study import run_study
 
-from .conftest import SHAPE, SPACE, cost_table, evaluation, networks, scored
+from .conftest import SHAPE, SPACE, by_config, problem
 
-Counted = tuple[list[str], Callable[[Network], Evaluation]]
+Counted = tuple[list[str], Callable[[SubnetConfig], float]]
 Files = dict[str, Path]
 
 KEYS = [config.key for config in SPACE.landmarks]
-SAMPLERS = [
-    SearchOptions(),
-    SearchOptions(sampler="nsga2", num_trials=24),
-    SearchOptions(sampler="tpe", num_trials=24),
-]
+LAYERWISE = Layerwise(SHAPE, SPACE.widths, SPACE.depths)
+ENGINES: list[EngineName] = ["grid", "random", "nsga2", "model"]
+
+
+def scored(config: SubnetConfig) -> float:
+    return by_config(config).value
 
 
 def study(
-    space: Space,
-    table: CostTable | None = None,
+    searched: Problem | None = None,
     *,
     storage: Path | str,
-    options: SearchOptions | None = None,
-    evaluate: Callable[[Network], Evaluation] = scored,
+    engine: EngineName = "grid",
+    num_trials: int = 6,
+    evaluate: Callable[[SubnetConfig], float] = scored,
+    asked: dict[str, object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> StudyResult:
+) -> tuple[Observation, ...]:
     return run_study(
-        space,
-        networks(space),
-        table or cost_table(space=space),
-        options=options or SearchOptions(),
+        engine_named(engine, searched or problem()),
+        num_trials=num_trials,
         evaluate=evaluate,
         storage=storage,
+        name="paretobert",
+        asked=asked or {"engine": engine},
         on_progress=on_progress,
     )
 
@@ -57,199 +60,115 @@ def trials(storage: Path) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="paretobert", storage=place).trials
 
 
-def interrupted_at(call: int) -> Callable[[Network], Evaluation]:
+def interrupted_at(call: int) -> Callable[[SubnetConfig], float]:
     calls = iter(range(call))
 
-    def evaluate(network: Network) -> Evaluation:
+    def evaluate(config: SubnetConfig) -> float:
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return scored(network)
+        return scored(config)
 
     return evaluate
 
 
-def test_the_grid_is_scored_once_and_its_front_returned(counted: Counted, files: Files) -> None:
+def test_the_grid_is_scored_once_in_order(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
     seen: list[tuple[int, int]] = []
-    result = study(
-        SPACE,
-        options=SearchOptions(),
-        evaluate=evaluate,
-        on_progress=lambda *now: seen.append(now),
-        **files,
-    )
-    assert calls == KEYS
-    assert [candidate.name for candidate in result.candidates] == KEYS
-    assert result.candidates[1].label == "width 0.5, 4 of 4 layers"
+    found = study(evaluate=evaluate, on_progress=lambda *now: seen.append(now), **files)
+    assert calls == KEYS == [entry.config.key for entry in found]
     assert seen == [(done, len(KEYS)) for done in range(len(KEYS) + 1)]
-    assert result.skipped == ()
-    assert {member.name for member in result.front.members} <= set(KEYS)
     first, *_ = trials(files["storage"])
     assert first.values == [0.9, 10.0]
     assert first.user_attrs == {"key": KEYS[0]}
+    assert study(evaluate=evaluate, **files) == found
+    assert calls == KEYS
+    assert len(trials(files["storage"])) == len(KEYS)
 
 
-@pytest.mark.parametrize("options", SAMPLERS, ids=lambda options: options.sampler)
-def test_running_again_scores_nothing(
-    options: SearchOptions, counted: Counted, files: Files
-) -> None:
-    calls, evaluate = counted
-    arguments = {"options": options, "evaluate": evaluate, **files}
-    first = study(SPACE, **arguments)
-    num_calls, num_trials = len(calls), len(trials(files["storage"]))
-    assert study(SPACE, **arguments) == first
-    assert len(calls) == num_calls == len(set(calls))
-    assert len(trials(files["storage"])) == num_trials
-
-
-@pytest.mark.parametrize("options", SAMPLERS, ids=lambda options: options.sampler)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_an_interrupted_search_ends_like_an_unbroken_one(
-    options: SearchOptions, tmp_path: Path
+    engine: EngineName, tmp_path: Path
 ) -> None:
-    def search(name: str, evaluate: Callable[[Network], Evaluation]) -> list[dict[str, float]]:
+    def search(name: str, evaluate: Callable[[SubnetConfig], float]) -> tuple[Observation, ...]:
         storage = tmp_path / f"{name}.journal"
-        study(
-            SPACE,
-            options=options,
-            evaluate=evaluate,
-            storage=storage,
-        )
-        return [t.params for t in trials(storage) if t.state != TrialState.FAIL]
+        asked = {"storage": storage, "engine": engine, "evaluate": evaluate}
+        return study(problem(LAYERWISE), num_trials=30, **asked)
 
     with pytest.raises(KeyboardInterrupt):
         search("broken", interrupted_at(4))
     assert trials(tmp_path / "broken.journal")[-1].state == TrialState.FAIL
-    assert search("broken", scored) == search("unbroken", scored)
+    whole = search("unbroken", scored)
+    assert search("broken", scored) == whole
+    assert len({seen.config for seen in whole}) == len(whole) == (6 if engine == "grid" else 30)
 
 
 def test_a_killed_search_resumes(counted: Counted, files: Files) -> None:
     """A kill leaves a running trial and a torn line in the journal."""
     with pytest.raises(KeyboardInterrupt):
-        study(
-            SPACE,
-            options=SearchOptions(),
-            evaluate=interrupted_at(2),
-            **files,
-        )
+        study(evaluate=interrupted_at(2), **files)
     storage = JournalStorage(JournalFileBackend(str(files["storage"])))
-    optuna.load_study(study_name="paretobert", storage=storage).ask(
-        {"width": optuna.distributions.CategoricalDistribution(SPACE.widths)}
+    optuna.load_study(study_name="paretobert", storage=storage).ask(gene_distributions(SPACE))
+    with files["storage"].open("ab") as file:
+        file.write(b'{"op_code": 5, "wor')
+    calls, evaluate = counted
+    found = study(evaluate=evaluate, **files)
+    assert calls == KEYS[2:]
+    assert [entry.config.key for entry in found] == KEYS
+
+
+def test_what_is_over_a_cost_limit_is_not_scored(counted: Counted, files: Files) -> None:
+    calls, evaluate = counted
+    limits = (
+        Constraint("latency_ms", 6),
+        Constraint("num_params", 10**7),
+        Constraint("score", 0.75),
     )
-    for path in files.values():
-        with path.open("ab") as file:
-            file.write(b'{"op_code": 5, "wor')
-    calls, evaluate = counted
-    result = study(SPACE, evaluate=evaluate, **files)
-    assert sorted(calls) == sorted(KEYS)
-    assert [candidate.name for candidate in result.candidates] == KEYS
-    assert len(trials(files["storage"])) == len(KEYS) + 2
-
-
-def test_what_is_over_a_cost_limit_is_pruned_and_not_scored(
-    counted: Counted, files: Files
-) -> None:
-    calls, evaluate = counted
-    options = SearchOptions(max_latency="6ms", max_params="10M", min_score="75%")
-    result = study(SPACE, options=options, evaluate=evaluate, **files)
+    searched = problem(constraints=limits)
+    found = study(searched, evaluate=evaluate, **files)
     assert calls == KEYS[1:]
-    assert [entry.network.name for entry in result.skipped] == KEYS[:1]
+    assert {trial.state for trial in trials(files["storage"])} == {TrialState.COMPLETE}
     by_key = {trial.user_attrs["key"]: trial for trial in trials(files["storage"])}
-    full = by_key[KEYS[0]]
-    assert full.state == TrialState.PRUNED
-    assert full.constraints["latency_ms"] == pytest.approx(10.2 / 6 - 1)
-    assert full.constraints["num_params"] < 0
-    assert "score" not in full.constraints
-    smallest = by_key[KEYS[-1]]
-    assert smallest.state == TrialState.COMPLETE
+    half, smallest = by_key[KEYS[1]], by_key[KEYS[-1]]
+    assert half.constraints["latency_ms"] == pytest.approx(5.1 / 6 - 1)
+    assert half.constraints["num_params"] < 0
     assert smallest.constraints["score"] > 0
-    assert KEYS[-1] in {candidate.name for candidate in result.candidates}
-    assert {member.evaluation.value >= 0.75 for member in result.front.members} == {True}
+    assert {seen.score >= 0.75 for seen in searched.front(found)} == {True}
 
 
-@pytest.mark.parametrize("sampler", ["grid", "nsga2", "tpe"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_budget_that_nothing_meets_scores_nothing(
-    sampler: str, counted: Counted, files: Files
+    engine: EngineName, counted: Counted, files: Files
 ) -> None:
     calls, evaluate = counted
-    options = SearchOptions(sampler=sampler, num_trials=15, max_latency="1us")
-    result = study(SPACE, options=options, evaluate=evaluate, **files)
+    searched = problem(LAYERWISE, constraints=(Constraint("latency_ms", 1e-3),))
+    assert study(searched, engine=engine, evaluate=evaluate, **files) == ()
     assert calls == []
-    assert result.candidates == result.front.members == ()
 
 
-def test_pairs_that_round_to_one_network_are_one(counted: Counted, files: Files) -> None:
-    calls, evaluate = counted
-    space = Grid(SHAPE, widths=(1.0, 0.5, 0.45), depths=(1.0,))
-    study(
-        space,
-        cost_table(space=space),
-        options=SearchOptions(),
-        evaluate=evaluate,
-        **files,
-    )
-    assert len(calls) == len(trials(files["storage"])) == 2
-
-
-@pytest.mark.parametrize("sampler", ["grid", "nsga2", "tpe"])
-def test_tokens_are_a_third_parameter(sampler: str, counted: Counted, files: Files) -> None:
-    calls, evaluate = counted
-    space = Grid(SHAPE, widths=(1.0, 0.5), depths=(1.0,), tokens=(1.0, 0.5, 0.25))
-    options = SearchOptions(sampler=sampler, num_trials=24)
-    table = cost_table(space=space)
-    result = study(space, table, options=options, evaluate=evaluate, **files)
-    keys = [config.key for config in space.landmarks]
-    assert len(keys) == 6
-    assert set(calls) <= set(keys)
-    if sampler == "grid":
-        assert calls == keys
-        assert [candidate.label for candidate in result.candidates][:2] == [
-            "width 1, 4 of 4 layers",
-            "width 1, 4 of 4 layers, tokens 0.5",
-        ]
-    for trial in trials(files["storage"]):
-        assert trial.params.keys() == {"width", "depth", "tokens"}
-    again = study(space, table, options=options, evaluate=evaluate, **files)
-    assert again == result
-    assert len(calls) == len(set(calls))
-
-
-def test_without_tokens_a_study_is_what_it_was(counted: Counted, files: Files) -> None:
-    _, evaluate = counted
-    study(SPACE, evaluate=evaluate, **files)
-    for trial in trials(files["storage"]):
-        assert trial.params.keys() == {"width", "depth"}
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_space_is_searched_to_its_end(engine: EngineName, files: Files) -> None:
+    assert len(study(engine=engine, num_trials=50, **files)) == len(KEYS)
 
 
 def test_a_lost_journal_is_made_again_without_scoring(counted: Counted, files: Files) -> None:
     calls, evaluate = counted
-    arguments = {"options": SearchOptions(), "evaluate": evaluate, **files}
-    first = study(SPACE, **arguments)
+    first = study(evaluate=evaluate, **files)
     files["storage"].unlink()
-    assert study(SPACE, **arguments) == first
+    assert study(evaluate=evaluate, **files) == first
     assert calls == KEYS
 
 
 def test_a_database_serves_as_well(counted: Counted, tmp_path: Path) -> None:
     calls, evaluate = counted
     for _ in range(2):
-        study(
-            SPACE,
-            options=SearchOptions(),
-            evaluate=evaluate,
-            storage=f"sqlite:///{tmp_path}/study.db",
-        )
+        study(evaluate=evaluate, storage=f"sqlite:///{tmp_path}/study.db")
     assert calls == KEYS
 
 
-def test_an_unusable_database_is_refused(files: Files) -> None:
+def test_an_unusable_database_is_refused() -> None:
     for url in ("nonsense://here", "not a url", "sqlite:////nowhere/at/all.db"):
         with pytest.raises(InputError, match="database .* cannot be used"):
-            study(
-                SPACE,
-                options=SearchOptions(),
-                evaluate=scored,
-                storage=url,
-            )
+            study(storage=url)
 
 
 @pytest.mark.parametrize(
@@ -258,39 +177,15 @@ def test_an_unusable_database_is_refused(files: Files) -> None:
 def test_a_damaged_journal_is_refused(content: bytes, files: Files) -> None:
     files["storage"].write_bytes(content)
     with pytest.raises(InputError, match="study.journal is not a study's journal, or it is damag"):
-        study(SPACE, evaluate=scored, **files)
+        study(**files)
 
 
-@pytest.mark.parametrize(
-    ("space", "options", "difference"),
-    [
-        (
-            Grid(SHAPE, (1.0, 0.5), (1.0, 0.5)),
-            SearchOptions(),
-            r"widths is \[1.0, 0.5, 0.25\] th",
-        ),
-        (
-            SPACE,
-            SearchOptions(objectives=("score", "num_params")),
-            r"objectives is \['score', 'latency_ms'\] there",
-        ),
-        (SPACE, SearchOptions(max_params="1M"), "max_params is None there, '1M' here"),
-    ],
-)
-def test_another_search_in_the_same_place_is_refused(
-    space: Space, options: SearchOptions, difference: str, files: Files
-) -> None:
-    study(SPACE, evaluate=scored, **files)
-    before = {name: path.read_bytes() for name, path in files.items()}
-    with pytest.raises(InputError, match=f"holds another search .*{difference}"):
-        study(
-            space,
-            cost_table(space=space),
-            options=options,
-            evaluate=scored,
-            **files,
-        )
-    assert {name: path.read_bytes() for name, path in files.items()} == before
+def test_another_search_in_the_same_place_is_refused(files: Files) -> None:
+    study(asked={"widths": [1.0, 0.5, 0.25], "max_params": None}, **files)
+    before = files["storage"].read_bytes()
+    with pytest.raises(InputError, match=r"another search \(max_params is None there, '1M' here"):
+        study(asked={"widths": [1.0, 0.5, 0.25], "max_params": "1M"}, **files)
+    assert files["storage"].read_bytes() == before
 
 
 def test_a_study_of_another_program_is_refused(files: Files) -> None:
@@ -298,74 +193,12 @@ def test_a_study_of_another_program_is_refused(files: Files) -> None:
     other = optuna.create_study(study_name="paretobert", storage=storage)
     other.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(InputError, match="not of this program"):
-        study(SPACE, evaluate=scored, **files)
+        study(**files)
 
 
 def test_more_trials_may_be_asked_for(files: Files) -> None:
-    options = SearchOptions(sampler="tpe", num_trials=3)
-    for wanted in (3, 5):
-        asked = replace(options, num_trials=wanted)
-        study(SPACE, options=asked, evaluate=scored, **files)
-    assert len(trials(files["storage"])) == 5
-
-
-def test_a_table_without_what_is_needed_is_refused(files: Files) -> None:
-    with pytest.raises(InputError, match="has no latency of L0.1.2.3-H4-F128"):
-        study(
-            SPACE,
-            cost_table(timed=False),
-            options=SearchOptions(),
-            evaluate=scored,
-            **files,
-        )
-    small = cost_table(space=Grid(SHAPE, (1.0,), (1.0,)))
-    with pytest.raises(InputError, match="lacks the sub-network L0.1.2.3-H2-F64"):
-        study(SPACE, small, options=SearchOptions(), evaluate=scored, **files)
-
-
-def test_latency_is_not_needed_for_counts(files: Files) -> None:
-    options = SearchOptions(objectives=("score", "num_params", "num_flops"))
-    result = study(SPACE, cost_table(timed=False), options=options, evaluate=scored, **files)
-    assert len(result.candidates) == len(KEYS)
-
-
-def test_scores_of_another_split_are_refused(files: Files) -> None:
-    with pytest.raises(ValueError, match="scored on 'report', not 'search'"):
-        study(
-            SPACE,
-            options=SearchOptions(),
-            evaluate=lambda network: evaluation(150, split="report"),
-            **files,
-        )
-
-
-def test_a_label_counts_the_layers_that_a_depth_was_rounded_to() -> None:
-    six = replace(SHAPE, num_layers=6)
-    kept = {depth: SubnetConfig.from_multipliers(six, 0.75, depth) for depth in (1.0, 0.75, 0.5)}
-    labels = {depth: subnet_label(kept[depth], six, width=0.75) for depth in kept}
-    assert labels == {
-        1.0: "width 0.75, 6 of 6 layers",
-        0.75: "width 0.75, 5 of 6 layers",
-        0.5: "width 0.75, 3 of 6 layers",
-    }
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"objectives": ("score", "weight_kg")}, "no quantity 'weight_kg'"),
-        ({"objectives": ("latency_ms", "num_params")}, "are no trade"),
-        ({"objectives": ("score", "num_params", "num_params")}, "are no trade"),
-        ({"objectives": ("score",)}, "needs a cost"),
-        ({"sampler": "dice"}, "choose from grid, nsga2, tpe"),
-        ({"max_latency": "5 parsecs"}, "not a budget for latency"),
-    ],
-)
-def test_bad_options_are_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SearchOptions(**change)
-
-
-def test_options_survive_records() -> None:
-    options = SearchOptions(max_latency="5ms", sampler="tpe", seed=3)
-    assert SearchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+    searched = replace(problem(LAYERWISE), seed=3)
+    few = study(searched, engine="random", num_trials=3, **files)
+    more = study(searched, engine="random", num_trials=5, **files)
+    assert more[:3] == few
+    assert len(more) == len(trials(files["storage"])) == 5

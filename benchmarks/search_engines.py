@@ -1,0 +1,201 @@
+"""How many networks each engine scores to reach what scoring all of them would give.
+
+Every network of a coarse layerwise space was really scored (`search_outcomes.py`). Each engine
+searches the space by looking scores up, from several seeds; after every network that it asks for,
+the hypervolume of what it found, scores on the search split against FLOPs, is divided by that of
+all networks. `random` is the control. The reference point is the worst network in both. Means
+over seeds with 95 % intervals by Student's t; how many evaluations a share takes is the first
+number at which the mean over seeds reaches it.
+
+    python benchmarks/search_engines.py benchmarks/search/stdlib-docs.json
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import moocore
+import numpy as np
+from coarse import Coarse
+from numpy.typing import NDArray
+from outcomes import unpack_split
+
+from paretobert.networks.shape import EncoderShape
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.profiling.environment import Environment
+from paretobert.search.cost_model import CostModel
+from paretobert.search.engines.registry import engine_named
+from paretobert.search.options import EngineName
+from paretobert.search.problem import Observation, Problem
+from paretobert.storage import read_json, write_json
+
+SEEDS = 10
+EVALUATIONS = 465
+AT_MOST: Mapping[str, int] = {"gp": 200, "tpe": 300}
+"""Where an engine's own time grows with what it has seen."""
+
+SHARES = (0.9, 0.95, 0.967, 0.99, 0.997)
+LINAS = {111: 0.967, 465: 0.997}
+"""Evaluations and shares of its own final hypervolume that LINAS reports on a transformer
+supernet (Cummings et al. 2022)."""
+
+
+class BlackBox:
+    """Every network of a space with its scores.
+
+    Attributes:
+        record: The file.
+        space: The space.
+        scores: On each split, by network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the outcomes and score them again."""
+        self.record = read_json(path)
+        self.space = Coarse(
+            EncoderShape(**self.record["shape"]), tuple(sorted(self.record["widths"])[::-1])
+        )
+        self.scores = {
+            split: {
+                SubnetConfig.from_key(key): entry.value
+                for key, entry in unpack_split(split, packed).items()
+            }
+            for split, packed in self.record["splits"].items()
+        }
+
+    def problem(self, objectives: Sequence[str] = ("score", "num_flops")) -> Problem:
+        """What there is to search."""
+        quantities = [name for name in objectives if name != "score"]
+        costs = CostModel(self.space.shape, quantities, seq_len=self.record["seq_len"])
+        return Problem(self.space, costs.of, tuple(objectives))
+
+    def observed(self, configs: Sequence[SubnetConfig], split: str) -> list[Observation]:
+        """Networks as an engine sees them."""
+        return [Observation(config, self.scores[split][config]) for config in configs]
+
+
+class Volume:
+    """The hypervolume of observations, each objective over its range in all networks."""
+
+    def __init__(self, problem: Problem, every: Sequence[Observation]) -> None:
+        """Take the range and the whole volume."""
+        self._problem = problem
+        values = np.array([problem.signed(seen) for seen in every])
+        self._low, self._high = values.min(axis=0), values.max(axis=0)
+        self.whole = 1.0
+        self.whole = self.share(every)
+
+    def share(self, observed: Sequence[Observation]) -> float:
+        """The share of the whole volume."""
+        values = np.array([self._problem.signed(seen) for seen in observed])
+        scaled = (values - self._low) / (self._high - self._low)
+        return float(moocore.hypervolume(scaled, ref=np.ones(values.shape[1])) / self.whole)
+
+
+def searched(
+    box: BlackBox, problem: Problem, engine: EngineName, number: int
+) -> list[Observation]:
+    """What an engine asks for, in order."""
+    proposer = engine_named(engine, problem)
+    observed: list[Observation] = []
+    while len(observed) < number:
+        config = proposer.propose(observed)
+        if config is None:
+            break
+        observed += box.observed([config], "search")
+    return observed
+
+
+def curve(volume: Volume, observed: Sequence[Observation]) -> list[float]:
+    """The share after every evaluation."""
+    return [volume.share(observed[: i + 1]) for i in range(len(observed))]
+
+
+def summary(curves: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean and interval over seeds, and how many evaluations each share takes."""
+    from scipy.stats import t
+
+    mean = curves.mean(axis=0)
+    error = t.ppf(0.975, len(curves) - 1) * curves.std(axis=0, ddof=1) / len(curves) ** 0.5
+    return {
+        "mean": np.round(mean, 5).tolist(),
+        "half_width": np.round(error, 5).tolist(),
+        "evaluations": {
+            str(share): int(np.argmax(mean >= share)) + 1 if mean[-1] >= share else None
+            for share in SHARES
+        },
+    }
+
+
+def figure(results: Mapping[str, Any], path: Path) -> None:
+    """Draw the share against evaluations, with bands over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawing, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, found in results.items():
+        mean, half_width = np.array(found["mean"]), np.array(found["half_width"])
+        evaluations = np.arange(1, len(mean) + 1)
+        axes.plot(evaluations, mean, label=name, linewidth=1.3)
+        axes.fill_between(evaluations, mean - half_width, mean + half_width, alpha=0.2)
+    for number, share in LINAS.items():
+        axes.plot([number], [share], "kx")
+    axes.plot([], [], "kx", linestyle="none", label="LINAS, of its own final")
+    axes.set(
+        xscale="log",
+        xlim=(6, EVALUATIONS),
+        ylim=(0.8, 1.002),
+        xlabel="networks scored",
+        ylabel="share of the hypervolume of all networks",
+    )
+    axes.legend(loc="lower right", fontsize="small")
+    axes.grid(alpha=0.3)
+    drawing.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Search with every engine from every seed, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("outcomes", type=Path, help="a file of search_outcomes.py")
+    parser.add_argument("--engines", default=",".join(get_args(EngineName)))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    arguments = parser.parse_args()
+    box = BlackBox(arguments.outcomes)
+    problem = box.problem()
+    every = box.observed(box.space.every(), "search")
+    volume = Volume(problem, every)
+    results: dict[str, Any] = {}
+    for engine in arguments.engines.split(","):
+        number, start_s = AT_MOST.get(engine, EVALUATIONS), time.process_time()
+        curves = []
+        for seed in range(arguments.seeds):
+            found = searched(box, replace(problem, seed=seed), engine, number)
+            shares = curve(volume, found)
+            curves.append(shares + shares[-1:] * (number - len(shares)))
+        seconds = (time.process_time() - start_s) / arguments.seeds
+        results[engine] = summary(np.array(curves)) | {
+            "processor_s_of_a_search": round(seconds, 1)
+        }
+        print(engine, results[engine]["evaluations"], f"{seconds:.1f} s", file=sys.stderr)
+    record = {
+        "command": f"python {' '.join(sys.argv)}",
+        "environment": Environment.capture().to_dict(),
+        "networks": len(every),
+        "front": len(problem.front(every)),
+        "seeds": arguments.seeds,
+        "linas": {str(number): share for number, share in LINAS.items()},
+        "engines": results,
+    }
+    stem = arguments.outcomes.with_suffix("")
+    write_json(stem.with_name(f"{stem.name}-engines.json"), record)
+    figure(results, stem.with_name(f"{stem.name}-engines.png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Engines: what a search scores next, one file each."""

@@ -1,0 +1,229 @@
+"""`model`: scores are learnt from what was scored, and the most promising are scored for real.
+
+Costs are known of any network, so only the score is learnt, by a Gaussian process on the sizes of
+each layer. On it, many generations of mutation and crossover cost nothing: they look for the
+networks whose score, taken `OPTIMISM` standard deviations above what is predicted, adds most to
+the hypervolume of the front, which are promising, or uncertain, or both. `BATCH` of them are
+scored, and so on. This is the scheme of LINAS (Cummings et al. 2022) with a predictor that knows
+what it does not know, and an acquisition instead of the predicted front.
+
+It begins with the landmarks of the space and random networks. A batch follows from what was
+observed before it, whole batches at a time.
+"""
+
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from ...networks.shape import EncoderShape
+from ...networks.space import Space
+from ...networks.subnet import SubnetConfig
+from ..problem import Observation, Problem, nondominated
+from .engine import Engine, first_new, known_to
+
+STARTS = 24
+"""Networks that are scored before a model is fitted, landmarks first."""
+
+BATCH = 8
+"""Networks that one model proposes."""
+
+OPTIMISM = 1.0
+"""Standard deviations above its prediction that a network is taken for."""
+
+POPULATION = 100
+GENERATIONS = 20
+"""Of mutation and crossover on a model."""
+
+MARGIN = 0.1
+"""How far the reference point is beyond the worst observation, as a share of the range."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Networks with what is predicted of them.
+
+    Attributes:
+        configs: The networks.
+        values: Their objectives, smaller being better, the score an optimistic one: (K, M).
+    """
+
+    configs: list[SubnetConfig]
+    values: Floats
+
+    def take(self, places: Iterable[int]) -> "Pool":
+        """Some of the networks."""
+        chosen = list(places)
+        return Pool([self.configs[place] for place in chosen], self.values[chosen])
+
+
+class Model(Engine):
+    """Scores what a model of the scores proposes."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Begin without a model."""
+        super().__init__(problem)
+        self._batches: dict[int, list[SubnetConfig]] = {}
+
+    def propose(
+        self, observed: Sequence[Observation], pending: Collection[SubnetConfig] = ()
+    ) -> SubnetConfig | None:
+        """A landmark, a draw, then the first of the batch that was not scored."""
+        known = known_to(observed, pending)
+        start = first_new(self.problem.landmarks[:STARTS], known)
+        if start is not None:
+            return start
+        if len(observed) < STARTS:
+            return self.drawn(known)
+        base = STARTS + (len(observed) - STARTS) // BATCH * BATCH
+        if base not in self._batches:
+            self._batches[base] = self._batch(observed[:base])
+        return first_new(self._batches[base], known) or self.drawn(known)
+
+    def _batch(self, observed: Sequence[Observation]) -> list[SubnetConfig]:
+        """New networks, the most promising first."""
+        problem, generator = self.problem, Random(f"{self.problem.seed} batch {len(observed)}")
+        predict = fitted(problem.space.shape, observed)
+        known = {seen.config for seen in observed}
+
+        def judged(configs: Sequence[SubnetConfig]) -> Pool:
+            means, deviations = predict(configs)
+            scores = means + OPTIMISM * deviations
+            values = [
+                problem.signed(Observation(config, float(score)))
+                for config, score in zip(configs, scores, strict=True)
+            ]
+            return Pool(list(configs), np.array(values).reshape(len(configs), -1))
+
+        evolved = self._evolved(
+            judged, [seen.config for seen in problem.front(observed)], generator
+        )
+        new = [place for place, config in enumerate(evolved.configs) if config not in known]
+        front = np.array([problem.signed(seen) for seen in observed])
+        return _most_hypervolume(evolved.take(new), front, number=2 * BATCH)
+
+    def _evolved(
+        self,
+        judged: Callable[[Sequence[SubnetConfig]], Pool],
+        parents: Sequence[SubnetConfig],
+        generator: Random,
+    ) -> Pool:
+        """What many generations on a model come to."""
+        space, problem = self.problem.space, self.problem
+        configs = dict.fromkeys(parents)
+        while len(configs) < POPULATION:
+            config = space.draw(generator)
+            if problem.affordable(config):
+                configs[config] = None
+            elif generator.random() < 1 / POPULATION:
+                break
+        population = judged(list(configs))
+        for _ in range(GENERATIONS):
+            parents = population.configs
+            children: dict[SubnetConfig, None] = {}
+            for _ in range(POPULATION):
+                child = _crossed(space, generator.choices(parents, k=2), generator)
+                child = space.mutate(child, generator)
+                if child not in configs and problem.affordable(child):
+                    children[child] = None
+            if not children:
+                continue
+            configs |= children
+            new = judged(list(children))
+            both = Pool(
+                [*population.configs, *new.configs],
+                np.concatenate([population.values, new.values]),
+            )
+            population = both.take(_survivors(both.values, POPULATION))
+        return population
+
+
+def fitted(
+    shape: EncoderShape, observed: Sequence[Observation]
+) -> Callable[[Sequence[SubnetConfig]], tuple[Floats, Floats]]:
+    """Learn scores: means and standard deviations of the scores of any networks."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    kernel = ConstantKernel(1.0) * Matern(1.0, nu=2.5) + WhiteKernel(0.01)
+    process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        process.fit(features(shape, [seen.config for seen in observed]), _scores(observed))
+    return lambda configs: process.predict(features(shape, configs), return_std=True)
+
+
+def features(shape: EncoderShape, configs: Sequence[SubnetConfig]) -> Floats:
+    """What the model sees of networks: (K, 2 L + 3).
+
+    Of each layer the shares of its heads and neurons, 0 where it is dropped; the shares of layers,
+    heads and neurons of the whole network.
+    """
+    found = np.zeros((len(configs), shape.num_layers, 2))
+    for row, config in zip(found, configs, strict=True):
+        row[list(config.layers), 0] = np.array(config.heads) / shape.num_heads
+        row[list(config.layers), 1] = np.array(config.neurons) / shape.ffn_size
+    kept = (found[:, :, :1] > 0).mean(axis=1)
+    return np.concatenate([found.reshape(len(configs), -1), kept, found.mean(axis=1)], axis=1)
+
+
+def _crossed(space: Space, parents: Sequence[SubnetConfig], generator: Random) -> SubnetConfig:
+    """A network with each gene of one of some networks."""
+    choices = zip(*map(space.encode, parents), strict=True)
+    return space.decode([generator.choice(choice) for choice in choices])
+
+
+def _survivors(values: Floats, number: int) -> NDArray[np.int64]:
+    """The places of so many rows, the least beaten and of these the loneliest (NSGA-II)."""
+    ranks = moocore.pareto_rank(values)
+    loneliness = np.zeros(len(values))
+    for rank in np.unique(ranks):
+        places = np.flatnonzero(ranks == rank)
+        for column in values[places].T:
+            order = np.argsort(column, kind="stable")
+            gaps = np.full(len(order), np.inf)
+            width = np.ptp(column) or 1.0
+            gaps[1:-1] = (column[order[2:]] - column[order[:-2]]) / width
+            loneliness[places[order]] += gaps
+    return np.lexsort([-loneliness, ranks])[:number]
+
+
+def _most_hypervolume(pool: Pool, observed: Floats, *, number: int) -> list[SubnetConfig]:
+    """So many networks, each of which adds most hypervolume to what is there and to those before.
+
+    Args:
+        pool: What is chosen from.
+        observed: The objectives of what was scored, smaller being better: (N, M).
+        number: How many are wanted; fewer where no other one adds anything.
+    """
+    low, high = observed.min(axis=0), observed.max(axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    front = (observed - low) / width
+    front = front[nondominated(front)]
+    values = (pool.values - low) / width
+    reference = np.full(observed.shape[1], 1 + MARGIN)
+    chosen: list[SubnetConfig] = []
+    left = list(range(len(values)))
+    while left and len(chosen) < number:
+        volume = moocore.hypervolume(front, ref=reference)
+        gains = [
+            moocore.hypervolume(np.vstack([front, values[place]]), ref=reference) - volume
+            for place in left
+        ]
+        best = int(np.argmax(gains))
+        if gains[best] <= 0:
+            break
+        place = left.pop(best)
+        chosen.append(pool.configs[place])
+        front = np.vstack([front, values[place]])
+    return chosen
+
+
+def _scores(observed: Sequence[Observation]) -> Floats:
+    return np.array([seen.score for seen in observed])

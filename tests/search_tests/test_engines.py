@@ -1,0 +1,160 @@
+"""Engines: all keep to what is asked, and are held against what they are known to find."""
+
+import math
+from dataclasses import replace
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+
+from paretobert.errors import InputError
+from paretobert.networks.spaces import Layerwise
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.search.constraints import Constraint
+from paretobert.search.cost_model import CostModel
+from paretobert.search.engines.exact import additive_front
+from paretobert.search.engines.registry import engine_named
+from paretobert.search.options import EngineName
+from paretobert.search.problem import Observation, Problem
+
+from .conftest import SHAPE
+
+SPACE = Layerwise(SHAPE, (1.0, 0.5), (1.0, 0.5))
+ENGINES: list[EngineName] = ["grid", "random", "nsga2", "nsga3", "tpe", "gp", "model", "exact"]
+NUMBERS = {"gp": 11}
+WEIGHTS = (1.0, 3.0, 0.5, 2.0)
+
+
+def error(layer: int, heads: int, neurons: int) -> float:
+    """What a layer loses: convex in what is taken from it."""
+    gone = 1 - heads / SHAPE.num_heads, 1 - neurons / SHAPE.ffn_size
+    return WEIGHTS[layer] * (gone[0] ** 2 + 2 * gone[1] ** 2) / 30
+
+
+def additive(config: SubnetConfig) -> float:
+    sizes = dict(zip(config.layers, zip(config.heads, config.neurons, strict=True), strict=True))
+    lost = (error(layer, *sizes.get(layer, (0, 0))) for layer in range(SHAPE.num_layers))
+    return 0.9 - sum(lost)
+
+
+def problem(*costs: str, limits: tuple[Constraint, ...] = (), seed: int = 0) -> Problem:
+    model = CostModel(
+        SHAPE, {*costs, *(limit.quantity for limit in limits)} - {"score"}, seq_len=64
+    )
+    return Problem(SPACE, cache(model.of), ("score", *costs), limits, seed)
+
+
+def searched(engine: EngineName, asked: Problem, number: int) -> list[Observation]:
+    proposer, observed = engine_named(engine, asked), []
+    while len(observed) < number:
+        config = proposer.propose(observed)
+        if config is None:
+            break
+        observed.append(Observation(config, additive(config)))
+    return observed
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_proposals_are_new_of_the_space_and_within_limits(engine: EngineName) -> None:
+    full = SubnetConfig.full(SHAPE)
+    whole = CostModel(SHAPE, ["num_params"], seq_len=64).of(full).values["num_params"]
+    limit = Constraint("num_params", 0.9 * whole)
+    asked = problem("num_flops", "num_params", limits=(limit, Constraint("score", 0.6)))
+    found = searched(engine, replace(asked, errors=error), NUMBERS.get(engine, 14))
+    configs = [seen.config for seen in found]
+    assert len(set(configs)) == len(configs)
+    assert all(SPACE.contains(config) for config in configs)
+    assert all(asked.cost(c).values["num_params"] <= limit.limit for c in configs)
+    assert full not in configs
+    assert len(configs) == (len(asked.landmarks) if engine == "grid" else NUMBERS.get(engine, 14))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_proposals_follow_from_observations_and_seed(engine: EngineName) -> None:
+    asked = problem("num_flops", seed=1)
+    found = searched(engine, asked, number := 12 if engine == "gp" else 28)
+    if engine == "grid":
+        assert [seen.config for seen in found] == list(SPACE.landmarks)
+        return
+    later = engine_named(engine, asked)
+    assert later.propose(found[: number - 1]) == found[-1].config
+    if engine != "exact":
+        assert searched(engine, replace(asked, seed=2), number) != found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_others_are_at_is_not_proposed(engine: EngineName) -> None:
+    asked = problem("num_flops")
+    found = searched(engine, asked, 11 if engine == "gp" else 25)
+    first = engine_named(engine, asked).propose(found)
+    second = engine_named(engine, asked).propose(found, pending=[first] if first else [])
+    assert first is None or second != first
+
+
+def test_the_model_finds_more_than_draws_do() -> None:
+    asked = problem("num_flops")
+    reference = np.array([0.0, asked.cost(SPACE.full).values["num_flops"]])
+
+    def volume(observed: list[Observation]) -> float:
+        import moocore
+
+        values = np.array([asked.signed(seen) for seen in observed])
+        return float(moocore.hypervolume(values, ref=reference))
+
+    model, draws = (
+        [volume(searched(engine, replace(asked, seed=seed), 56)) for seed in range(3)]
+        for engine in ("model", "random")
+    )
+    assert min(model) > max(draws)
+
+
+def test_the_additive_front_is_the_best_of_all_networks() -> None:
+    """Against every network of a space of two sizes of each layer."""
+
+    class Few(Layerwise):
+        layer_sizes = ((1, 32), (2, 128), (4, 64), (4, 128))
+
+        def contains(self, config: SubnetConfig) -> bool:
+            return True
+
+    asked = replace(problem("num_params"), space=Few(SHAPE))
+    sizes = [None, *Few.layer_sizes]
+    every = []
+    for choice in product(sizes, repeat=SHAPE.num_layers):
+        kept = [(layer, size) for layer, size in enumerate(choice) if size is not None]
+        if kept:
+            heads, neurons = zip(*(size for _, size in kept), strict=True)
+            config = SubnetConfig(tuple(layer for layer, _ in kept), heads, neurons)
+            every.append(Observation(config, additive(config)))
+    found = additive_front(asked, error)
+    costs = {seen.config: asked.cost(seen.config).values["num_params"] for seen in every}
+    slack = SHAPE.num_layers * costs[SPACE.full] / 1000
+    for seen in asked.front(every):
+        rivals = [c for c in found if costs[c] <= costs[seen.config] + slack]
+        assert max(map(additive, rivals)) >= seen.score - 1e-9
+    assert {found[0], found[1]} >= {SPACE.full}
+    assert len(set(found)) == len(found)
+
+
+def test_the_exact_engine_scores_single_layers_first() -> None:
+    asked = problem("num_flops")
+    found = searched("exact", asked, 60)
+    full = SPACE.full
+    probes = 1 + SHAPE.num_layers * 5
+    for seen in found[1:probes]:
+        sizes = zip(seen.config.heads, seen.config.neurons, strict=True)
+        changed = sum(size != (full.heads[0], full.neurons[0]) for size in sizes)
+        assert changed + SHAPE.num_layers - seen.config.num_layers == 1
+    given = engine_named("exact", replace(asked, errors=error))
+    best = additive(given.propose([]))
+    assert math.isclose(best, 0.9)
+    beyond = [seen for seen in found[probes:] if seen in asked.front(found)]
+    assert len(beyond) > 10
+
+
+def test_the_exact_engine_needs_layers_of_their_own_sizes() -> None:
+    from paretobert.networks.spaces import Uniform
+
+    with pytest.raises(InputError, match="train the run with --space layerwise"):
+        engine_named("exact", replace(problem("num_flops"), space=Uniform(SHAPE)))
