@@ -191,7 +191,7 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
         InputError: When the target is out of reach, or there are too few texts.
     """
     from ..dynabert.reconstruction import collect, repair
-    from ..dynabert.removal import layer_losses, necessity, removals
+    from ..dynabert.removal import removals
     from ..dynabert.repairs import RepairOptions, repair_texts
     from ..dynabert.rewiring import rewire
 
@@ -203,8 +203,8 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
         reference = collect(model, texts, seed=options.seed)
         found = removals(model, reference)
         limit = workload.full / options.target_speedup
-        config = propose(layer_losses(found), workload.rates, limit=limit)
-        rewire(model, necessity(found))
+        config = propose(found.losses, workload.rates, limit=limit)
+        rewire(model, found.importance)
         return repair(model, config, reference).model
 
     _make(making, repaired)

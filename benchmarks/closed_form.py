@@ -32,7 +32,7 @@ from outcomes import pack_split
 from transformers import AutoTokenizer
 
 from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.removal import layer_losses, necessity, removals
+from paretobert.dynabert.removal import removals
 from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
@@ -102,8 +102,8 @@ def main() -> None:
     scores = {"full": score(model)}
     reference, collecting = timed(lambda: collect(model, texts, seed=options.seed))
     ordered = copy.deepcopy(model)
-    found_units, ordering = timed(lambda: removals(model, reference))
-    rewire(ordered, necessity(found_units))
+    removed, ordering = timed(lambda: removals(model, reference))
+    rewire(ordered, removed.importance)
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
         "task": task.summary() | {"source": _from_here(task.source)},
@@ -119,7 +119,7 @@ def main() -> None:
         "full": score_record(scores["full"]),
         "sub_networks": [],
     }
-    losses, rates = layer_losses(found_units), Workload.of(shape, texts.lengths).rates
+    losses, rates = removed.losses, Workload.of(shape, texts.lengths).rates
     space = grid(shape, widths=arguments.widths, depths=arguments.depths)
     asked = [(config, width, depth, False) for config, (width, depth, _) in space.items()]
     asked += [

@@ -1,12 +1,14 @@
-"""What is lost when halves of layers keep fewer of their units and are repaired (no torch).
+"""What is lost when layers keep fewer of their units, or go, and the rest is repaired (no torch).
 
-`removal` measures it for one half at a time. To first order these losses add up over the halves,
-so that any sub-network's loss is estimated before it is built. The sum takes every half as if all
-others were whole, and counts nothing that later layers make up for: it orders networks, and is no
-forecast of their error.
+`removal` measures it for one half of one layer, or one gap between kept layers, at a time. To
+first order these losses add up, so that any sub-network's loss is estimated before it is built.
+The sum takes every half as if all others were whole, and counts nothing that later layers make up
+for: it orders networks, and is no forecast of their error.
+
+Legend: L layers of the full model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +27,7 @@ Losses = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class LayerLosses:
-    """What the logits lose when the halves of a layer keep fewer units, in a unit common to all.
+    """What the logits lose when the halves of a layer keep fewer units.
 
     Attributes:
         heads: Of attention.
@@ -49,34 +51,68 @@ class LayerLosses:
         return cls(heads, neurons)
 
 
-def estimated_loss(losses: Sequence[LayerLosses], config: SubnetConfig) -> float:
-    """What the logits of a repaired sub-network lose, in the unit of `losses`.
+@dataclass(frozen=True, slots=True)
+class RepairLosses:
+    """What the logits lose in all places, in a unit common to all.
 
-    Sizes between two that are known are interpolated.
-
-    Args:
-        losses: Of every layer of the full model.
-        config: The sub-network, with every word-vector.
+    Attributes:
+        layers: Of every layer of the full model.
+        gaps: What dropping 0, 1, 2 and more layers loses: as the first ones, then behind layer 0,
+            behind layer 1 and so on; L numbers, then L, L - 1, and so on.
     """
-    sizes = {
-        layer: (heads, neurons)
-        for layer, heads, neurons in zip(config.layers, config.heads, config.neurons, strict=True)
-    }
-    total = 0.0
-    for layer, known in enumerate(losses):
-        heads, neurons = sizes.get(layer, (0, 0))
-        for size, curve in ((heads, known.heads), (neurons, known.neurons)):
-            places, values = zip(*curve, strict=True)
-            total += float(np.interp(size, places, values))
-    return total
+
+    layers: tuple[LayerLosses, ...]
+    gaps: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Check that every gap is there."""
+        total = len(self.layers)
+        wanted = [total, *(total - layer for layer in range(total))]
+        if [*map(len, self.gaps)] != wanted:
+            raise ValueError(f"{total} layers have {wanted} gaps, not {[*map(len, self.gaps)]}")
+
+    def estimate(self, config: SubnetConfig) -> float:
+        """What the logits of a repaired sub-network lose.
+
+        Sizes between two that are known are interpolated.
+
+        Args:
+            config: The sub-network, as if it kept every word-vector.
+        """
+        total = self.gaps[0][config.layers[0]]
+        following = (*config.layers[1:], len(self.layers))
+        for layer, heads, neurons, next_layer in zip(
+            config.layers, config.heads, config.neurons, following, strict=True
+        ):
+            total += self.gaps[layer + 1][next_layer - layer - 1]
+            known = self.layers[layer]
+            for size, curve in ((heads, known.heads), (neurons, known.neurons)):
+                sizes, losses = zip(*curve, strict=True)
+                total += float(np.interp(size, sizes, losses))
+        return total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {
+            "layers": [known.to_dict() for known in self.layers],
+            "gaps": [*map(list, self.gaps)],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            tuple(map(LayerLosses.from_dict, record["layers"])),
+            tuple(tuple(map(float, gap)) for gap in record["gaps"]),
+        )
 
 
-def write_losses(supernet: Path, losses: Sequence[LayerLosses]) -> None:
-    """Keep the losses of every layer in a supernet's folder."""
-    write_json(supernet / LOSSES_FILE, [known.to_dict() for known in losses])
+def write_losses(supernet: Path, losses: RepairLosses) -> None:
+    """Keep the losses in a supernet's folder."""
+    write_json(supernet / LOSSES_FILE, losses.to_dict())
 
 
-def read_losses(supernet: Path) -> tuple[LayerLosses, ...] | None:
+def read_losses(supernet: Path) -> RepairLosses | None:
     """Read back what `write_losses` wrote; None where a supernet's were never measured.
 
     Raises:
@@ -86,6 +122,6 @@ def read_losses(supernet: Path) -> tuple[LayerLosses, ...] | None:
     if not path.exists():
         return None
     try:
-        return tuple(LayerLosses.from_dict(record) for record in read_json(path))
+        return RepairLosses.from_dict(read_json(path))
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} holds no losses of layers: the file is damaged.") from None

@@ -10,25 +10,32 @@ An error is counted as that of the logits, to first order and up to a factor com
 token's squared error times the mean squared gradient of the logits at that place. So the errors of
 all halves of all layers compare and add up. (ZipLM's are relative to each layer's output.)
 
+Dropped layers are made up for by what is kept before them, as `reconstruction` has it: the error
+that remains is measured by such a fit, at full width but for the neurons that read.
+
 Legend: N sampled tokens, I inputs, O outputs, U units of D inputs each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..encoders.families import family_of, shape_of
+from ..encoders.family import Family
 from .halves import HALVES, Half, projection, recorded, run_half
 from .importance import Importance
-from .losses import LayerLosses, Losses
+from .losses import LayerLosses, Losses, RepairLosses
 from .reconstruction import Reference, embedded
-from .ridge import loaded, mean, normal_equations
+from .ridge import loaded, mean, normal_equations, ridge_correction
 
 RIDGE = 1e-2
 """Penalty of the fits, relative to the mean diagonal of H."""
+
+GAP_SHARE = 1 / 4
+"""The share of a layer's neurons, the most necessary ones, that make up for layers behind it."""
 
 STEP_SHARE = 1 / 32
 """The share of the units that are left which goes in one step, at least one unit."""
@@ -49,59 +56,81 @@ class Removal:
     errors: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What a model loses without units, and without layers.
+
+    Attributes:
+        halves: For each layer and half its removal.
+        gaps: See `losses.RepairLosses`.
+    """
+
+    halves: tuple[dict[Half, Removal], ...]
+    gaps: tuple[tuple[float, ...], ...]
+
+    @property
+    def importance(self) -> Importance:
+        """Scores of the units by necessity: how long a layer cannot do without them."""
+        heads, neurons = (
+            tuple(found[half].order.argsort().float() for found in self.halves) for half in HALVES
+        )
+        return Importance(heads, neurons)
+
+    @property
+    def losses(self) -> RepairLosses:
+        """What the logits lose by the number of units that are left, and by the gaps."""
+
+        def curve(removal: Removal) -> Losses:
+            return tuple(zip(reversed(removal.sizes), reversed(removal.errors), strict=True))
+
+        layers = (
+            LayerLosses(curve(found["attention"]), curve(found["feed-forward"]))
+            for found in self.halves
+        )
+        return RepairLosses(tuple(layers), self.gaps)
+
+
 @torch.no_grad()
-def removals(model: PreTrainedModel, reference: Reference) -> tuple[dict[Half, Removal], ...]:
+def removals(model: PreTrainedModel, reference: Reference) -> Removals:
     """Take the units of a fine-tuned model away, each half of each layer by itself.
 
     Args:
         model: The full model that `reference` was collected from.
         reference: Its texts, and how much tokens count.
-
-    Returns:
-        For each layer and half what its removal costs the logits, in a unit common to all.
     """
     family, head_size = family_of(model), shape_of(model.config).head_size
     states, masks = embedded(model, family, reference)
+    layers = family.layer_list(model)
     found: list[dict[Half, Removal]] = []
-    for layer, counts, slopes in zip(
-        family.layer_list(model), reference.counts, reference.slopes, strict=True
-    ):
+    gaps = [
+        (
+            0.0,
+            *(
+                _loss_of_first(family, layers, n, states, masks, reference)
+                for n in range(1, len(layers))
+            ),
+        )
+    ]
+    for index, layer in enumerate(layers):
         found.append({})
         for half in HALVES:
             linear, run = projection(layer, family, half), run_half(layer, family, half)
-            inputs = []
-            for place, rows in enumerate(reference.rows):
-                with recorded(linear) as seen:
-                    states[place] = run(states[place], masks[place])
-                inputs.append(seen.input.flatten(0, -2)[rows])
-            read = torch.cat(inputs)
-            read = read - mean(read, counts[half])
-            gram, _ = normal_equations(read, read[:, :1], counts=counts[half])
+            read, states = _read_by(linear, run, states, masks, reference)
+            counts = reference.counts[index][half]
+            read = read - mean(read, counts)
+            gram, _ = normal_equations(read, read[:, :1], counts=counts)
             found[-1][half] = removal(
-                loaded(gram, RIDGE) * (slopes[half] / counts[half].sum().item()),
+                loaded(gram, RIDGE) * (reference.slopes[index][half] / counts.sum().item()),
                 linear.weight.T.double(),
                 unit_size=head_size if half == "attention" else 1,
             )
-    return tuple(found)
-
-
-def necessity(found: Sequence[Mapping[Half, Removal]]) -> Importance:
-    """Scores of the units by how long a layer cannot do without them."""
-    heads, neurons = (
-        tuple(halves[half].order.argsort().float() for halves in found) for half in HALVES
-    )
-    return Importance(heads, neurons)
-
-
-def layer_losses(found: Sequence[Mapping[Half, Removal]]) -> tuple[LayerLosses, ...]:
-    """What proposals are made from: the errors by the number of units that are left."""
-
-    def curve(removal: Removal) -> Losses:
-        return tuple(zip(reversed(removal.sizes), reversed(removal.errors), strict=True))
-
-    return tuple(
-        LayerLosses(curve(halves["attention"]), curve(halves["feed-forward"])) for halves in found
-    )
+        necessary = found[-1]["feed-forward"].order[-max(1, int(read.shape[1] * GAP_SHARE)) :]
+        behind = [
+            _loss_behind(read[:, necessary], index, last, reference)
+            for last in range(index + 1, len(layers))
+        ]
+        gaps.append((0.0, *behind))
+    return Removals(tuple(found), tuple(gaps))
 
 
 def removal(gram: Tensor, weight: Tensor, *, unit_size: int = 1) -> Removal:
@@ -128,6 +157,65 @@ def removal(gram: Tensor, weight: Tensor, *, unit_size: int = 1) -> Removal:
         errors.append(errors[-1] + max(0.0, _costs(inverse, weight, gone[None]).item()))
         inverse, weight = _without(inverse, weight, gone=gone, kept=places[staying].flatten())
     return Removal(torch.cat(removed), tuple(sizes), tuple(errors))
+
+
+def _read_by(
+    linear: nn.Linear,
+    run: Callable[[Tensor, Tensor | None], Tensor],
+    states: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    reference: Reference,
+) -> tuple[Tensor, list[Tensor]]:
+    """What a projection reads at sampled tokens, [N, I], and the states that its half writes."""
+    read, after = [], []
+    for state, mask, rows in zip(states, masks, reference.rows, strict=True):
+        with recorded(linear) as seen:
+            after.append(run(state, mask))
+        read.append(seen.input.flatten(0, -2)[rows])
+    return torch.cat(read), after
+
+
+def _loss_behind(read: Tensor, index: int, last: int, reference: Reference) -> float:
+    """What the logits lose when a layer's feed-forward network stands for those up to another one.
+
+    Args:
+        read: What its projection reads, [N, I].
+        index: The layer.
+        last: The last one of the dropped layers.
+        reference: The full model's states.
+    """
+    half: Half = "feed-forward"
+    return reference.slopes[last][half] * _left_over(
+        read, reference.sums[last][half] - reference.sums[index][half], last, half, reference
+    )
+
+
+def _loss_of_first(
+    family: Family,
+    layers: nn.ModuleList,
+    index: int,
+    embeddings: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    reference: Reference,
+) -> float:
+    """What the logits lose when a layer's attention stands for all layers before it."""
+    half: Half = "attention"
+    linear, run = projection(layers[index], family, half), run_half(layers[index], family, half)
+    read, _ = _read_by(linear, run, embeddings, masks, reference)
+    passed = torch.cat(
+        [state.flatten(0, 1)[rows] for state, rows in zip(embeddings, reference.rows, strict=True)]
+    )
+    lacking = reference.sums[index][half] - passed - linear(read)
+    return reference.slopes[index][half] * _left_over(read, lacking, index, half, reference)
+
+
+def _left_over(
+    read: Tensor, lacking: Tensor, index: int, half: Half, reference: Reference
+) -> float:
+    """The mean square of what a fitted projection's output lacks, on held-out texts."""
+    return ridge_correction(
+        read, lacking, reference.held_out, counts=reference.counts[index][half]
+    ).error_after
 
 
 def _costs(inverse: Tensor, weight: Tensor, places: Tensor) -> Tensor:

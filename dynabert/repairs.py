@@ -27,7 +27,7 @@ from ..storage import read_bytes, read_json, write_bytes, write_json
 from ..tasks.batches import EncodedTexts, encode_texts
 from ..tasks.task import Texts
 from .halves import HALVES, normalisation, projection
-from .losses import LayerLosses, write_losses
+from .losses import RepairLosses, write_losses
 from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
 
@@ -67,12 +67,12 @@ class RepairableSupernet:
     Attributes:
         supernet: The fine-tuned full model, rewired.
         options: How they are repaired.
-        losses: What cannot be repaired, of every layer.
+        losses: What cannot be repaired.
     """
 
     supernet: Supernet
     options: RepairOptions
-    losses: tuple[LayerLosses, ...]
+    losses: RepairLosses
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the supernet, the options and the losses into an existing folder."""

@@ -80,7 +80,7 @@ from .importance import task_importance
 from .judging import judge_of
 from .options import TrainingOptions, variants_of
 from .reconstruction import collect
-from .removal import layer_losses, necessity, removals
+from .removal import removals
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
 from .stages import RATES, planned_stages, seconds_after, trial_steps
@@ -451,10 +451,10 @@ class _Training:
         known = self.task.train.followed_by(self.unlabelled)
         texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
         found = removals(model, collect(model, texts, seed=options.seed))
-        rewire(model, necessity(found))
+        rewire(model, found.importance)
         space = self.options.space_of(shape_of(model.config))
         supernet = Supernet(model, space)
-        return RepairableSupernet(supernet, options, layer_losses(found)), tokenizer
+        return RepairableSupernet(supernet, options, found.losses), tokenizer
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""

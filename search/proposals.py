@@ -1,21 +1,22 @@
 """Which sub-network to ask for at a cost, judged by what repair cannot make up for (no torch).
 
-`dynabert.losses` says what the logits lose when one half of one layer keeps fewer of its units and
-is fitted again; these losses add up over the halves. So the best heads and neurons of each layer
-under a limit of additive costs are a knapsack problem, solved by dynamic programming as in SPDY
-and ZipLM (Frantar & Alistarh 2022; Kurtic et al. 2023). A layer may be dropped with both of its
-halves. What is proposed is then repaired, or trained, like any sub-network.
+`dynabert.losses` says what the logits lose when one half of one layer keeps fewer of its units, or
+layers between two others go; these losses add up. So the best layers, and heads and neurons of
+each, under a limit of additive costs are a knapsack problem, solved by dynamic programming as in
+SPDY and ZipLM (Frantar & Alistarh 2022; Kurtic et al. 2023). What is proposed is then repaired, or
+trained, like any sub-network.
 
 Legend: S steps that the limit is divided into.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..dynabert.losses import LayerLosses, Losses
+from ..dynabert.losses import Losses, RepairLosses
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..profiling.counts import Rates
@@ -26,48 +27,69 @@ STEPS = 4096
 Array = np.ndarray[Any, Any]
 
 
-def propose(losses: Sequence[LayerLosses], rates: Rates, *, limit: float) -> SubnetConfig:
+def propose(losses: RepairLosses, rates: Rates, *, limit: float) -> SubnetConfig:
     """The sub-network of the least estimated loss within a limit of its cost.
 
     Sizes are those that the losses name.
 
     Args:
-        losses: Of every layer of the full model.
+        losses: Of the full model.
         rates: What layers, heads and neurons cost.
         limit: The most that all of them may cost.
 
     Raises:
         InputError: When one head and one neuron of one layer cost more, as far as steps can tell.
     """
-    steps = np.zeros(STEPS + 1)
-    choices = []
-    for known in losses:
-        after_heads, heads = _with_units(steps, known.heads, rates.per_head * STEPS / limit)
-        layer = math.ceil(rates.per_layer * STEPS / limit)
-        after_both, neurons = _with_units(
-            _moved(after_heads, layer), known.neurons, rates.per_neuron * STEPS / limit
+    scale, total = STEPS / limit, len(losses.layers)
+    per_layer = math.ceil(rates.per_layer * scale)
+    kept = [_Kept(np.zeros(STEPS + 1), np.zeros(0), np.zeros(0), np.zeros(0))]
+    for layer, known in enumerate(losses.layers):
+        before, behind = _least(
+            [each.losses + losses.gaps[i][layer - i] for i, each in enumerate(kept)]
         )
-        dropped = steps + known.heads[0][1] + known.neurons[0][1]
-        keeps = after_both <= dropped
-        choices.append((keeps, layer, heads, neurons))
-        steps = np.where(keeps, after_both, dropped)
-    left, kept = STEPS, {}
-    for index, (keeps, layer, heads, neurons) in reversed([*enumerate(choices)]):
-        if keeps[left]:
-            num_neurons = int(neurons[left])
-            left -= math.ceil(num_neurons * rates.per_neuron * STEPS / limit) + layer
-            num_heads = int(heads[left])
-            left -= math.ceil(num_heads * rates.per_head * STEPS / limit)
-            kept[index] = num_heads, num_neurons
-    if not kept:
+        before, heads = _with_units(before, known.heads, rates.per_head * scale)
+        before, neurons = _with_units(
+            _moved(before, per_layer), known.neurons, rates.per_neuron * scale
+        )
+        kept.append(_Kept(before, behind, heads, neurons))
+    ends = [kept[i].losses[-1] + losses.gaps[i][total - i] for i in range(1, total + 1)]
+    if not min(ends) < math.inf:
         raise InputError(
             f"No layer of one head and one neuron costs as little as {limit:.3g}: ask for more."
         )
-    return SubnetConfig(
-        tuple(sorted(kept)),
-        tuple(kept[index][0] for index in sorted(kept)),
-        tuple(kept[index][1] for index in sorted(kept)),
-    )
+    place, left, found = int(np.argmin(ends)) + 1, STEPS, []
+    while place:
+        num_neurons = int(kept[place].neurons[left])
+        left -= math.ceil(num_neurons * rates.per_neuron * scale) + per_layer
+        num_heads = int(kept[place].heads[left])
+        left -= math.ceil(num_heads * rates.per_head * scale)
+        found.append((place - 1, num_heads, num_neurons))
+        place = int(kept[place].behind[left])
+    of_layers, of_heads, of_neurons = zip(*reversed(found), strict=True)
+    return SubnetConfig(of_layers, of_heads, of_neurons)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The best networks that end with one layer, or with none, by what they may cost.
+
+    Attributes:
+        losses: What they lose up to there, [S].
+        behind: The place of the layer before it, 0 for none, [S] by what is left for those.
+        heads: Of the layer, [S] by what is left for it and those without its neurons.
+        neurons: Of the layer, [S].
+    """
+
+    losses: Array
+    behind: Array
+    heads: Array
+    neurons: Array
+
+
+def _least(choices: Sequence[Array]) -> tuple[Array, Array]:
+    """The least of several losses at each number of steps, and which one it is."""
+    stacked = np.stack(choices)
+    return stacked.min(0), stacked.argmin(0)
 
 
 def _with_units(steps: Array, losses: Losses, cost: float) -> tuple[Array, Array]:

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from paretobert.dynabert.importance import Importance
-from paretobert.dynabert.losses import estimated_loss
 from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.removal import layer_losses, necessity, removal, removals
+from paretobert.dynabert.removal import removal, removals
 from paretobert.dynabert.rewiring import rewire
 from paretobert.encoders.families import FAMILIES, shape_of
 from paretobert.networks.subnet import SubnetConfig
@@ -62,10 +61,12 @@ def test_what_the_logits_lose_compares_over_layers(tiny_model, unlabelled):
     """One layer's states count ten times as much for the logits as they did."""
     model = tiny_model("bert")
     texts = unlabelled("bert", number=200)
-    before = layer_losses(removals(model, collect(model, texts)))
+    before = removals(model, collect(model, texts)).losses
     model.classifier.weight.data *= 10
-    after = layer_losses(removals(model, collect(model, texts)))
-    for old, new in zip(before, after, strict=True):
+    after = removals(model, collect(model, texts)).losses
+    for old, new in zip(before.gaps, after.gaps, strict=True):
+        assert new == pytest.approx([100 * less for less in old], rel=0.02)
+    for old, new in zip(before.layers, after.layers, strict=True):
         for earlier, later in ((old.heads, new.heads), (old.neurons, new.neurons)):
             assert [size for size, _ in earlier] == [size for size, _ in later]
             for (_, less), (_, more) in zip(earlier[:-1], later[:-1], strict=True):
@@ -77,7 +78,7 @@ def test_losses_tell_which_layer_can_spare_neurons(tiny_model, unlabelled):
     reference = collect(model, unlabelled("bert", number=400))
     found = removals(model, reference)
     changed = copy.deepcopy(model)
-    rewire(changed, necessity(found))
+    rewire(changed, found.importance)
     full = SubnetConfig.full(shape_of(model.config))
     estimates, errors = [], []
     for place in range(4):
@@ -86,10 +87,24 @@ def test_losses_tell_which_layer_can_spare_neurons(tiny_model, unlabelled):
         with torch.inference_mode():
             wrong = torch.cat([dense(**b).logits - model(**b).logits for b in reference.batches])
         errors.append((wrong - wrong.mean(1, keepdim=True)).square().sum(1).mean().item())
-        estimates.append(estimated_loss(layer_losses(found), config))
+        estimates.append(found.losses.estimate(config))
     ratios = [estimate / error for estimate, error in zip(estimates, errors, strict=True)]
     assert max(ratios) < 1.5 * min(ratios)
     assert max(errors) > 3 * min(errors)
+
+
+def test_a_layer_that_does_little_can_be_dropped(tiny_model, unlabelled):
+    model = tiny_model("bert")
+    with torch.no_grad():
+        for name in ("attention.output.dense", "output.dense"):
+            linear = model.bert.encoder.layer[2].get_submodule(name)
+            linear.weight.mul_(0.01)
+            linear.bias.mul_(0.01)
+    gaps = removals(model, collect(model, unlabelled("bert", number=300))).losses.gaps
+    assert [gap[0] for gap in gaps] == [0.0] * 5
+    one_layer = [gap[1] for gap in gaps[:4]]
+    assert one_layer.index(min(one_layer)) == 2
+    assert all(loss > 0 for gap in gaps for loss in gap[1:])
 
 
 def test_a_copy_goes_before_everything_that_is_needed():
@@ -111,7 +126,7 @@ def test_many_units_go_in_steps():
 def test_networks_of_necessary_units_are_repaired_better(family, tiny_model, unlabelled):
     model = tiny_model(family)
     reference = collect(model, unlabelled(family, number=200))
-    scores = necessity(removals(model, reference))
+    scores = removals(model, reference).importance
     opposite = Importance(
         tuple(-heads for heads in scores.heads), tuple(-neurons for neurons in scores.neurons)
     )

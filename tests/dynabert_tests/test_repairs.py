@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from paretobert.dynabert.losses import LayerLosses, read_losses
+from paretobert.dynabert.losses import LayerLosses, RepairLosses, read_losses
 from paretobert.dynabert.reconstruction import collect, repair
 from paretobert.dynabert.repairs import (
     RepairableSupernet,
@@ -79,7 +79,8 @@ def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
     supernet.save_pretrained(tmp_path)
     assert read_options(tmp_path) is None
     assert read_losses(tmp_path) is None
-    losses = (LayerLosses(((0, 2.5), (1, 0.0)), ((0, 3.0), (2, 0.5), (4, 0.0))),)
+    layer = LayerLosses(((0, 2.5), (1, 0.0)), ((0, 3.0), (2, 0.5), (4, 0.0)))
+    losses = RepairLosses((layer, layer), ((0.0, 1.5), (0.0, 2.5), (0.0,)))
     RepairableSupernet(supernet, RepairOptions(5, 7, 6), losses).save_pretrained(tmp_path)
     assert read_losses(tmp_path) == losses
     assert read_options(tmp_path) == RepairOptions(num_texts=5, num_tokens=7, seed=6)
@@ -87,7 +88,7 @@ def test_a_supernet_says_how_its_subnetworks_are_repaired(tiny_model, tmp_path):
     (tmp_path / "repair.json").write_text("[]")
     with pytest.raises(InputError, match="names no texts and seed"):
         read_options(tmp_path)
-    (tmp_path / "losses.json").write_text("[{}]")
+    (tmp_path / "losses.json").write_text('{"layers": []}')
     with pytest.raises(InputError, match="holds no losses of layers"):
         read_losses(tmp_path)
 

@@ -431,7 +431,7 @@ def test_the_closed_form_trains_the_teacher_alone(tiny_model, tmp_path):
     assert read_options(folder / "supernet") == RepairOptions(seed=4)
     losses = read_losses(folder / "supernet")
     assert losses is not None
-    for known in losses:
+    for known in losses.layers:
         assert [size for size, _ in known.heads] == [0, 1, 2, 3, 4]
         assert [loss for _, loss in known.neurons] == sorted(
             (loss for _, loss in known.neurons), reverse=True
