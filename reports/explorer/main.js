@@ -11,6 +11,7 @@ import { drawPins } from "./pins.js";
 import { general } from "./format.js";
 import { listenForSaves } from "./save.js";
 
+const REST_MS = 100;
 const ON_PUBLISHED = ["num_params", "num_flops"];
 const model = new Model(JSON.parse(find("data").textContent));
 let state = readHash(model, location.hash);
@@ -18,6 +19,7 @@ let seen = null;
 let command = null;
 let waiting = false;
 let spoken = null;
+let resting = null;
 
 function change(patch) {
   state = { ...state, ...patch };
@@ -129,8 +131,11 @@ function draw() {
   if (isLimited && spoken !== null && named !== spoken) say(named);
   spoken = named;
   drawPins(model, seen, { onPin: pin, onClear: unpin });
-  table.draw(seen);
   drawNotes();
+  // The table follows when a slider rests: thousands of rows are sorted for it.
+  clearTimeout(resting);
+  if (table.view) resting = setTimeout(() => table.draw(seen), REST_MS);
+  else table.draw(seen);
 }
 
 /** What forbids to take these numbers at their word, and what the figure leaves out. */
