@@ -3,12 +3,13 @@
     paretobert train runs/docs --model minilm --task stdlib-docs --recipe sandwich \
         --teacher-epochs 6 --width-epochs 2 --depth-epochs 3 --learning-rate 3e-4
     paretobert train runs/docs-layerwise --model runs/docs/teacher --task stdlib-docs \
-        --space layerwise --recipe sandwich --teacher-epochs 0 --width-epochs 2 --depth-epochs 3 \
+        --space layerwise --recipe sandwich --teacher-epochs 0 --width-epochs 0 --depth-epochs 5 \
         --learning-rate 3e-4
-    python benchmarks/spaces.py runs/docs runs/docs-layerwise \
+    python benchmarks/spaces.py runs/docs runs/docs-layerwise --repair-texts 512 \
         --out benchmarks/spaces/stdlib-docs.json
 
-Both supernets come from one teacher, with the same numbers of steps and of sub-networks in each.
+Both supernets come from one teacher, with the same numbers of steps and of sub-networks in each;
+the layerwise one spends stage 1's on stage 2. A `--note` says what else the numbers rest on.
 On the report split they are scored at the landmarks, at random networks of the layerwise space,
 and along a line of uniform networks: every layer at one width after another, then, at the least
 width, fewer and fewer layers. Each random network is compared with the point of this line that
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("layerwise", type=Path, help="one trained for the layerwise space")
     parser.add_argument("--draws", type=int, default=NUM_DRAWS)
     parser.add_argument("--repair-texts", type=int, help="repair from so many texts, too")
+    parser.add_argument("--note", help="what the numbers rest on beside the record")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     environment = Environment.capture()
@@ -238,6 +240,7 @@ def main() -> None:
     of_landmarks = np.stack([1.0 * ours[c].correct - theirs[c].correct for c in landmarks])
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
+        "note": arguments.note,
         "task": relative(task.summary()),
         "environment": environment.to_dict(),
         "landmarks": {

@@ -11,7 +11,7 @@ from paretobert.encoders.families import FAMILIES, family_of, shape_of
 from paretobert.encoders.fused import run_layer
 from paretobert.encoders.plan import LayerSizes
 from paretobert.encoders.running import run_together
-from paretobert.networks.subnet import ElasticSpace, SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
 
 UNEVEN = SubnetConfig(layers=(0, 2), heads=(3, 1), neurons=(7, 20))
 """Begins like none of the grid."""
@@ -35,7 +35,7 @@ def test_sub_networks_run_together_compute_and_learn_as_their_copies_do(
 ):
     model, batch = tiny_model(name), padded_batch(name)
     family, shape = family_of(model), shape_of(model.config)
-    configs = [*ElasticSpace().configs(shape), UNEVEN, LIKE_UNEVEN]
+    configs = [*grid(shape), UNEVEN, LIKE_UNEVEN]
     outputs = together(model, batch, configs)
     sum(output.logits.square().sum() for output in outputs).backward()
     expected = {
@@ -122,7 +122,7 @@ def test_dropout_falls_where_transformers_has_it(name, tiny_model, padded_batch,
 
 def test_products_in_bf16_give_nearly_the_gradients_of_fp32(tiny_model, padded_batch):
     model, batch = tiny_model("bert"), padded_batch("bert")
-    configs = list(ElasticSpace().configs(shape_of(model.config)))
+    configs = list(grid(shape_of(model.config)))
     found = []
     for enabled in (False, True):
         model.zero_grad(set_to_none=True)
