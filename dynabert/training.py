@@ -280,13 +280,18 @@ def distillation_gradients(
     with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
         with torch.no_grad(), autocast(embeddings.device, dtype):
             target_embeddings = teacher.embed(batch)
-            for config in dict.fromkeys(teacher_configs.values()):
-                (targets[config],) = teacher.encode_together(target_embeddings, batch, [config])
         for configs in _equally_wide(teacher_configs):
             outputs = _encoded(supernet, embeddings, batch, configs, dtype=dtype)
             students = defaultdict(list)
             for config, output in zip(configs, outputs, strict=True):
                 students[teacher_configs[config]].append(output)
+            with torch.no_grad():
+                targets = {
+                    config: targets[config]
+                    if config in targets
+                    else _encoded(teacher, target_embeddings, batch, [config], dtype=dtype)[0]
+                    for config in students
+                }
             loss = torch.stack(
                 [
                     joint_loss(taught, targets[config], mask, weights=weights, head=head)
