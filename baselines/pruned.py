@@ -15,8 +15,10 @@ nearly every head goes before the neurons do.
 *Pruned* has the teacher's weights as they are. *Repaired*, the projections that read heads and
 neurons are fitted in closed form to what the teacher computes (`dynabert.reconstruction`, in place
 of Kwon et al.'s scaled masks), and its heads and neurons, or whole layers, are those that such
-fits make up for best (`dynabert.removal`, `search.proposals`). Left out: pruning in several steps,
-and scores by the size of each example's gradient, as Michel et al. have them.
+fits make up for best (`dynabert.removal`, `search.proposals`): of a few numbers of layers, the one
+whose logits are nearest to the teacher's on texts that chose nothing but penalties. Left out:
+pruning in several steps, and scores by the size of each example's gradient, as Michel et al. have
+them.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 """Examples whose gradients are taken at once."""
+
+REPAIRED_DEPTHS = 4
+"""Numbers of layers that are repaired, of which the best is kept."""
 
 Scores = Sequence[Sequence[float]]
 """For each layer, how important each of its units is."""
@@ -190,7 +195,7 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
     Raises:
         InputError: When the target is out of reach, or there are too few texts.
     """
-    from ..dynabert.reconstruction import collect, repair
+    from ..dynabert.reconstruction import collect, divergence, repair
     from ..dynabert.removal import removals
     from ..dynabert.repairs import RepairOptions, repair_texts
     from ..dynabert.rewiring import rewire
@@ -201,11 +206,14 @@ def prune_and_repair(making: Making, options: RepairedOptions) -> None:
         asked = RepairOptions(num_texts=options.num_texts, seed=options.seed)
         texts = repair_texts(making.texts, tokenizer, asked, max_length=making.task.max_length)
         reference = collect(model, texts, seed=options.seed)
-        found = removals(model, reference)
+        removed = removals(model, reference)
+        rewire(model, removed.importance)
         limit = workload.full / options.target_speedup
-        config = propose(found.losses, workload.rates, limit=limit)
-        rewire(model, found.importance)
-        return repair(model, config, reference).model
+        found = [
+            repair(model, config, reference).model
+            for config in propose(removed.losses, workload.rates, limit=limit)[:REPAIRED_DEPTHS]
+        ]
+        return min(found, key=lambda dense: divergence(model, dense, reference))
 
     _make(making, repaired)
 

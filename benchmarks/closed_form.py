@@ -4,8 +4,8 @@ The run's supernet is the fine-tuned full model, rewired and not trained further
 width and a depth is scored on the report split in two forms: cut, its units chosen by importance
 as DynaBERT does; its units chosen by necessity and repaired. The latter is compared in pairs with
 the full model and with the former. With `--importance` there is a third: repaired with the units
-chosen by importance. Beside each width of full depth there is the network whose layers differ that
-is proposed for its multiply-adds. The repair's texts are training texts without their labels;
+chosen by importance. Beside each width of full depth there are the networks that are proposed for
+its multiply-adds. The repair's texts are training texts without their labels;
 `--seed` draws them, so that a call for each seed shows how much the draw changes.
 
     paretobert train runs/sst2s --model minilm --task SST-2 --data ../shared/data/sst2-sentence \
@@ -31,13 +31,14 @@ import torch
 from outcomes import pack_split
 from transformers import AutoTokenizer
 
-from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.reconstruction import collect, divergence, repair
 from paretobert.dynabert.removal import removals
 from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.networks.subnet import SubnetConfig, grid
+from paretobert.pipeline.context import PROPOSED_DEPTHS
 from paretobert.pipeline.run import Run
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.environment import Environment
@@ -123,9 +124,10 @@ def main() -> None:
     space = grid(shape, widths=arguments.widths, depths=arguments.depths)
     asked = [(config, width, depth, False) for config, (width, depth, _) in space.items()]
     asked += [
-        (propose(losses, rates, limit=rates.total(config)), width, depth, True)
+        (proposal, width, depth, True)
         for config, width, depth, _ in asked
         if depth == 1 > width
+        for proposal in propose(losses, rates, limit=rates.total(config))[:PROPOSED_DEPTHS]
     ]
     for config, width, depth, proposed in asked:
         if config == full_config:
@@ -153,6 +155,7 @@ def main() -> None:
                     if (third := "repaired_by_importance") in found
                     else {}
                 ),
+                "divergence": divergence(ordered, repaired.model, reference),
                 "repairing": seconds,
                 "projections": [asdict(each) for each in repaired.projections],
             }

@@ -227,6 +227,38 @@ def repair(
     return Repaired(dense, tuple(projections))
 
 
+@torch.no_grad()
+def divergence(model: PreTrainedModel, dense: PreTrainedModel, reference: Reference) -> float:
+    """How far a network's logits are from the full model's on the held-out texts.
+
+    As a fidelity of search, a network is repaired with few texts and judged by this: seconds, and
+    no labels.
+
+    Args:
+        model: The full model that `reference` was collected from.
+        dense: The network, repaired with it.
+        reference: The texts.
+
+    Returns:
+        The squared distance over the variance of the full model's logits; what all logits of a
+        text have in common does not count.
+    """
+    ours: list[Tensor] = []
+    theirs: list[Tensor] = []
+    start = 0
+    for batch, rows in zip(reference.batches, reference.rows, strict=True):
+        of_rows = reference.held_out[start : start + len(rows)]
+        judging = of_rows[rows % batch["input_ids"].shape[1] == 0]
+        start += len(rows)
+        for network, logits in ((dense, ours), (model, theirs)):
+            found = network(**batch).logits[judging]
+            logits.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
+    wanted = torch.cat(theirs)
+    wrong = (torch.cat(ours) - wanted).square().sum()
+    spread = (wanted - wanted.mean(0)).square().sum()
+    return (wrong / spread.clamp(min=torch.finfo(wanted.dtype).tiny)).item()
+
+
 def embedded(
     model: PreTrainedModel, family: Family, reference: Reference
 ) -> tuple[list[Tensor], list[Tensor | None]]:

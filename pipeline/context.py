@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .workshop import Workshop
 
 
+PROPOSED_DEPTHS = 4
+"""Numbers of layers at which a network is proposed for the multiply-adds of one width."""
+
+
 class Context:
     """A run folder with what was asked of it.
 
@@ -187,24 +191,24 @@ class Context:
         }
 
     def proposed(self) -> dict[str, Network]:
-        """Sub-networks of a supernet that is not trained, by id, as wide as repair allows.
+        """Sub-networks of a supernet that is not trained, by id, as good as repair allows.
 
-        For each width of full depth there is one of no more multiply-adds, at the length at which
-        the run measures, whose layers differ.
+        For each width of full depth there are some of no more multiply-adds, at the length at
+        which the run measures, of several numbers of layers, each of its own sizes.
         """
         losses = read_losses(self.folder.supernet)
         if losses is None:
             return {}
         rates = mac_rates(self.shape, self.request.protocol.seq_len)
-        found = {}
-        for config, (width, depth, tokens) in self.space.landmarks.items():
-            if depth == tokens == 1 > width:
-                proposal = propose(losses, rates, limit=rates.total(config))
-                if proposal in self.space.landmarks:
-                    continue
-                network = Network(f"proposed for width {width:g}", Cut(self.shape, proposal))
-                found[network.id] = network
-        return found
+        landmarks = self.space.landmarks
+        configs = dict.fromkeys(
+            proposal
+            for config, (width, depth, tokens) in landmarks.items()
+            if depth == tokens == 1 > width
+            for proposal in propose(losses, rates, limit=rates.total(config))[:PROPOSED_DEPTHS]
+        )
+        networks = [self.cut(config) for config in configs if config not in landmarks]
+        return {network.id: network for network in networks}
 
     def stored(self) -> dict[str, Network]:
         """The networks beside the supernet by id, in the order in which they were added."""

@@ -10,7 +10,7 @@ Legend: S steps that the limit is divided into.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,57 +21,63 @@ from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..profiling.counts import Rates
 
-STEPS = 4096
+STEPS = 2048
 """Into how many steps the limit is divided; costs are rounded up to whole steps."""
 
 Array = np.ndarray[Any, Any]
 
 
-def propose(losses: RepairLosses, rates: Rates, *, limit: float) -> SubnetConfig:
-    """The sub-network of the least estimated loss within a limit of its cost.
+def propose(losses: RepairLosses, rates: Rates, *, limit: float) -> list[SubnetConfig]:
+    """The sub-network of the least estimated loss of each number of layers within a limit.
 
-    Sizes are those that the losses name.
+    What later layers make up for depends on how many there are, and is not estimated: so which
+    number is best is left to whoever repairs and scores a few of these.
 
     Args:
         losses: Of the full model.
         rates: What layers, heads and neurons cost.
         limit: The most that all of them may cost.
 
+    Returns:
+        Networks of sizes that the losses name, those of the least estimate first.
+
     Raises:
         InputError: When one head and one neuron of one layer cost more, as far as steps can tell.
     """
     scale, total = STEPS / limit, len(losses.layers)
     per_layer = math.ceil(rates.per_layer * scale)
-    kept = [_Kept(np.zeros(STEPS + 1), np.zeros(0), np.zeros(0), np.zeros(0))]
-    for layer, known in enumerate(losses.layers):
-        before, behind = _least(
-            [each.losses + losses.gaps[i][layer - i] for i, each in enumerate(kept)]
+    nothing = _Kept(np.zeros(STEPS + 1), np.zeros(0), np.zeros(0), np.zeros(0))
+    rounds: list[dict[int, _Kept]] = [{0: nothing}]
+    found = []
+    for number in range(1, total + 1):
+        rounds.append({})
+        for layer in range(number - 1, total):
+            places = [place for place in rounds[-2] if place <= layer]
+            before, which = _least(
+                [rounds[-2][place].losses + losses.gaps[place][layer - place] for place in places]
+            )
+            known = losses.layers[layer]
+            after, heads = _with_units(before, known.heads, rates.per_head * scale)
+            after, neurons = _with_units(
+                _moved(after, per_layer), known.neurons, rates.per_neuron * scale
+            )
+            rounds[-1][layer + 1] = _Kept(after, np.array(places)[which], heads, neurons)
+        last = min(
+            rounds[-1],
+            key=lambda place: rounds[-1][place].losses[-1] + losses.gaps[place][total - place],
         )
-        before, heads = _with_units(before, known.heads, rates.per_head * scale)
-        before, neurons = _with_units(
-            _moved(before, per_layer), known.neurons, rates.per_neuron * scale
-        )
-        kept.append(_Kept(before, behind, heads, neurons))
-    ends = [kept[i].losses[-1] + losses.gaps[i][total - i] for i in range(1, total + 1)]
-    if not min(ends) < math.inf:
+        if rounds[-1][last].losses[-1] < math.inf:
+            found.append(_read_back(rounds, last, rates, per_layer=per_layer, scale=scale))
+    if not found:
         raise InputError(
             f"No layer of one head and one neuron costs as little as {limit:.3g}: ask for more."
         )
-    place, left, found = int(np.argmin(ends)) + 1, STEPS, []
-    while place:
-        num_neurons = int(kept[place].neurons[left])
-        left -= math.ceil(num_neurons * rates.per_neuron * scale) + per_layer
-        num_heads = int(kept[place].heads[left])
-        left -= math.ceil(num_heads * rates.per_head * scale)
-        found.append((place - 1, num_heads, num_neurons))
-        place = int(kept[place].behind[left])
-    of_layers, of_heads, of_neurons = zip(*reversed(found), strict=True)
-    return SubnetConfig(of_layers, of_heads, of_neurons)
+    return sorted(found, key=losses.estimate)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """The best networks that end with one layer, or with none, by what they may cost.
+    """The best networks of so many layers that end with one of them, by what they may cost.
 
     Attributes:
         losses: What they lose up to there, [S].
@@ -84,6 +90,27 @@ class _Kept:
     behind: Array
     heads: Array
     neurons: Array
+
+
+def _read_back(
+    rounds: Sequence[Mapping[int, _Kept]],
+    place: int,
+    rates: Rates,
+    *,
+    per_layer: int,
+    scale: float,
+) -> SubnetConfig:
+    """The network whose last layer is at a place of the last round."""
+    left, found = STEPS, []
+    for kept in reversed(rounds[1:]):
+        num_neurons = int(kept[place].neurons[left])
+        left -= math.ceil(num_neurons * rates.per_neuron * scale) + per_layer
+        num_heads = int(kept[place].heads[left])
+        left -= math.ceil(num_heads * rates.per_head * scale)
+        found.append((place - 1, num_heads, num_neurons))
+        place = int(kept[place].behind[left])
+    layers, heads, neurons = zip(*reversed(found), strict=True)
+    return SubnetConfig(layers, heads, neurons)
 
 
 def _least(choices: Sequence[Array]) -> tuple[Array, Array]:

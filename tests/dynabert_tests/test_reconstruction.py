@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from paretobert.dynabert.reconstruction import collect, repair
+from paretobert.dynabert.reconstruction import collect, divergence, repair
 from paretobert.dynabert.ridge import RIDGES, ridge_correction
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.families import FAMILIES, family_of, shape_of
@@ -117,6 +117,23 @@ def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabell
     before, after = repaired.projections[0], repaired.projections[1]
     assert before.error_before < 1e-6
     assert after.error_after < 0.7 * after.error_before
+
+
+def test_divergence_is_the_share_of_the_logits_variance_that_is_wrong(tiny_model, unlabelled):
+    model, encoded = tiny_model("bert"), unlabelled("bert", number=100)
+    reference = collect(model, encoded, max_tokens=300, held_out=0.3)
+    assert divergence(model, copy.deepcopy(model), reference) == 0
+    constant = copy.deepcopy(model)
+    constant.classifier.weight.data.zero_()
+    assert divergence(model, constant, reference) > 0.9
+    shifted = copy.deepcopy(model)
+    shifted.classifier.bias.data += 1
+    assert divergence(model, shifted, reference) == pytest.approx(0, abs=1e-10)
+    found = [
+        divergence(model, repair(model, NARROW, reference, ridges=ridges).model, reference)
+        for ridges in (RIDGES, ())
+    ]
+    assert found[0] < found[1]
 
 
 def test_padding_does_not_matter(tiny_model, unlabelled):
