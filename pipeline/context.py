@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..deploy.deployment import EAGER_FP32
 from ..dynabert.options import variants_of
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
@@ -191,6 +192,12 @@ class Context:
         """What is profiled, searched and compared by id: the space, then the stored networks."""
         return {network.id: network for network in self.subnets().values()} | self.stored()
 
+    def searched(self) -> dict[str, Network]:
+        """The same, and then every other network that a search has scored."""
+        own, known = self.networks(), self.ledger.networks()
+        scores = self.ledger.evaluations(split="search", deployment=EAGER_FP32)
+        return own | {each: known[each] for each in scores if each not in own}
+
     def named(self, name: str) -> Network:
         """A network by what it is called (`find_network`), or any of the space by its key.
 
@@ -198,7 +205,7 @@ class Context:
             InputError: When there is no such network, or several are meant.
         """
         try:
-            return find_network(self.networks(), name)
+            return find_network(self.searched(), name)
         except InputError as refusal:
             try:
                 config = SubnetConfig.from_key(name)
