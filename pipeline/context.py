@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..deploy.deployment import EAGER_FP32
 from ..dynabert.losses import read_losses
 from ..dynabert.options import variants_of
 from ..encoders.checkpoints import find_checkpoint
@@ -222,6 +223,12 @@ class Context:
         """What is scored beside the landmarks, by id: the proposed and the stored networks."""
         return self.proposed() | self.stored()
 
+    def searched(self) -> dict[str, Network]:
+        """The same, and then every other network that a search has scored."""
+        own, known = self.networks(), self.ledger.networks()
+        scores = self.ledger.evaluations(split="search", deployment=EAGER_FP32)
+        return own | {each: known[each] for each in scores if each not in own}
+
     def named(self, name: str) -> Network:
         """A network by what it is called (`find_network`), or any of the space by its key.
 
@@ -229,7 +236,7 @@ class Context:
             InputError: When there is no such network, or several are meant.
         """
         try:
-            return find_network(self.networks(), name)
+            return find_network(self.searched(), name)
         except InputError as refusal:
             try:
                 config = SubnetConfig.from_key(name)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..profiling.measuring import MeasuringProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
+    from ..search.halving import Halving
     from ..training.loop import TrainingProgress
     from .observations import SessionRecord
     from .steps.add import Added
@@ -343,6 +344,26 @@ class Run:
 
         return finish(
             self.context, pace or StudentPace(), members=members, progress=progress, timing=timing
+        )
+
+    def halve(
+        self,
+        paces: Sequence[StudentPace],
+        *,
+        eta: int = 3,
+        progress: Callable[[str, int, int], None] | None = None,
+        training: "Callable[[TrainingProgress], None] | None" = None,
+    ) -> "Halving":
+        """Distil the best of what is scored, fewer and longer from pace to pace: `steps.halve`."""
+        from .steps.halve import halve
+
+        return halve(
+            self.context,
+            self.request.search,
+            paces,
+            eta=eta,
+            progress=progress,
+            training=training,
         )
 
     def table(self, where: Where | None = None) -> CostTable:

@@ -6,7 +6,6 @@ from random import Random
 
 import moocore
 import numpy as np
-from numpy.typing import NDArray
 
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
@@ -62,6 +61,11 @@ class Problem:
     def cost_limits(self) -> tuple[Constraint, ...]:
         """The limits that are decided before a network is scored."""
         return tuple(entry for entry in self.constraints if entry.quantity != "score")
+
+    @property
+    def first_cost(self) -> str:
+        """The first of the objectives that is no score."""
+        return next(name for name in self.objectives if name != "score")
 
     @property
     def landmarks(self) -> list[SubnetConfig]:
@@ -126,9 +130,3 @@ class Problem:
             if config not in known and self.affordable(config):
                 return config
         return None
-
-
-def nondominated(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows no other row beats, smaller being better; equal rows do not beat one another."""
-    flags: NDArray[np.bool_] = moocore.is_nondominated(values, keep_weakly=True)
-    return flags

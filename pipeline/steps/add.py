@@ -93,7 +93,7 @@ def make(
         options,
         Known(
             context.shape,
-            context.networks(),
+            context.searched(),
             lengths=lambda: context.workshop.training_lengths,
         ),
     )

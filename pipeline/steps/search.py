@@ -93,7 +93,7 @@ def search(
     from ...search.engines.registry import engine_named
     from ...search.study import run_study
 
-    problem = _problem(context, options, costs, record)
+    problem = problem_of(context, options, costs, record)
 
     def evaluate(config: SubnetConfig) -> float:
         network = _network(context, config)
@@ -144,13 +144,20 @@ def study_name(options: SearchOptions) -> str:
     return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
 
 
-def _problem(
+def problem_of(
     context: Context, options: SearchOptions, costs: CostTable, record: SessionRecord
 ) -> "Problem":
+    """What a search is about; of measured costs only the landmarks', so that it stays the same.
+
+    Args:
+        context: The run.
+        options: Objectives, limits and the seed.
+        costs: What is measured.
+        record: The session behind it, whose conditions name the latency predictor.
+    """
     from ...search.cost_model import CostModel
     from ...search.problem import Problem
 
-    """The problem; of what is measured it knows the landmarks alone, so that it stays the same."""
     limited = (entry.quantity for entry in options.constraints)
     model = CostModel(
         context.shape,

@@ -24,7 +24,8 @@ from ...errors import InputError
 from ...networks.space import Space
 from ...networks.spaces import Layerwise
 from ...networks.subnet import SubnetConfig
-from ..problem import LayerErrors, Observation, Problem, nondominated
+from ..problem import LayerErrors, Observation, Problem
+from ..ranking import nondominated
 from .engine import Engine, first_new, known_to
 
 BUDGETS = 2000
@@ -195,7 +196,7 @@ def _options(
     problem: Problem, space: Layerwise, errors: LayerErrors
 ) -> tuple[float, list[list[Option]]]:
     """What every network costs, and what each layer can be, without what is beaten."""
-    name = next(name for name in problem.objectives if name != "score")
+    name = problem.first_cost
 
     def cost(config: SubnetConfig) -> float:
         return problem.cost(config).values[name]

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ...networks.shape import EncoderShape
 from ...networks.space import Space
 from ...networks.subnet import SubnetConfig
-from ..problem import Observation, Problem, nondominated
+from ..problem import Observation, Problem
+from ..ranking import nondominated, survivors
 from .engine import Engine, first_new, known_to
 
 STARTS = 24
@@ -140,7 +141,7 @@ class Model(Engine):
                 [*population.configs, *new.configs],
                 np.concatenate([population.values, new.values]),
             )
-            population = both.take(_survivors(both.values, POPULATION))
+            population = both.take(survivors(both.values, POPULATION))
         return population
 
 
@@ -177,21 +178,6 @@ def _crossed(space: Space, parents: Sequence[SubnetConfig], generator: Random) -
     """A network with each gene of one of some networks."""
     choices = zip(*map(space.encode, parents), strict=True)
     return space.decode([generator.choice(choice) for choice in choices])
-
-
-def _survivors(values: Floats, number: int) -> NDArray[np.int64]:
-    """The places of so many rows, the least beaten and of these the loneliest (NSGA-II)."""
-    ranks = moocore.pareto_rank(values)
-    loneliness = np.zeros(len(values))
-    for rank in np.unique(ranks):
-        places = np.flatnonzero(ranks == rank)
-        for column in values[places].T:
-            order = np.argsort(column, kind="stable")
-            gaps = np.full(len(order), np.inf)
-            width = np.ptp(column) or 1.0
-            gaps[1:-1] = (column[order[2:]] - column[order[:-2]]) / width
-            loneliness[places[order]] += gaps
-    return np.lexsort([-loneliness, ranks])[:number]
 
 
 def _most_hypervolume(pool: Pool, observed: Floats, *, number: int) -> list[SubnetConfig]:

@@ -99,6 +99,8 @@ def test_finalists_are_measured_and_the_rest_has_counts(context: Context) -> Non
     assert len(competing(context, [record])) == MODEL.trials
     run = Run(context)
     assert {e.key for e in run.front().members} <= {e.key for e in timed}
+    unmeasured = next(entry for entry in result.candidates if entry.latency is None)
+    assert context.named(unmeasured.network.id) == unmeasured.network
     by_params = run.front(by="params")
     assert len(by_params.members) + len(by_params.dominated) == MODEL.trials
     assert len(run.to_frame()) == MODEL.trials
