@@ -58,6 +58,7 @@ def every(space: Space) -> set[SubnetConfig]:
 
 
 @given(spaces(), st.integers())
+@settings(deadline=None)
 def test_draws_and_mutations_are_of_the_space(space, seed):
     generator = Random(seed)
     drawn = space.draw(generator)
@@ -71,6 +72,7 @@ def test_draws_and_mutations_are_of_the_space(space, seed):
 
 
 @given(spaces(), st.integers())
+@settings(deadline=None)
 def test_a_draw_depends_on_the_generator_alone(space, seed):
     first, second = Random(seed), Random(seed)
     for _ in range(3):
@@ -80,6 +82,7 @@ def test_a_draw_depends_on_the_generator_alone(space, seed):
 
 
 @given(spaces(), st.data())
+@settings(deadline=None)
 def test_every_code_means_a_network_whose_code_means_it_again(space, data):
     code = [data.draw(st.integers(0, count - 1)) for count in space.genes.values()]
     config = space.decode(code)
@@ -91,7 +94,7 @@ def test_every_code_means_a_network_whose_code_means_it_again(space, data):
 
 
 @given(spaces())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_landmarks_are_of_the_space(space):
     assert space.landmarks == grid(
         space.shape, widths=space.widths, depths=space.depths, tokens=space.tokens
@@ -100,7 +103,7 @@ def test_landmarks_are_of_the_space(space):
 
 
 @given(spaces(), st.integers())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_neighbours_are_symmetric(space, seed):
     config = space.draw(Random(seed))
     found = space.neighbours(config)
