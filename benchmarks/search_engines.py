@@ -3,9 +3,10 @@
 Every network of a coarse layerwise space was really scored (`search_outcomes.py`). Each engine
 searches the space by looking scores up, from several seeds; after every network that it asks for,
 the hypervolume of what it found, scores on the search split against FLOPs, is divided by that of
-all networks. `random` is the control. The reference point is the worst network in both. Means
-over seeds with 95 % intervals by Student's t; how many evaluations a share takes is the first
-number at which the mean over seeds reaches it.
+all networks. `random` is the control. The reference point is a tenth of the range of the front of
+all networks beyond its ends; one at the worst network would give most of the volume to any three
+networks. Means over seeds with 95 % intervals by Student's t; how many evaluations a share takes
+is the first number at which the mean over seeds reaches it.
 
     python benchmarks/search_engines.py benchmarks/search/stdlib-docs.json
 """
@@ -29,6 +30,7 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.environment import Environment
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.registry import engine_named
+from paretobert.search.front import MARGIN
 from paretobert.search.options import EngineName
 from paretobert.search.problem import Observation, Problem
 from paretobert.storage import read_json, write_json
@@ -79,21 +81,23 @@ class BlackBox:
 
 
 class Volume:
-    """The hypervolume of observations, each objective over its range in all networks."""
+    """The hypervolume of observations beyond a reference point just outside the whole front."""
 
     def __init__(self, problem: Problem, every: Sequence[Observation]) -> None:
-        """Take the range and the whole volume."""
+        """Lay the reference point a tenth of the front's range beyond its ends."""
         self._problem = problem
-        values = np.array([problem.signed(seen) for seen in every])
-        self._low, self._high = values.min(axis=0), values.max(axis=0)
-        self.whole = 1.0
-        self.whole = self.share(every)
+        values = np.array([problem.signed(seen) for seen in problem.front(every)])
+        self._low = values.min(axis=0)
+        self._width = np.ptp(values, axis=0)
+        self._whole = 1.0
+        self._whole = self.share(every)
 
     def share(self, observed: Sequence[Observation]) -> float:
-        """The share of the whole volume."""
+        """The share of the volume of every network."""
         values = np.array([self._problem.signed(seen) for seen in observed])
-        scaled = (values - self._low) / (self._high - self._low)
-        return float(moocore.hypervolume(scaled, ref=np.ones(values.shape[1])) / self.whole)
+        scaled = (values - self._low) / self._width
+        reference = np.full(values.shape[1], 1 + MARGIN)
+        return float(moocore.hypervolume(scaled, ref=reference) / self._whole)
 
 
 def searched(
