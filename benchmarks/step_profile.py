@@ -91,7 +91,7 @@ def profile(steps: Sequence[Callable[[], object]], *, dtype: torch.dtype) -> dic
     }
 
 
-def peak_flops(dtype: torch.dtype, *, seconds: float = 1.0) -> float:
+def peak_flops(dtype: torch.dtype, *, seconds: float = 0.3) -> float:
     """The most operations a second of processor time that a product of matrices reached."""
     best = 0.0
     for size in _SIZES:

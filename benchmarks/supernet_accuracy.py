@@ -1,11 +1,15 @@
-"""Train stages 1 and 2 with our step and with the naive one, and compare what they reach.
+"""Train stages 1 and 2 with our step and with the naive one: what do they reach, and when?
 
-Both start from one fine-tuned and rewired model, see the same batches and learning rates and train
-all sub-networks in every step; `supernet_step.py` says how the steps differ. Each of the twelve
-sub-networks is then scored on the task's report split and compared in pairs.
+Both start from one fine-tuned and rewired model and see the same batches and learning rates;
+`supernet_step.py` says how the steps differ (but for the optimizer, fused here in both). The
+naive one trains all sub-networks in every step, ours those of the recipe, for as many epochs as
+are asked for. Along stage 2 all twelve are scored on the search split: the processor time of
+training until their mean accuracy first reaches some values is compared, scoring left out. At the
+end each is scored on the report split and compared in pairs.
 
     paretobert train runs/demo --model minilm --task stdlib-docs ...
     python benchmarks/supernet_accuracy.py runs/demo
+    python benchmarks/supernet_accuracy.py runs/sst2s --recipe sandwich --epochs 2 --out FILE
 """
 
 import argparse
@@ -13,9 +17,10 @@ import copy
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from supernet_step import PADDED_LENGTH, elastic, naive_gradients, padded_to
@@ -23,10 +28,12 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from paretobert.dynabert.importance import importance
+from paretobert.dynabert.options import Recipe, TrainingOptions
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import distillation_gradients, same_width_teacher
+from paretobert.dynabert.training import distillation_gradients, same_width_teacher, step_configs
 from paretobert.encoders.extraction import extract
+from paretobert.networks.space import Space
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.profiling.environment import Environment
@@ -41,28 +48,66 @@ from paretobert.tasks.batches import (
 )
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.heads import CLASSIFICATION
-from paretobert.tasks.metrics import compare
-from paretobert.training.distillation import DEPTH_STAGE, WIDTH_STAGE
+from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.task import Task
+from paretobert.training.distillation import DEPTH_STAGE, WIDTH_STAGE, LossWeights
 from paretobert.training.loop import linear_decay
 from paretobert.training.precision import matmul_dtype
 
 BATCH_SIZE = 32
+SCORINGS = 8
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time of training alone.
+
+    Attributes:
+        cpu_s: Processor time of all threads.
+        wall_s: Wall time.
+    """
+
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what the block takes."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu_s += time.process_time() - cpu
+        self.wall_s += time.perf_counter() - wall
 
 
 def train_stage(
-    supernet: Supernet, encoded: EncodedSplit, gradients: Callable[[Batch], object], rate: float
+    supernet: Supernet,
+    encoded: EncodedSplit,
+    gradients: Callable[[Batch, int], object],
+    *,
+    rate: float,
+    epochs: int,
+    clock: Clock,
+    after_step: Callable[[int, int], None],
 ) -> None:
-    """One epoch of steps."""
+    """Some epochs of steps; `after_step` is given the steps done and all of them."""
     supernet.model.train()
-    optimizer = torch.optim.AdamW(supernet.model.parameters(), lr=rate, weight_decay=0.01)
-    batches = training_batches(encoded, batch_size=BATCH_SIZE, seed=0, epoch=0)
+    optimizer = torch.optim.AdamW(
+        supernet.model.parameters(), lr=rate, weight_decay=0.01, fused=True
+    )
+    batches = [
+        batch
+        for epoch in range(epochs)
+        for batch in training_batches(encoded, batch_size=BATCH_SIZE, seed=0, epoch=epoch)
+    ]
     for step, indices in enumerate(batches):
-        optimizer.zero_grad(set_to_none=False)
-        gradients(padded(encoded, indices))
-        nn.utils.clip_grad_norm_(supernet.model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * linear_decay(step, len(batches), warmup_share=0.0)
-        optimizer.step()
+        with clock.running():
+            optimizer.zero_grad(set_to_none=False)
+            gradients(padded(encoded, indices), step)
+            nn.utils.clip_grad_norm_(supernet.model.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * linear_decay(step, len(batches), warmup_share=0.0)
+            optimizer.step()
+        after_step(step + 1, len(batches))
 
 
 def trained(
@@ -70,28 +115,41 @@ def trained(
     teacher: PreTrainedModel,
     encoded: EncodedSplit,
     *,
-    naive: bool,
+    recipe: Recipe | None,
+    epochs: int,
     rate: float,
-) -> Supernet:
-    """Stage 1, then stage 2, one epoch each."""
+    score: Callable[[Supernet], float],
+) -> tuple[Supernet, list[dict[str, float]]]:
+    """Stage 1, then stage 2, by a recipe of ours or, without one, naively.
+
+    Returns:
+        The supernet and, for each time that it was scored, steps, times and the mean accuracy.
+    """
     torch.manual_seed(0)
+    naive = recipe is None
     supernet = elastic(copy.deepcopy(rewired), naive=naive)
     fixed = elastic(copy.deepcopy(teacher).eval(), naive=naive)
     dtype = matmul_dtype("auto", torch.device("cpu"))
-    widths = supernet.space.at_full_depth().landmarks
+    options = TrainingOptions(recipe=recipe or "paper")
     full = SubnetConfig.full(supernet.shape)
-    stages = (
-        ({config: full for config in widths}, WIDTH_STAGE),
-        (
-            {c: same_width_teacher(c, supernet.shape) for c in fixed.space.landmarks},
-            DEPTH_STAGE,
-        ),
-    )
-    for configs, weights in stages:
+    clock, curve = Clock(), []
+    for stage, space, weights in (
+        ("width", supernet.space.at_full_depth(), WIDTH_STAGE),
+        ("depth", supernet.space, DEPTH_STAGE),
+    ):
 
         def gradients(
-            batch: Batch, fixed: Supernet = fixed, configs: Any = configs, weights: Any = weights
+            batch: Batch,
+            step: int,
+            fixed: Supernet = fixed,
+            stage: str = stage,
+            space: Space = space,
+            weights: LossWeights = weights,
         ) -> None:
+            configs = {
+                c: full if stage == "width" else same_width_teacher(c, supernet.shape)
+                for c in step_configs(space, options=options, stage=stage, step=step)
+            }
             if naive:
                 long = padded_to(batch, PADDED_LENGTH)
                 naive_gradients(supernet, fixed, long, configs, weights)
@@ -106,9 +164,52 @@ def trained(
                     dtype=dtype,
                 )
 
-        train_stage(supernet, encoded, gradients, rate)
+        def after_step(done: int, total: int, stage: str = stage) -> None:
+            marks = {-(-total * part // SCORINGS) for part in range(1, SCORINGS + 1)}
+            if stage == "depth" and done in marks:
+                times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
+                curve.append({"step": done, **times, "mean_accuracy": round(score(supernet), 4)})
+                supernet.model.train()
+                print(curve[-1], flush=True)
+
+        train_stage(
+            supernet,
+            encoded,
+            gradients,
+            rate=rate,
+            epochs=epochs,
+            clock=clock,
+            after_step=after_step,
+        )
         fixed = elastic(copy.deepcopy(supernet.model).eval(), naive=naive)
-    return supernet
+    return supernet, curve
+
+
+def times_to_reach(curves: Mapping[str, list[dict[str, float]]]) -> list[dict[str, float]]:
+    """The processor time of both until a mean accuracy, for those that the naive one ends with.
+
+    The values are the naive step's last one and those .005, .01 and .02 below it; one that our
+    step never reaches has no ratio.
+    """
+    last = curves["naive"][-1]["mean_accuracy"]
+    rows = []
+    for below in (0.0, 0.005, 0.01, 0.02):
+        row = {"mean_accuracy": round(last - below, 4)}
+        for kind, curve in curves.items():
+            reached = [p["cpu_s"] for p in curve if p["mean_accuracy"] >= last - below]
+            row |= {f"{kind}_cpu_s": reached[0]} if reached else {}
+        if "ours_cpu_s" in row:
+            row["ratio"] = round(row["naive_cpu_s"] / row["ours_cpu_s"], 2)
+        rows.append(row)
+    return rows
+
+
+def scored(supernet: Supernet, split: EncodedSplit, name: str, task: Task) -> list[Evaluation]:
+    """Every landmark on a split, extracted."""
+    return [
+        evaluate(extract(supernet.model, config), split, task=task, split=name)
+        for config in supernet.space.landmarks
+    ]
 
 
 def main() -> None:
@@ -116,8 +217,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="a run folder with a fine-tuned teacher")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--recipe", choices=("paper", "sandwich"), default="paper")
+    parser.add_argument("--epochs", type=int, default=1, help="of each stage, of our training")
+    parser.add_argument("--examples", type=int, help="of the training split, instead of all")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_accuracy.json"))
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     environment = Environment.capture()
     task, folder = Run.open(arguments.run).task, arguments.run / "teacher"
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -130,26 +236,38 @@ def main() -> None:
     batches = evaluation_batches(search, batch_size=BATCH_SIZE)
     searched = (padded(search, indices) for indices in batches)
     rewire(rewired, importance(rewired, searched, head=task.head))
-    outcomes, seconds = {}, {}
-    for kind in ("ours", "naive"):
-        started = time.perf_counter()
-        supernet = trained(
-            rewired, teacher, train, naive=kind == "naive", rate=arguments.learning_rate
+    outcomes, curves = {}, {}
+    train = train.first(arguments.examples or len(train))
+    for kind, recipe, epochs in (
+        ("ours", arguments.recipe, arguments.epochs),
+        ("naive", None, 1),
+    ):
+        supernet, curves[kind] = trained(
+            rewired,
+            teacher,
+            train,
+            recipe=recipe,
+            epochs=epochs,
+            rate=arguments.learning_rate,
+            score=lambda supernet: statistics.mean(
+                e.value for e in scored(supernet, search, "search", task)
+            ),
         )
-        seconds[kind] = round(time.perf_counter() - started, 1)
-        outcomes[kind] = [
-            evaluate(extract(supernet.model, config), report, task=task, split="report")
-            for config in supernet.space.landmarks
-        ]
+        outcomes[kind] = scored(supernet, report, "report", task)
     pairs = [compare(*pair) for pair in zip(outcomes["ours"], outcomes["naive"], strict=True)]
     record = {
         "command": f"python {' '.join(sys.argv)}",
         "task": task.summary() | {"source": task.name},
-        "environment": environment.to_dict(),
-        "seconds": seconds,
+        "environment": environment.finished(device="cpu").to_dict(),
+        "threads": torch.get_num_threads(),
+        "recipe": arguments.recipe,
+        "epochs": {"ours": arguments.epochs, "naive": 1},
+        "examples": len(train),
+        "curves": curves,
+        "times_to_reach": times_to_reach(curves),
         "mean_accuracy": {
-            kind: round(statistics.mean(e.value for e in scored), 4)
-            for kind, scored in outcomes.items()
+            kind: round(statistics.mean(e.value for e in found), 4)
+            for kind, found in outcomes.items()
         },
         "sub_networks": [
             {
@@ -168,7 +286,7 @@ def main() -> None:
         ],
     }
     write_json(arguments.out, record)
-    print(record["seconds"], record["mean_accuracy"])
+    print(record["times_to_reach"], record["mean_accuracy"])
 
 
 if __name__ == "__main__":
