@@ -7,7 +7,7 @@ the explorer (`reports.explorer`) between sentences that need no script.
 
 import base64
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -96,6 +96,9 @@ EXPLANATIONS = (
     ),
 )
 """What the numbers of a report mean."""
+
+SHOWN_WARNINGS = 5
+"""Warnings that are shown before the heading; the others are folded."""
 
 SHOWN_BYTES = 300_000
 """Of a measurement's figure on the page; a larger one is shown as pixels."""
@@ -205,9 +208,17 @@ def _explanations(content: ReportContent) -> dict[str, str]:
     return {name: text for name, text in EXPLANATIONS if deployed or name != DEPLOYMENTS}
 
 
-def _banner(warnings: Iterable[str]) -> list[str]:
-    lines = "<br>".join(map(escape, warnings))
-    return [f'<p class="warning" role="alert">{lines}</p>'] if lines else []
+def _banner(warnings: Sequence[str]) -> list[str]:
+    """What is doubtful, before everything else; what would fill a page is folded."""
+    if not warnings:
+        return []
+    shown, folded = (
+        "<br>".join(map(escape, lines))
+        for lines in (warnings[:SHOWN_WARNINGS], warnings[SHOWN_WARNINGS:])
+    )
+    more = len(warnings) - SHOWN_WARNINGS
+    rest = f"<details><summary>and {more} more</summary>{folded}</details>" if more > 0 else ""
+    return [f'<div class="warning" role="alert">{shown}{rest}</div>']
 
 
 def _lead(content: ReportContent) -> str:

@@ -89,7 +89,7 @@ def report(
                 doubtful = table_warnings(context, table)
                 doubts += [f"{deployment.title}: {sentence}" for sentence in doubtful]
         scored = list(competing(context, records))
-        places = settings(context)
+        places = settings(context, records)
         shown = [c for place in places for each in place.measured for c in each.candidates]
         content = report_content(
             context.request,
@@ -117,15 +117,19 @@ def report(
         return write_report(context.folder.report, content)
 
 
-def settings(context: Context) -> list[Setting]:
+def settings(context: Context, records: Sequence[SessionRecord]) -> list[Setting]:
     """What was measured of scored networks, by machine and protocol, the run's own first.
 
     What is of one setting differs in runtime and precision alone, as far as a query's options tell
     settings apart.
+
+    Args:
+        context: The run.
+        records: The sessions of the run's own setting.
     """
-    own = chosen(context, Where())[0].conditions
+    own = records[0].conditions
     found: dict[Where, str] = {}
-    for record in [*chosen(context, Where()), *measured(context)]:
+    for record in [records[0], *measured(context)]:
         protocol, environment = record.conditions.protocol, record.conditions.environment
         where = Where(
             machine=environment.machine_id,
@@ -140,8 +144,9 @@ def settings(context: Context) -> list[Setting]:
         elsewhere = environment.machine_id != own.environment.machine_id
         found.setdefault(where, protocol.setting + f", {environment.machine}" * elsewhere)
     made = []
-    for where, title in found.items():
-        sheets = tuple(filter(None, (_sheet(context, each) for each in chosen(context, where))))
+    for number, (where, title) in enumerate(found.items()):
+        sessions = chosen(context, where) if number else records
+        sheets = tuple(filter(None, (_sheet(context, each) for each in sessions)))
         if sheets:
             made.append(Setting(title, _options(where, own), sheets))
     return made

@@ -142,7 +142,9 @@ function draw() {
 function drawNotes() {
   const { pool } = seen;
   const warnings = pool.sheets.flatMap((sheet) => sheet.warnings.map((text) => (pool.sheets.length > 1 ? `${sheet.title}: ${text}` : text)));
-  find("doubts").hidden = !warnings.length;
+  // Those of the first view, and of all that is on it, are said before the heading.
+  const isSaid = state.setting === 0 && [ALL, model.deployments(0)[0].slug].includes(state.deployment);
+  find("doubts").hidden = isSaid || !warnings.length;
   find("doubts").replaceChildren(...warnings.flatMap((text) => [h("span", {}, text), h("br")]));
   const meaning = pool.rows.find((row) => row.latency)?.latency.meaning;
   const texts = [
