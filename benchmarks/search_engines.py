@@ -36,8 +36,8 @@ from paretobert.search.problem import Observation, Problem
 from paretobert.storage import read_json, write_json
 
 SEEDS = 10
-EVALUATIONS = 465
-AT_MOST: Mapping[str, int] = {"gp": 200, "tpe": 300}
+EVALUATIONS = 250
+AT_MOST: Mapping[str, int] = {"gp": 30, "tpe": 111}
 """Where an engine's own time grows with what it has seen."""
 
 SHARES = (0.9, 0.95, 0.967, 0.99, 0.997)

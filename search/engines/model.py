@@ -1,13 +1,15 @@
 """`model`: scores are learnt from what was scored, and the most promising are scored for real.
 
 Costs are known of any network, so only the score is learnt, by a Gaussian process on the sizes of
-each layer. On it, many generations of mutation and crossover cost nothing: they look for the
-networks whose score, taken `OPTIMISM` standard deviations above what is predicted, adds most to
-the hypervolume of the front, which are promising, or uncertain, or both. `BATCH` of them are
-scored, and so on. This is the scheme of LINAS (Cummings et al. 2022) with a predictor that knows
-what it does not know, and an acquisition instead of the predicted front.
+each layer and the ranks of the scores. On it, many generations of mutation and crossover cost
+nothing: they look for the networks whose score, taken `OPTIMISM` standard deviations above what is
+predicted, adds most to the hypervolume of the front, which are promising, or uncertain, or both.
+`BATCH` of them are scored, and so on. This is the scheme of LINAS (Cummings et al. 2022) with a
+predictor that knows what it does not know, and an acquisition instead of the predicted front.
 
-It begins with the landmarks of the space and random networks. A batch follows from what was
+It begins with the landmarks of the space and random networks, with the front of `exact` first
+where errors of layers are given. Start, batch, scale and optimism are those that did best on a
+space that was scored whole (`benchmarks/search_engines.py`). A batch follows from what was
 observed before it, whole batches at a time.
 """
 
@@ -26,11 +28,15 @@ from ...networks.subnet import SubnetConfig
 from ..problem import Observation, Problem
 from ..ranking import nondominated, survivors
 from .engine import Engine, first_new, known_to
+from .exact import additive_front
 
-STARTS = 24
-"""Networks that are scored before a model is fitted, landmarks first."""
+STARTS = 12
+"""Landmarks, or networks of an additive front, that are scored first."""
 
-BATCH = 8
+DRAWN = 6
+"""Random networks that are scored after them, before a model is fitted."""
+
+BATCH = 4
 """Networks that one model proposes."""
 
 OPTIMISM = 1.0
@@ -42,6 +48,8 @@ GENERATIONS = 20
 
 MARGIN = 0.1
 """How far the reference point is beyond the worst observation, as a share of the range."""
+
+_BEYOND = 5.0
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +78,11 @@ class Model(Engine):
     def __init__(self, problem: Problem) -> None:
         """Begin without a model."""
         super().__init__(problem)
+        self._starts = problem.landmarks
+        if problem.errors is not None:
+            self._starts = [*additive_front(problem, problem.errors), *self._starts]
+        self._starts = self._starts[:STARTS]
+        self._first = len(self._starts) + DRAWN
         self._batches: dict[int, list[SubnetConfig]] = {}
 
     def propose(
@@ -77,12 +90,12 @@ class Model(Engine):
     ) -> SubnetConfig | None:
         """A landmark, a draw, then the first of the batch that was not scored."""
         known = known_to(observed, pending)
-        start = first_new(self.problem.landmarks[:STARTS], known)
+        start = first_new(self._starts, known)
         if start is not None:
             return start
-        if len(observed) < STARTS:
+        if len(observed) < self._first:
             return self.drawn(known)
-        base = STARTS + (len(observed) - STARTS) // BATCH * BATCH
+        base = self._first + (len(observed) - self._first) // BATCH * BATCH
         if base not in self._batches:
             self._batches[base] = self._batch(observed[:base])
         return first_new(self._batches[base], known) or self.drawn(known)
@@ -90,15 +103,13 @@ class Model(Engine):
     def _batch(self, observed: Sequence[Observation]) -> list[SubnetConfig]:
         """New networks, the most promising first."""
         problem, generator = self.problem, Random(f"{self.problem.seed} batch {len(observed)}")
-        predict = fitted(problem.space.shape, observed)
+        optimistic = fitted(problem.space.shape, observed)
         known = {seen.config for seen in observed}
 
         def judged(configs: Sequence[SubnetConfig]) -> Pool:
-            means, deviations = predict(configs)
-            scores = means + OPTIMISM * deviations
             values = [
                 problem.signed(Observation(config, float(score)))
-                for config, score in zip(configs, scores, strict=True)
+                for config, score in zip(configs, optimistic(configs), strict=True)
             ]
             return Pool(list(configs), np.array(values).reshape(len(configs), -1))
 
@@ -147,31 +158,54 @@ class Model(Engine):
 
 def fitted(
     shape: EncoderShape, observed: Sequence[Observation]
-) -> Callable[[Sequence[SubnetConfig]], tuple[Floats, Floats]]:
-    """Learn scores: means and standard deviations of the scores of any networks."""
+) -> Callable[[Sequence[SubnetConfig]], Floats]:
+    """Learn scores: gives optimistic scores of any networks.
+
+    What is learnt are the normal quantiles of the scores' ranks. Many networks score next to
+    nothing; on the scale of the scores these would decide what the process looks like, and what
+    matters lies between the good ones. Beyond the best score the scale goes on half as steep as
+    from the median to it.
+    """
+    from scipy.stats import norm, rankdata
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    kernel = ConstantKernel(1.0) * Matern(1.0, nu=2.5) + WhiteKernel(0.01)
+    scores = np.array([seen.score for seen in observed])
+    quantiles = norm.ppf((rankdata(scores) - 0.5) / len(scores))
+    known, places = np.unique(scores, return_index=True)
+    steepness = (known[-1] - np.median(scores)) / max(quantiles.max(), 1e-9) / 2
+    beyond = quantiles.max() + _BEYOND, known[-1] + _BEYOND * steepness
+    kernel = ConstantKernel(1.0) * Matern(1.0, nu=2.5) + WhiteKernel(0.01, (1e-4, 1.0))
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        process.fit(features(shape, [seen.config for seen in observed]), _scores(observed))
-    return lambda configs: process.predict(features(shape, configs), return_std=True)
+        process.fit(features(shape, [seen.config for seen in observed]), quantiles)
+
+    def optimistic(configs: Sequence[SubnetConfig]) -> Floats:
+        means, deviations = process.predict(features(shape, configs), return_std=True)
+        found: Floats = np.interp(
+            means + OPTIMISM * deviations,
+            [*quantiles[places], beyond[0]],
+            [*known, beyond[1]],
+        )
+        return found
+
+    return optimistic
 
 
 def features(shape: EncoderShape, configs: Sequence[SubnetConfig]) -> Floats:
-    """What the model sees of networks: (K, 2 L + 3).
+    """What the model sees of networks: (K, 3 L + 3).
 
-    Of each layer the shares of its heads and neurons, 0 where it is dropped; the shares of layers,
-    heads and neurons of the whole network.
+    Of each layer the shares of its heads and neurons, 0 where it is dropped, and half of whether
+    it is kept; the shares of layers, heads and neurons of the whole network.
     """
-    found = np.zeros((len(configs), shape.num_layers, 2))
+    found = np.zeros((len(configs), shape.num_layers, 3))
     for row, config in zip(found, configs, strict=True):
         row[list(config.layers), 0] = np.array(config.heads) / shape.num_heads
         row[list(config.layers), 1] = np.array(config.neurons) / shape.ffn_size
-    kept = (found[:, :, :1] > 0).mean(axis=1)
-    return np.concatenate([found.reshape(len(configs), -1), kept, found.mean(axis=1)], axis=1)
+        row[list(config.layers), 2] = 0.5
+    whole = found.mean(axis=1) * (1, 1, 2)
+    return np.concatenate([found.reshape(len(configs), -1), whole], axis=1)
 
 
 def _crossed(space: Space, parents: Sequence[SubnetConfig], generator: Random) -> SubnetConfig:
@@ -209,7 +243,3 @@ def _most_hypervolume(pool: Pool, observed: Floats, *, number: int) -> list[Subn
         chosen.append(pool.configs[place])
         front = np.vstack([front, values[place]])
     return chosen
-
-
-def _scores(observed: Sequence[Observation]) -> Floats:
-    return np.array([seen.score for seen in observed])
