@@ -6,7 +6,8 @@ the hypervolume of what it found, scores on the search split against FLOPs, is d
 all networks. `random` is the control. The reference point is a tenth of the range of the front of
 all networks beyond its ends; one at the worst network would give most of the volume to any three
 networks. Means over seeds with 95 % intervals by Student's t; how many evaluations a share takes
-is the first number at which the mean over seeds reaches it.
+is the first number at which the mean over seeds reaches it. Engines of an earlier call stay in
+the file.
 
     python benchmarks/search_engines.py benchmarks/search/stdlib-docs.json
 """
@@ -23,7 +24,7 @@ import moocore
 import numpy as np
 from coarse import Coarse
 from numpy.typing import NDArray
-from outcomes import unpack_split
+from outcomes import unpack
 
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
@@ -34,10 +35,11 @@ from paretobert.search.front import MARGIN
 from paretobert.search.options import EngineName
 from paretobert.search.problem import Observation, Problem
 from paretobert.storage import read_json, write_json
+from paretobert.tasks.metrics import METRICS
 
 SEEDS = 10
 EVALUATIONS = 250
-AT_MOST: Mapping[str, int] = {"gp": 30, "tpe": 111}
+AT_MOST: Mapping[str, int] = {"gp": 30, "tpe": 80, "model": 125}
 """Where an engine's own time grows with what it has seen."""
 
 SHARES = (0.9, 0.95, 0.967, 0.99, 0.997)
@@ -61,13 +63,7 @@ class BlackBox:
         self.space = Coarse(
             EncoderShape(**self.record["shape"]), tuple(sorted(self.record["widths"])[::-1])
         )
-        self.scores = {
-            split: {
-                SubnetConfig.from_key(key): entry.value
-                for key, entry in unpack_split(split, packed).items()
-            }
-            for split, packed in self.record["splits"].items()
-        }
+        self.scores = {split: _scores(packed) for split, packed in self.record["splits"].items()}
 
     def problem(self, objectives: Sequence[str] = ("score", "num_flops")) -> Problem:
         """What there is to search."""
@@ -78,6 +74,16 @@ class BlackBox:
     def observed(self, configs: Sequence[SubnetConfig], split: str) -> list[Observation]:
         """Networks as an engine sees them."""
         return [Observation(config, self.scores[split][config]) for config in configs]
+
+
+def _scores(packed: Mapping[str, Any]) -> dict[SubnetConfig, float]:
+    """The primary metric of every network, without what intervals would cost."""
+    metric, n = METRICS[packed["metrics"][0]], packed["n"]
+    labels = unpack(packed["labels"], n)
+    return {
+        SubnetConfig.from_key(key): metric(labels, unpack(entry, n))
+        for key, entry in packed["predictions"].items()
+    }
 
 
 class Volume:
@@ -174,7 +180,10 @@ def main() -> None:
     problem = box.problem()
     every = box.observed(box.space.every(), "search")
     volume = Volume(problem, every)
-    results: dict[str, Any] = {}
+    stem = arguments.outcomes.with_suffix("")
+    path = stem.with_name(f"{stem.name}-engines.json")
+    known = read_json(path) if path.exists() else {}
+    results: dict[str, Any] = dict(known.get("engines", {}))
     for engine in arguments.engines.split(","):
         number, start_s = AT_MOST.get(engine, EVALUATIONS), time.process_time()
         curves = []
@@ -184,21 +193,20 @@ def main() -> None:
             curves.append(shares + shares[-1:] * (number - len(shares)))
         seconds = (time.process_time() - start_s) / arguments.seeds
         results[engine] = summary(np.array(curves)) | {
-            "processor_s_of_a_search": round(seconds, 1)
+            "command": f"python {' '.join(sys.argv)}",
+            "seeds": arguments.seeds,
+            "processor_s_of_a_search": round(seconds, 1),
         }
         print(engine, results[engine]["evaluations"], f"{seconds:.1f} s", file=sys.stderr)
-    record = {
-        "command": f"python {' '.join(sys.argv)}",
-        "environment": Environment.capture().to_dict(),
-        "networks": len(every),
-        "front": len(problem.front(every)),
-        "seeds": arguments.seeds,
-        "linas": {str(number): share for number, share in LINAS.items()},
-        "engines": results,
-    }
-    stem = arguments.outcomes.with_suffix("")
-    write_json(stem.with_name(f"{stem.name}-engines.json"), record)
-    figure(results, stem.with_name(f"{stem.name}-engines.png"))
+        record = {
+            "environment": Environment.capture().to_dict(),
+            "networks": len(every),
+            "front": len(problem.front(every)),
+            "linas": {str(number): share for number, share in LINAS.items()},
+            "engines": {name: results[name] for name in get_args(EngineName) if name in results},
+        }
+        write_json(path, record)
+        figure(record["engines"], stem.with_name(f"{stem.name}-engines.png"))
 
 
 if __name__ == "__main__":
