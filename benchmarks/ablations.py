@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/ablations.json"))
     arguments = parser.parse_args()
     run, environment = Run.open(arguments.run), Environment.capture()
-    options = replace(run.request.training, teacher_epochs=0)
+    options = replace(run.request.training, teacher_epochs=0, teacher_rates=())
 
     def keep(rows: list[dict[str, Any]]) -> None:
         record = {

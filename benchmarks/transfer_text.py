@@ -61,7 +61,7 @@ def main() -> None:
         halve(arguments.run, arguments.half)
         return
     run, environment = Run.open(arguments.run), Environment.capture()
-    options = replace(run.request.training, teacher_epochs=0, augment=0)
+    options = replace(run.request.training, teacher_epochs=0, teacher_rates=(), augment=0)
     labelled = len(run.task.train)
     found = (
         load_unlabelled([arguments.unlabelled], run.task, request=run.request.task)
