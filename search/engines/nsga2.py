@@ -18,9 +18,14 @@ class Genetic(Sampled):
     """Crosses and mutates what no other network beats."""
 
     def tell(self, seen: Observation, params: dict[str, int]) -> None:
-        """Ask for a trial of these parameters, and tell it."""
+        """Ask for a trial of these parameters, and tell it.
+
+        Optuna asks a sampler for what is not given only, and it is in asking that it counts
+        generations; so the parameters that it would have proposed are looked at.
+        """
         self.study.enqueue_trial(params)
         trial = self.ask(self.told)
+        assert trial.relative_params.keys() <= params.keys()
         for name, violation in self.problem.violations(seen).items():
             trial.set_constraint(name, violation)
         self.study.tell(trial, list(self.problem.signed(seen)))

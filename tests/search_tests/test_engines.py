@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 
 from paretobert.errors import InputError
 from paretobert.networks.spaces import Layerwise
@@ -14,6 +15,7 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.exact import additive_front
+from paretobert.search.engines.nsga2 import POPULATION
 from paretobert.search.engines.registry import engine_named
 from paretobert.search.options import EngineName
 from paretobert.search.problem import Observation, Problem
@@ -91,6 +93,21 @@ def test_what_others_are_at_is_not_proposed(engine: EngineName) -> None:
     first = engine_named(engine, asked).propose(found)
     second = engine_named(engine, asked).propose(found, pending=[first] if first else [])
     assert first is None or second != first
+
+
+@pytest.mark.parametrize("engine", ["nsga2", "nsga3"])
+def test_genetic_engines_go_through_generations(engine: EngineName) -> None:
+    asked = problem("num_flops")
+    proposer, found = engine_named(engine, asked), searched(engine, asked, 2 * POPULATION + 2)
+    proposer.propose(found)
+    trials = [trial for trial in proposer.study.trials if trial.state == TrialState.COMPLETE]
+    generations = [
+        value
+        for trial in trials
+        for name, value in trial.system_attrs.items()
+        if name.endswith(":generation")
+    ]
+    assert generations == [i // POPULATION for i in range(len(trials))]
 
 
 def test_the_model_finds_more_than_draws_do() -> None:
