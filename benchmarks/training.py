@@ -81,8 +81,8 @@ def retention(entry: Evaluation, full: Evaluation) -> dict[str, Any]:
     loss = compare(full, entry)
     return {
         "retention": entry.value / full.value,
-        "low": 1 - loss.high / full.value,
-        "high": 1 - loss.low / full.value,
+        "low": 1 - loss.interval.high / full.value,
+        "high": 1 - loss.interval.low / full.value,
         "loss": loss.to_dict(),
     }
 
