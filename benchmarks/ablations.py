@@ -1,7 +1,6 @@
 """What rewiring and distillation bring: the paper's ablations, from one teacher.
 
-    paretobert train runs/docs --model minilm --task stdlib-docs --recipe sandwich \
-        --teacher-epochs 6 --width-epochs 2 --depth-epochs 3 --learning-rate 3e-4
+    paretobert train runs/docs --model minilm --task stdlib-docs --width-epochs 2 --depth-epochs 3
     python benchmarks/ablations.py runs/docs
 
 Every arm starts from the run's fine-tuned teacher and has the run's settings, seeds and steps but
