@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from paretobert.intervals import interval_name
 from paretobert.reports.palette import FRONT, FULL, GRID, INK, MARKS
 from paretobert.reports.static import STYLE
 from paretobert.storage import read_json, write_text
@@ -123,7 +124,8 @@ def table(record: dict[str, Any]) -> str:
         *(f"**{warning}**\n" for warning in record["warnings"]),
         f"{sizes['train']:,} training, {sizes['search']:,} search and {sizes['report']:,} report "
         f"examples; {metric}. Speed-ups are against the full model in eager fp32 "
-        f"({record['full_ms']['value']:.3g} ms), {record['protocol']}, one session. Retention is "
+        f"({record['full_ms']['value']:.3g} ms), {record['protocol']}, one session, "
+        f"{interval_name(record['noise']['num_processes'])}. Retention is "
         "the share of the full model's report score, with the interval of the difference in "
         "pairs"
         + (
