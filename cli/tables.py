@@ -223,7 +223,8 @@ def front_table(front: ParetoFront, numbers: Mapping[str, int]) -> Table:
     evaluation = front.members[0].evaluation
     drawing = Table(
         title=f"The front on {escape(evaluation.split)}: {len(front.members)} of "
-        f"{len(front.members) + len(front.dominated)} networks",
+        f"{len(front.members) + len(front.dominated)} networks"
+        + (f"; {len(front.unmeasured)} more are scored, not measured" if front.unmeasured else ""),
         box=None,
     )
     drawing.add_column("#", justify="right")

@@ -16,7 +16,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
 from ..search.budget import BudgetWord
 from ..search.candidate import Candidate
-from ..search.front import ParetoFront, comparable
+from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.quantities import quantity_worded
 from ..search.query import QueryResult
@@ -401,7 +401,7 @@ class Run:
         if by is not None:
             words = [by] if isinstance(by, str) else by
             objectives = ("score", *(quantity_worded(word).name for word in words))
-        return ParetoFront.of(comparable(self._competing(where), objectives), objectives)
+        return ParetoFront.of(self._competing(where), objectives)
 
     def to_frame(self, where: Where | None = None) -> "pd.DataFrame":
         """The networks of `front` and those it dominates, one row each, with costs and scores."""

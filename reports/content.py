@@ -155,7 +155,9 @@ class ReportContent:
         if cast(Evaluation, networks[0].evaluation).n < MIN_EXAMPLES:
             return None
         cost = main_cost(networks)
-        return corrected_front(ParetoFront.of(shared.rivals(networks, cost), ("score", cost)))
+        unmeasured = [entry for entry in networks if entry.value(cost) is None]
+        rivals = [*shared.rivals(networks, cost), *unmeasured]
+        return corrected_front(ParetoFront.of(rivals, ("score", cost)))
 
     @property
     def networks(self) -> list[Candidate]:

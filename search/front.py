@@ -61,19 +61,27 @@ class ParetoFront:
         members: The non-dominated candidates, cheapest first by the first cost among the
             objectives, best score first among equals.
         dominated: The others, in the same order.
+        unmeasured: Candidates without a value of some objective, such as a latency that a search
+            only estimated: no front has them, and they were tried all the same.
     """
 
     objectives: tuple[str, ...]
     members: tuple[Candidate, ...]
     dominated: tuple[Candidate, ...]
+    unmeasured: tuple[Candidate, ...] = ()
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], objectives: Sequence[str]) -> Self:
-        """Split candidates into the front and the dominated.
+        """Split candidates into the front, the dominated and those that cannot be compared.
 
         Raises:
-            ValueError: When there is no objective or a candidate lacks a value.
+            ValueError: When there is no objective.
         """
+        lacking = [
+            any(candidate.value(name) is None for name in objectives) for candidate in candidates
+        ]
+        apart = tuple(entry for entry, lacks in zip(candidates, lacking, strict=True) if lacks)
+        candidates = [entry for entry, lacks in zip(candidates, lacking, strict=True) if not lacks]
         values = _values(candidates, objectives)
         flags = moocore.is_nondominated(values, keep_weakly=True) if candidates else ()
         costs_first = sorted(objectives, key=lambda name: QUANTITIES[name].larger_is_better)
@@ -85,6 +93,7 @@ class ParetoFront:
             objectives=tuple(objectives),
             members=tuple(candidate for candidate, is_member in ordered if is_member),
             dominated=tuple(candidate for candidate, is_member in ordered if not is_member),
+            unmeasured=apart,
         )
 
     def hypervolume(self, reference: Mapping[str, float]) -> Hypervolume:
@@ -112,6 +121,7 @@ class ParetoFront:
             "objectives": list(self.objectives),
             "members": [candidate.to_dict() for candidate in self.members],
             "dominated": [candidate.to_dict() for candidate in self.dominated],
+            "unmeasured": [candidate.to_dict() for candidate in self.unmeasured],
         }
 
     @classmethod
@@ -121,14 +131,8 @@ class ParetoFront:
             objectives=tuple(record["objectives"]),
             members=tuple(map(Candidate.from_dict, record["members"])),
             dominated=tuple(map(Candidate.from_dict, record["dominated"])),
+            unmeasured=tuple(map(Candidate.from_dict, record["unmeasured"])),
         )
-
-
-def comparable(candidates: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
-    """The candidates whose value of every objective is known: not all are measured."""
-    return [
-        entry for entry in candidates if all(entry.value(name) is not None for name in objectives)
-    ]
 
 
 def reference_beyond(

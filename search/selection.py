@@ -130,8 +130,11 @@ def corrected_front(
 ) -> SelectionReport:
     """The scores of a front's members, each corrected for the choice among what costs no more.
 
+    What a search scored and nobody measured was chosen from as well: where a cost is not known,
+    FLOPs stand for it.
+
     Args:
-        front: A front of the score and costs, with the candidates that it dominates.
+        front: A front of the score and costs, with the candidates that are not of it.
         repeats: Random divisions of the examples.
         seed: Of the divisions.
 
@@ -140,18 +143,24 @@ def corrected_front(
     """
     if "score" not in front.objectives:
         raise ValueError(f"a front of {front.objectives} was not chosen by a score")
-    pool = Pool.of((*front.members, *front.dominated))
+    pool = Pool.of((*front.members, *front.dominated, *front.unmeasured))
     choices = Choices(pool, repeats=repeats, seed=seed)
     names = [name for name in front.objectives if not QUANTITIES[name].larger_is_better]
     costs = np.stack([choices.pool.column(name).values for name in names], axis=1)
+    flops = choices.pool.column("num_flops").values
+    unknown = np.isnan(costs).any(axis=1)
+
+    def rivals(place: int) -> NDArray[np.bool_]:
+        known = (costs <= costs[place]).all(axis=1)
+        found: NDArray[np.bool_] = known | (unknown & (flops <= flops[place]))
+        return found
+
     places = {key: place for place, key in enumerate(choices.pool.keys)}
     return SelectionReport(
         objectives=front.objectives,
         num_tried=len(choices.pool),
         scores={
-            member.key: choices.corrected(
-                places[member.key], (costs <= costs[places[member.key]]).all(axis=1)
-            )
+            member.key: choices.corrected(places[member.key], rivals(places[member.key]))
             for member in front.members
         },
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...baselines.finished import FINISHED, FinishedOptions, finished_key
 from ...errors import InputError
 from ...search.candidate import Candidate
-from ...search.front import ParetoFront, comparable
+from ...search.front import ParetoFront
 from ...search.pool import outcomes
 from ...tasks.metrics import PairedComparison, compare
 from ...training.pace import StudentPace
@@ -125,8 +125,7 @@ def to_finish(context: Context, scored: list[Candidate], *, members: int) -> tup
         InputError: When the front has no sub-network but the full model.
     """
     own = [entry for entry in scored if finished_key(entry.network) is None]
-    objectives = context.request.search.objectives
-    front = ParetoFront.of(comparable(own, objectives), objectives)
+    front = ParetoFront.of(own, context.request.search.objectives)
     found = [entry for entry in front.members if entry.network.is_cut and not entry.is_full]
     if not found:
         raise InputError(

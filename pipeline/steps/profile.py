@@ -8,7 +8,7 @@ from ...errors import InputError
 from ...networks.network import Network
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.table import CostTable
-from ...search.front import ParetoFront, comparable
+from ...search.front import ParetoFront
 from ..context import Context
 from ..costs import candidates, cost_table, measured
 from ..feasible import check_measurable
@@ -135,6 +135,5 @@ def _known_front(context: Context, protocol: LatencyProtocol) -> list[Subject]:
         scored = list(candidates(context, sessions[:1]))
     except InputError:
         return []
-    objectives = context.request.search.objectives
-    front = ParetoFront.of(comparable(scored, objectives), objectives)
+    front = ParetoFront.of(scored, context.request.search.objectives)
     return [Subject(entry.network.id, protocol.deployment) for entry in front.members]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...deploy.deployment import Deployment
@@ -21,7 +21,7 @@ from ...profiling.protocol import LatencyProtocol
 from ...profiling.table import CostTable
 from ...search.candidate import Candidate
 from ...search.constraints import total_violation
-from ...search.front import ParetoFront, comparable
+from ...search.front import ParetoFront
 from ...search.options import SearchOptions
 from ...search.pool import Pool
 from ..context import Context
@@ -193,16 +193,19 @@ def _result(
     """What was scored, and the front of what is measured and keeps every limit."""
     places = {key: place for place, key in enumerate(pool.keys)}
     found = [pool[places[Subject(network.id, deployment).key]] for network in networks]
-    limited = [entry.quantity for entry in problem.constraints]
+    limited = {entry.quantity for entry in problem.constraints}
+    apart = [entry for entry in found if not limited <= entry.judged.keys()]
     kept = [
         entry
-        for entry in comparable(found, (*problem.objectives, *limited))
-        if not total_violation(problem.constraints, entry.judged)
+        for entry in found
+        if limited <= entry.judged.keys()
+        and not total_violation(problem.constraints, entry.judged)
     ]
+    front = ParetoFront.of(kept, problem.objectives)
     return SearchResult(
         candidates=tuple(found),
         skipped=tuple(c for c in problem.space.landmarks if not problem.affordable(c)),
-        front=ParetoFront.of(kept, problem.objectives),
+        front=replace(front, unmeasured=(*front.unmeasured, *apart)),
     )
 
 

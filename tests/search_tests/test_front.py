@@ -1,4 +1,5 @@
 import itertools
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -117,9 +118,12 @@ def test_the_proposed_reference_is_behind_every_candidate(
         assert sign * reference[name] >= worst
 
 
-def test_a_missing_value_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 has no latency_ms"):
-        ParetoFront.of(of_values([(1, 1, 1)]), ("score", "latency_ms"))
+def test_what_lacks_a_value_is_set_apart() -> None:
+    candidates = of_values([(1, 1, 1)])
+    front = ParetoFront.of(candidates, ("score", "latency_ms"))
+    assert front.members == front.dominated == ()
+    assert front.unmeasured == tuple(candidates)
+    assert ParetoFront.from_dict(json.loads(json.dumps(front.to_dict()))) == front
 
 
 def test_no_objective_is_refused() -> None:

@@ -20,7 +20,7 @@ from paretobert.search.selection import (
 )
 from paretobert.tasks.metrics import METRICS, score_predictions
 
-from .conftest import printed, stored
+from .conftest import latency, printed, stored
 
 NUM_EXAMPLES = 40
 
@@ -144,6 +144,29 @@ def test_a_member_is_corrected_among_what_costs_no_more(seed, objectives):
             entry
             for entry in networks
             if all(entry.known_value(name) <= member.known_value(name) for name in costs)
+        ]
+        assert report.scores[member.key] == corrected_choice(Pool.of(rivals), repeats=2)
+
+
+def test_what_was_scored_and_not_measured_was_chosen_from_as_well():
+    networks = coins(8, NUM_EXAMPLES, seed=3)
+    timed = [
+        entry.timed(latency(1.0 + place)) if place % 2 else entry
+        for place, entry in enumerate(sorted(networks, key=lambda each: each.num_flops))
+    ]
+    front = ParetoFront.of(timed, ("score", "latency_ms"))
+    report = corrected_front(front, repeats=2)
+    assert len(front.unmeasured) == 4
+    assert report.num_tried == 8
+    for member in front.members:
+        rivals = [
+            entry
+            for entry in timed
+            if (
+                entry.num_flops <= member.num_flops
+                if entry.latency is None
+                else entry.latency.time_ms.value <= member.latency.time_ms.value
+            )
         ]
         assert report.scores[member.key] == corrected_choice(Pool.of(rivals), repeats=2)
 
