@@ -36,7 +36,7 @@ TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
 
 def kept(row: dict[str, Any], panel: str) -> dict[str, Any]:
     """Retention with its interval: of the first seed, or as deployed in int8."""
-    found: dict[str, Any] = row["int8"] if panel == "int8" else row["seeds"][0]
+    found: dict[str, Any] = row["int8"]["kept"] if panel == "int8" else row["seeds"][0]
     return found
 
 
@@ -124,7 +124,7 @@ def table(record: dict[str, Any]) -> str:
         *(f"**{warning}**\n" for warning in record["warnings"]),
         f"{sizes['train']:,} training, {sizes['search']:,} search and {sizes['report']:,} report "
         f"examples; {metric}. Speed-ups are against the full model in eager fp32 "
-        f"({record['full_ms']['value']:.3g} ms), {record['protocol']}, one session, "
+        f"({record['protocol']}), one session, "
         f"{interval_name(record['noise']['num_processes'])}. Retention is "
         "the share of the full model's report score, with the interval of the difference in "
         "pairs"
@@ -147,7 +147,7 @@ def table(record: dict[str, Any]) -> str:
             f"| {row['series']} | {row['name']} | {row['operations_ratio']:.1f} | "
             f"{seed['report']['value']:.3f} | {_share(seed)} | "
             + (f"{row['mean_retention']:.3f}, {row['sd_retention']:.3f} | " if several else "")
-            + f"{_times(row['eager'])} | {_times(int8)} | {_share(int8)} |"
+            + f"{_times(row['eager'])} | {_times(int8)} | {_share(int8['kept'])} |"
         )
     aims = AIMS.get(record["task"]["name"], ())
     if aims:
