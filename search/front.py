@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .candidate import Candidate
 from .quantities import QUANTITIES
+from .ranking import nondominated
 
 MARGIN = 0.1
 """How far `reference_beyond` lies outside the candidates, as a share of their range."""
@@ -83,7 +84,7 @@ class ParetoFront:
         apart = tuple(entry for entry, lacks in zip(candidates, lacking, strict=True) if lacks)
         candidates = [entry for entry, lacks in zip(candidates, lacking, strict=True) if not lacks]
         values = _values(candidates, objectives)
-        flags = moocore.is_nondominated(values, keep_weakly=True) if candidates else ()
+        flags = nondominated(values) if candidates else ()
         costs_first = sorted(objectives, key=lambda name: QUANTITIES[name].larger_is_better)
         ordered = sorted(
             zip(candidates, flags, strict=True),

@@ -168,7 +168,7 @@ def successive_halving(
 def _best(problem: Problem, observed: Sequence[Observation], number: int) -> list[SubnetConfig]:
     """So many networks, by fronts; those beyond a limit last."""
     values = np.array([problem.signed(seen) for seen in observed])
-    beyond = [sum(max(0.0, v) for v in problem.violations(seen).values()) for seen in observed]
+    beyond = [problem.excess(seen) for seen in observed]
     order = survivors(values, len(observed))
     order = order[np.argsort(np.array(beyond)[order], kind="stable")]
     return [observed[place].config for place in order[:number]]

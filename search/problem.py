@@ -79,15 +79,15 @@ class Problem:
 
     def violations(self, seen: Observation) -> dict[str, float]:
         """How far a scored network is beyond each limit, as shares of the limits."""
-        values = {**self.cost(seen.config).judged, "score": seen.score}
+        values = self._judged(seen)
         return {
             entry.quantity: entry.relative_violation(values[entry.quantity])
             for entry in self.constraints
         }
 
-    def feasible(self, seen: Observation) -> bool:
-        """Whether a scored network keeps every limit."""
-        return all(violation <= 0 for violation in self.violations(seen).values())
+    def excess(self, seen: Observation) -> float:
+        """How far a scored network is beyond all limits together; 0 when it keeps every one."""
+        return total_violation(self.constraints, self._judged(seen))
 
     def signed(self, seen: Observation) -> tuple[float, ...]:
         """A scored network's objectives, turned so that smaller is better."""
@@ -96,16 +96,20 @@ class Problem:
 
     def front(self, observed: Sequence[Observation]) -> list[Observation]:
         """What no other scored network beats, of those that keep every limit."""
-        kept = [seen for seen in observed if all(v <= 0 for v in self.violations(seen).values())]
+        kept = [seen for seen in observed if not self.excess(seen)]
         return [seen for seen, rank in self._ranked(kept) if not rank]
 
     def finalists(
         self, observed: Sequence[Observation], number: int = FINALISTS
     ) -> list[Observation]:
         """The front, and what is on the next ones until there are so many."""
-        kept = [seen for seen in observed if self.feasible(seen)]
+        kept = [seen for seen in observed if not self.excess(seen)]
         ranked = sorted(self._ranked(kept), key=lambda entry: entry[1])
         return [seen for place, (seen, rank) in enumerate(ranked) if not rank or place < number]
+
+    def _judged(self, seen: Observation) -> dict[str, float]:
+        """What limits are held against."""
+        return {**self.cost(seen.config).judged, "score": seen.score}
 
     def _ranked(self, observed: Sequence[Observation]) -> list[tuple[Observation, int]]:
         """Scored networks, each with the number of its front from 0 on."""

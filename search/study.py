@@ -25,9 +25,6 @@ from .journal import open_study, quiet_optuna
 from .problem import Observation, Problem
 from .quantities import QUANTITIES
 
-SPLIT = "search"
-"""The split that networks are chosen on."""
-
 
 def run_study(
     engine: Engine,
