@@ -45,6 +45,12 @@ def score_missing(
     }
 
 
+def search_value(context: Context, network: Network, *, deployment: Deployment) -> float:
+    """A network's score on the search split, as deployed; computed unless it is known."""
+    scored = score_missing(context, [network], split="search", deployment=deployment)
+    return scored[network.id].value
+
+
 def report_splits(context: Context) -> list[str]:
     """The names of the run's report splits, the main one first; MNLI has two."""
     names = [name for name in context.manifest["task"]["sizes"] if name.startswith("report")]

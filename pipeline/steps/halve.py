@@ -17,7 +17,7 @@ from ...search.options import SearchOptions
 from ...training.pace import StudentPace
 from ..context import Context
 from ..costs import Where, chosen, cost_table
-from ..scores import score_missing
+from ..scores import search_value
 from .add import make
 from .search import problem_of
 
@@ -78,9 +78,7 @@ def inherited(context: Context, deployment: Deployment) -> "Fidelity":
     from ...search.halving import Fidelity
 
     def score(config: SubnetConfig) -> float:
-        network = context.cut(config)
-        scored = score_missing(context, [network], split="search", deployment=deployment)
-        return scored[network.id].value
+        return search_value(context, context.cut(config), deployment=deployment)
 
     return Fidelity("inherited", score)
 
@@ -97,8 +95,7 @@ def distilled(
     def score(config: SubnetConfig) -> float:
         options = FinishedOptions(**asdict(pace), network=config.key)
         network = make(context, FINISHED, options, progress=training)
-        scored = score_missing(context, [network], split="search", deployment=deployment)
-        return scored[network.id].value
+        return search_value(context, network, deployment=deployment)
 
     length = f"{pace.epochs} epochs" if pace.steps is None else f"{pace.steps} steps"
     return Fidelity(length, score)

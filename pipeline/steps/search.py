@@ -28,7 +28,7 @@ from ..context import Context
 from ..costs import Where, candidates, chosen, cost_table, is_here, measured
 from ..delivery import time_again
 from ..observations import SessionRecord, Subject
-from ..scores import score_missing
+from ..scores import score_missing, search_value
 from .predictor import known_predictor
 from .profile import measure_added
 
@@ -93,12 +93,14 @@ def search(
     from ...search.engines.registry import engine_named
     from ...search.study import run_study
 
-    problem = problem_of(context, options, costs, record)
+    problem, landmarks = problem_of(context, options, costs, record), context.subnets()
+
+    def network_of(config: SubnetConfig) -> Network:
+        """A network of the space, a landmark by its own label."""
+        return landmarks.get(config) or context.cut(config)
 
     def evaluate(config: SubnetConfig) -> float:
-        network = _network(context, config)
-        scored = score_missing(context, [network], split="search", deployment=deployment)
-        return scored[network.id].value
+        return search_value(context, network_of(config), deployment=deployment)
 
     with context.timed("search"):
         observed = run_study(
@@ -110,7 +112,7 @@ def search(
             asked=_asked(context, options),
             on_progress=progress,
         )
-        networks = [_network(context, seen.config) for seen in observed]
+        networks = [network_of(seen.config) for seen in observed]
         beside = list(context.beside().values())
         score_missing(context, beside, split="search", deployment=deployment)
         for other in measured(context):
@@ -121,7 +123,7 @@ def search(
                 split="search",
                 deployment=other.conditions.protocol.deployment,
             )
-        finalists = [_network(context, seen.config) for seen in problem.finalists(observed)]
+        finalists = [network_of(seen.config) for seen in problem.finalists(observed)]
         missing = [network for network in finalists if network.id not in costs]
         if missing and is_here(record.conditions):
             measure_added(context, missing, costs.protocol, progress=timing)
@@ -180,11 +182,6 @@ def _asked(context: Context, options: SearchOptions) -> dict[str, Any]:
     record = {**context.shape.to_dict(), **context.space.to_dict(), **options.to_dict()}
     del record["trials"]
     return record
-
-
-def _network(context: Context, config: SubnetConfig) -> Network:
-    """A network of the space, a landmark by its own label."""
-    return context.subnets().get(config) or context.cut(config)
 
 
 def _result(
