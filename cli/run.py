@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError
 from ..intervals import duration
 from . import steps
 from .display import log_to_stderr, say, show
@@ -78,11 +77,8 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
-    if plan:
-        steps.plan(asked.plan(), json=json)
+    if steps.planned(asked, wanted=plan, json=json):
         return
-    if json:
-        raise InputError("--json is for --plan: leave it out, or ask for the plan.")
     started = time.monotonic()
     run = asked.run()
     steps.train(run)

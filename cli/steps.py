@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..errors import InputError
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
@@ -14,12 +15,11 @@ from ..search.options import SearchOptions
 from ..training.pace import StudentPace
 from .display import meter, say, show, show_json
 from .fields import Given
-from .options import like_fine_tuning
+from .options import Asked, like_fine_tuning
 from .tables import plan_sentences, plan_table, validation_table
 
 if TYPE_CHECKING:
     from ..pipeline.steps.finish import FinishedMember
-    from ..pipeline.steps.plan import TrainingPlan
 
 NOTHING_FITS = 1
 SELF_TEST_FAILED = 1
@@ -32,13 +32,23 @@ def warn(warnings: Sequence[str]) -> None:
         show("\n".join(warnings))
 
 
-def plan(found: "TrainingPlan", *, json: bool) -> None:
-    """Print what a training would be."""
+def planned(asked: Asked, *, wanted: bool, json: bool) -> bool:
+    """Print what a training would be, where that is wanted; whether it was.
+
+    Raises:
+        InputError: When JSON is wanted without a plan, or as `Asked.plan` has it.
+    """
+    if not wanted:
+        if json:
+            raise InputError("--json is for --plan: leave it out, or ask for the plan.")
+        return False
+    found = asked.plan()
     if json:
         show_json(found.to_dict())
-        return
-    show(plan_table(found))
-    show("\n".join(plan_sentences(found)))
+    else:
+        show(plan_table(found))
+        show("\n".join(plan_sentences(found)))
+    return True
 
 
 def train(run: Run) -> None:

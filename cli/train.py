@@ -1,6 +1,5 @@
 """`paretobert train`: the supernet of a run."""
 
-from ..errors import InputError
 from . import steps
 from .display import log_to_stderr
 from .options import (
@@ -63,10 +62,7 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
-    if plan:
-        steps.plan(asked.plan(), json=json)
+    if steps.planned(asked, wanted=plan, json=json):
         return
-    if json:
-        raise InputError("--json is for --plan: leave it out, or ask for the plan.")
     run = asked.run()
     steps.train(run)
