@@ -115,13 +115,14 @@ def timed(
 
 def speed(session: Session, network: Network, deployment: Deployment) -> dict[str, Any]:
     """How many times as fast as the full model in eager fp32, from the session's ratio."""
-    ratio = session[f"{network.id}@{deployment.slug}"].ratio
+    measurement = session[f"{network.id}@{deployment.slug}"]
+    ratio = measurement.ratio
     return {
         "runtime": deployment.title,
         "speedup": 1 / ratio.value,
         "low": 1 / ratio.high,
         "high": 1 / ratio.low,
-        "processes": list(session[f"{network.id}@{deployment.slug}"].process_ratios),
+        "processes": list(measurement.process_ratios),
     }
 
 
@@ -181,12 +182,7 @@ def main() -> None:
             outcomes["report"][f"{name}, seed {number}"] = report[network.id]
         if run is first:
             chosen = to_time(networks, search, lengths)
-            on_report = {
-                network.id: score_missing(run.context, [network], split="report", deployment=int8)[
-                    network.id
-                ]
-                for network in chosen
-            }
+            on_report = score_missing(run.context, chosen, split="report", deployment=int8)
             session, protocol = timed(run, chosen, int8, measure_s=arguments.measure_s)
             for network in chosen:
                 row = rows[f"{series_of(network)} {network.name}"]
