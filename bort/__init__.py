@@ -1,0 +1,1 @@
+"""Optimal Subarchitecture Extraction for BERT: its candidate sets, its algorithm, Bort's shape."""
