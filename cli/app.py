@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "predict",
     "measure",
+    "ose",
 )
 """Every command, each in the file of its name, in the order of the list."""
 

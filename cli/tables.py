@@ -20,6 +20,7 @@ from ..tasks.metrics import PairedComparison
 if TYPE_CHECKING:
     from ..pipeline.run import Run
     from ..pipeline.steps.add import Added
+    from ..pipeline.steps.ose import Extracted
     from ..pipeline.steps.plan import TrainingPlan
     from ..profiling.predictor import Predictor
 
@@ -139,6 +140,48 @@ def added_table(added: "Added") -> Table:
             f"model's speed; {latency.ratio.meaning}",
         )
     return drawing
+
+
+RANKED = 20
+"""Candidates of an extraction that are printed; its file has all of them."""
+
+
+def extraction_table(found: "Extracted") -> Table:
+    """The ranking of an extraction with its three terms, at most 80 columns wide."""
+    ranking, blocks = found.extraction.ranking, found.extraction.blocks
+    trained = sum(entry.error is not None for entry in ranking)
+    more = f"; {len(ranking) - RANKED} more in ranking.csv" if len(ranking) > RANKED else ""
+    drawing = Table(
+        title=f"{trained} of {len(found.points)} candidates trained, {len(blocks)} blocks{more}",
+        caption=f"W = smaller x faster / error; epsilon {found.request.epsilon:g}, "
+        f"{found.request.error.steps} steps",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    drawing.add_column("candidate", overflow="fold", max_width=24)
+    speed = "MACs" if found.request.speed == "macs" else "ms"
+    for heading in ("params", speed, "smaller", "faster", "error", "W"):
+        drawing.add_column(heading, justify="right", no_wrap=True)
+    for entry in ranking[:RANKED]:
+        size = entry.point.size
+        drawing.add_row(
+            escape(entry.point.name),
+            _short(size.params),
+            _short(size.inference) if found.request.speed == "macs" else f"{size.inference:.3g}",
+            f"{entry.smaller:.3f}",
+            f"{entry.faster:.3f}",
+            "" if entry.error is None else f"{entry.error:.4g}",
+            f"{entry.value:.4g}",
+        )
+    return drawing
+
+
+def _short(count: float) -> str:
+    """A count in four characters or so."""
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= factor:
+            return f"{count / factor:.3g}{letter}"
+    return f"{count:.3g}"
 
 
 def network_table(candidates: Sequence[Candidate], numbers: Mapping[str, int]) -> Table:

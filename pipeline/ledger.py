@@ -26,7 +26,8 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..deploy.deployment import Deployment
+from ..bort.options import SurrogateError
+from ..deploy.deployment import EAGER_FP32, Deployment
 from ..errors import InputError
 from ..networks.network import Kind, Network
 from ..profiling.conditions import Conditions
@@ -387,6 +388,36 @@ class Ledger:
             for network, size in sizes.items()
             if network in peaks
         }
+
+    def add_error(self, network: str, error: SurrogateError, *, conditions: str) -> None:
+        """Enter the error of a network after a short training.
+
+        Args:
+            network: The network's id.
+            error: What was found.
+            conditions: A short hash of everything else that decides it.
+        """
+        with self._writing() as connection:
+            self._observe(
+                connection,
+                Subject(network, EAGER_FP32),
+                quantity="surrogate_error",
+                place=conditions,
+                value=error.loss,
+                record=_json({"seconds": error.seconds}),
+            )
+
+    def errors(self, *, conditions: str) -> dict[str, SurrogateError]:
+        """The errors that were found under some conditions, by the network's id."""
+
+        def read(row: Any) -> SurrogateError:
+            return SurrogateError(float(row.value), float(json.loads(row.record)["seconds"]))
+
+        with self._reading() as connection:
+            rows = self._observations(
+                connection, "surrogate_error", deployment=EAGER_FP32, place=conditions
+            )
+        return {row.network: self._parsed(read, row) for row in rows}
 
     def add_fingerprint(self, subject: Subject, fingerprint: str) -> None:
         """Enter the fingerprint of the files that were scored and timed."""
