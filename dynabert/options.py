@@ -51,8 +51,8 @@ class TrainingOptions(Pace):
             of them from the labels, the paper's ablation.
         space: The sub-networks that are trained for: "grid" is every combination of the widths,
             depths and tokens; "uniform" any heads and neurons, the same in every layer, at any
-            number of layers; "layerwise" any layers, each with its own heads and neurons. The
-            combinations are profiled and shown in any case.
+            number of layers; "layerwise" the last layer and any others, each with its own heads
+            and neurons. The combinations are profiled and shown in any case.
         widths: Width multipliers.
         depths: Depth multipliers.
         tokens: Token multipliers; below 1 word-vectors are eliminated on the way through the

@@ -5,8 +5,11 @@ Each lies within the next, as far as the sizes of the full model are multiples o
 - `grid`, every combination of a few multipliers (DynaBERT, Hou et al. 2020, section 2);
 - `uniform`, any number of heads and of twelfths of the neurons, the same in every kept layer, at
   any number of layers;
-- `layerwise`, any subset of the layers, each with its own heads and neurons, which vary from layer
-  to layer as in HAT (Wang et al. 2020).
+- `layerwise`, the last layer and any of the others, each with its own heads and neurons, which
+  vary from layer to layer as in HAT (Wang et al. 2020).
+
+All of them keep the last layer, as DynaBERT's rule for depth does: the head reads what it writes.
+Supernets that were trained to do without it too lost .235 there (`benchmarks/spaces`).
 
 The grid's networks are the landmarks of all of them: few enough to be profiled and shown.
 
@@ -289,7 +292,7 @@ class Uniform(Stepped):
 
 @dataclass(frozen=True)
 class Layerwise(Stepped):
-    """Any subset of the layers, each with its own heads and neurons."""
+    """The last layer and any of the others, each with its own heads and neurons."""
 
     name: ClassVar[SpaceName] = "layerwise"
 
@@ -313,58 +316,63 @@ class Layerwise(Stepped):
         """The number of networks."""
         total, sizes = self.shape.num_layers, self.shape.num_heads * len(self.neuron_sizes)
         return sum(
-            math.comb(total, number) * sizes**number * self._num_retentions(number)
+            math.comb(total - 1, number - 1) * sizes**number * self._num_retentions(number)
             for number in range(self.fewest_layers, total + 1)
         )
 
     @property
     def genes(self) -> dict[str, int]:
-        """Of each layer whether it is kept, its heads and its neurons; the tokens.
+        """Which layers but the last are kept; the heads and the neurons of each; the tokens.
 
         The sizes of dropped layers mean nothing. Where fewer layers are kept than must be, the
         last ones of the dropped are kept too.
         """
-        of_layers = {
-            f"{name}_{layer}": count
-            for layer in range(self.shape.num_layers)
-            for name, count in (
-                ("kept", 2),
-                ("heads", self.shape.num_heads),
-                ("neurons", len(self.neuron_sizes)),
-            )
+        total = self.shape.num_layers
+        return {
+            **{f"kept_{layer}": 2 for layer in range(total - 1)},
+            **{f"heads_{layer}": self.shape.num_heads for layer in range(total)},
+            **{f"neurons_{layer}": len(self.neuron_sizes) for layer in range(total)},
+            "tokens": len(self.tokens),
         }
-        return of_layers | {"tokens": len(self.tokens)}
 
     def encode(self, config: SubnetConfig) -> tuple[int, ...]:
         """Its sizes; a dropped layer's are the nearest kept one's, an earlier one first."""
         self._refuse_larger(config)
-        code: list[int] = []
-        for layer in range(self.shape.num_layers):
-            nearest = min(config.layers, key=lambda kept: (abs(kept - layer), kept))
-            place = config.layers.index(nearest)
-            neurons = self._place_of(config.neurons[place], config)
-            code += [int(nearest == layer), config.heads[place] - 1, neurons]
-        return (*code, self._token_places(config)[0])
+        total = self.shape.num_layers
+        if config.layers[-1] != total - 1:
+            raise ValueError(f"{config.key} drops the last layer")
+        places = [
+            min(range(config.num_layers), key=lambda place: abs(config.layers[place] - layer))
+            for layer in range(total)
+        ]
+        return (
+            *(int(layer in config.layers) for layer in range(total - 1)),
+            *(config.heads[place] - 1 for place in places),
+            *(self._place_of(config.neurons[place], config) for place in places),
+            self._token_places(config)[0],
+        )
 
     def decode(self, code: Sequence[int]) -> SubnetConfig:
         """The network of the kept layers' sizes."""
-        triples = [code[start : start + 3] for start in range(0, len(code) - 1, 3)]
-        kept = {layer for layer, triple in enumerate(triples) if triple[0]}
-        dropped = [layer for layer in range(len(triples)) if layer not in kept]
-        missing = max(0, self.fewest_layers - len(kept))
-        layers = sorted(kept.union(dropped[len(dropped) - missing :]))
+        total = self.shape.num_layers
+        kept, sizes = code[: total - 1], code[total - 1 :]
+        heads, neurons = sizes[:total], sizes[total : 2 * total]
+        layers = {*(layer for layer, chosen in enumerate(kept) if chosen), total - 1}
+        dropped = [layer for layer in range(total) if layer not in layers]
+        missing = max(0, self.fewest_layers - len(layers))
+        layers.update(dropped[len(dropped) - missing :])
         config = SubnetConfig(
-            tuple(layers),
-            tuple(triples[layer][1] + 1 for layer in layers),
-            tuple(self.neuron_sizes[triples[layer][2]] for layer in layers),
+            tuple(sorted(layers)),
+            tuple(heads[layer] + 1 for layer in sorted(layers)),
+            tuple(self.neuron_sizes[neurons[layer]] for layer in sorted(layers)),
         )
         return self._with_tokens(config, code[-1])
 
     def neighbours(self, config: SubnetConfig) -> list[SubnetConfig]:
         """The networks that differ by one step of one size, or by one layer, of whatever sizes.
 
-        There are 2 for each size, 1 for each kept layer, and as many for each dropped layer as
-        there are sizes of a layer.
+        There are 2 for each size, 1 for each kept layer but the last, and as many for each dropped
+        layer as there are sizes of a layer.
         """
         found = {
             self.decode((*code[:place], value, *code[place + 1 :]))
@@ -381,7 +389,7 @@ class Layerwise(Stepped):
         if config.num_layers > self.fewest_layers:
             others += [
                 {layer: size for layer, size in sizes.items() if layer != dropped}
-                for dropped in config.layers
+                for dropped in config.layers[:-1]
             ]
         others += [
             dict(sorted({**sizes, layer: size}.items()))
@@ -396,7 +404,8 @@ class Layerwise(Stepped):
         return sorted(found - {config}, key=in_order)
 
     def _draw_layers(self, number: int, generator: Random) -> tuple[int, ...]:
-        return tuple(sorted(generator.sample(range(self.shape.num_layers), number)))
+        last = self.shape.num_layers - 1
+        return (*sorted(generator.sample(range(last), number - 1)), last)
 
     def _draw_sizes(self, weight: float, number: int, generator: Random) -> list[tuple[int, int]]:
         return self._sizes_around(weight, number, generator)

@@ -116,16 +116,14 @@ def additive_front(problem: Problem, errors: LayerErrors) -> list[SubnetConfig]:
     found = [
         config
         for config in map(_config, _best_sizes(options, unit))
-        if config is not None and space.contains(config) and problem.affordable(config)
+        if space.contains(config) and problem.affordable(config)
     ]
     return [found[place] for place in _halving(len(found))]
 
 
-def _config(sizes: Sequence[Option]) -> SubnetConfig | None:
-    """The network of each layer's sizes; None where every layer is dropped."""
+def _config(sizes: Sequence[Option]) -> SubnetConfig:
+    """The network of each layer's sizes."""
     kept = [(layer, size) for layer, size in enumerate(sizes) if size.heads]
-    if not kept:
-        return None
     return SubnetConfig(
         tuple(layer for layer, _ in kept),
         tuple(size.heads for _, size in kept),
@@ -142,13 +140,15 @@ def probed_errors(space: Layerwise, scores: Mapping[SubnetConfig, float]) -> Lay
     from scipy.optimize import nnls
 
     full = scores[space.full]
+    last = space.shape.num_layers - 1
     weights, dropped = [], []
-    for layer in range(space.shape.num_layers):
+    for layer in range(last + 1):
         sizes = _probed_sizes(space)
         losses = [full - scores[_changed(space, layer, size)] for size in sizes]
         terms = np.array([_terms(space, size) for size in sizes])
         weights.append(nnls(terms, np.maximum(losses, 0))[0])
-        dropped.append(full - scores[_changed(space, layer, None)])
+        if layer < last:
+            dropped.append(full - scores[_changed(space, layer, None)])
 
     def error(layer: int, heads: int, neurons: int) -> float:
         if not heads:
@@ -166,8 +166,11 @@ def _terms(space: Layerwise, size: tuple[int, int]) -> Floats:
 def _probes(space: Layerwise) -> list[SubnetConfig]:
     """The full model and those that differ from it in one layer."""
     sizes: list[tuple[int, int] | None] = [None, *_probed_sizes(space)]
-    layers = range(space.shape.num_layers)
-    return [space.full, *(_changed(space, layer, size) for layer, size in product(layers, sizes))]
+    changed = (
+        _changed(space, layer, size)
+        for layer, size in product(range(space.shape.num_layers), sizes)
+    )
+    return [space.full, *filter(space.contains, changed)]
 
 
 def _probed_sizes(space: Layerwise) -> list[tuple[int, int]]:
@@ -206,11 +209,12 @@ def _options(
     for layer in range(space.shape.num_layers):
         without = cost(_changed(space, layer, None))
         fixed -= full - without
-        every = [Option(0, 0, 0.0, errors(layer, 0, 0))]
-        every += [
+        every = [
             Option(*size, cost(_changed(space, layer, size)) - without, errors(layer, *size))
             for size in space.layer_sizes
         ]
+        if layer + 1 < space.shape.num_layers:
+            every.append(Option(0, 0, 0.0, errors(layer, 0, 0)))
         flags = nondominated(np.array([(entry.cost, entry.error) for entry in every]))
         layers.append([entry for entry, kept in zip(every, flags, strict=True) if kept])
     return fixed, layers

@@ -141,7 +141,7 @@ def test_every_network_of_a_tiny_space_is_drawn(kind):
 def test_the_spaces_of_minilm_have_their_sizes():
     assert Grid(MINILM).size == 12
     assert Uniform(MINILM).size == 6 * 12 * 12
-    assert Layerwise(MINILM).size == (1 + 12 * 12) ** 6 - 1
+    assert Layerwise(MINILM).size == (1 + 12 * 12) ** 5 * 12 * 12
     assert Uniform(MINILM).neuron_sizes == tuple(range(128, 1537, 128))
 
 
@@ -225,7 +225,19 @@ def test_a_space_is_read_back(kind):
 
 def test_sizes_of_dropped_layers_mean_nothing():
     space = Layerwise(TINY)
-    code = [0, 1, 1, 1, 0, 1, 0, 0, 0, 0]
-    assert space.decode(code) == space.decode([0, 0, 0, 1, 0, 1, 0, 1, 1, 0])
-    assert space.decode([0] * 10).layers == (2,)
-    assert replace(space, fewest_layers=2).decode(code).layers == (1, 2)
+    code = [0, 1, 1, 0, 0, 1, 1, 0, 0]
+    assert space.decode(code) == space.decode([0, 1, 0, 0, 0, 0, 1, 0, 0])
+    assert space.decode([0] * 9).layers == (2,)
+    assert replace(space, fewest_layers=2).decode([0] * 9).layers == (1, 2)
+
+
+@given(spaces(), st.integers())
+@settings(max_examples=40, deadline=None)
+def test_the_last_layer_is_always_kept(space, seed):
+    last = space.shape.num_layers - 1
+    drawn = space.draw(Random(seed))
+    assert drawn.layers[-1] == last
+    assert all(other.layers[-1] == last for other in space.neighbours(drawn))
+    if last:
+        headless = SubnetConfig((0,), drawn.heads[:1], drawn.neurons[:1])
+        assert not space.contains(headless)
