@@ -5,7 +5,7 @@
     paretobert train runs/docs-layerwise --model runs/docs/teacher --task stdlib-docs \
         --space layerwise --recipe sandwich --teacher-epochs 0 --width-epochs 0 --depth-epochs 5 \
         --learning-rate 3e-4
-    python benchmarks/spaces.py runs/docs runs/docs-layerwise --repair-texts 512 \
+    python benchmarks/spaces.py runs/docs runs/docs-layerwise \
         --out benchmarks/spaces/stdlib-docs.json
 
 Both supernets come from one teacher, with the same numbers of steps and of sub-networks in each;
@@ -17,8 +17,8 @@ has as many multiply-adds: per example, between the two networks of the line tha
 more, linearly in the logarithm of the multiply-adds. The interval of the mean difference is the
 percentile bootstrap's over examples and random networks, both drawn again.
 
-With `--repair-texts` random networks that lack the full model's last layer are also scored after a
-repair in closed form, to the states of the supernet's own full model for so many training texts.
+`benchmarks/spaces/stdlib-docs-any-layers.json` is of a layerwise space in which the last layer
+could be dropped too, and says what that cost.
 """
 
 import argparse
@@ -35,8 +35,6 @@ from numpy.typing import NDArray
 from outcomes import pack_split
 from transformers import AutoTokenizer
 
-from paretobert.dynabert.reconstruction import collect, repair
-from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.errors import InputError
@@ -141,38 +139,12 @@ def scored(
     return found
 
 
-def repaired(
-    supernet: Supernet,
-    configs: Sequence[SubnetConfig],
-    report: EncodedSplit,
-    run: Run,
-    *,
-    num_texts: int,
-) -> dict[SubnetConfig, Evaluation]:
-    """Score sub-networks on the report split after a repair in closed form."""
-    tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
-    texts = repair_texts(
-        run.task.train,
-        tokenizer,
-        RepairOptions(num_texts=num_texts),
-        max_length=run.task.max_length,
-    )
-    reference = collect(supernet.model, texts)
-    found = {}
-    for config in configs:
-        dense = repair(supernet.model, config, reference).model
-        found[config] = evaluate(dense, report, task=run.task, split="report")
-        print("repaired", config.key, round(found[config].value, 3), file=sys.stderr)
-    return found
-
-
 def main() -> None:
     """Score both supernets and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("grid", type=Path, help="a run folder trained for the grid")
     parser.add_argument("layerwise", type=Path, help="one trained for the layerwise space")
     parser.add_argument("--draws", type=int, default=NUM_DRAWS)
-    parser.add_argument("--repair-texts", type=int, help="repair from so many texts, too")
     parser.add_argument("--note", help="what the numbers rest on beside the record")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -203,18 +175,9 @@ def main() -> None:
     groups = {
         "all": draws,
         "no cheaper than the cheapest landmark": [c for c in draws if macs[c] >= least],
-        "last layer kept": [c for c in draws if c.layers[-1] == shape.num_layers - 1],
-        "last layer dropped": [c for c in draws if c.layers[-1] < shape.num_layers - 1],
     }
-    dropped = groups["last layer dropped"]
     arms: dict[str, Any] = {}
     for name, run in runs.items():
-        forms = {"as trained": scores[name]}
-        if arguments.repair_texts:
-            found = repaired(
-                supernets[name], dropped, report, run, num_texts=arguments.repair_texts
-            )
-            forms["repaired where the last layer is dropped"] = scores[name] | found
         arms[name] = {
             "training": run.request.training.to_dict(),
             "stages": read_records(run.folder.root / "training.jsonl"),
@@ -222,19 +185,14 @@ def main() -> None:
                 {
                     "networks": group,
                     "number": len(members),
-                    "form": form,
                     "difference": mean_over_both(
-                        differences_of(members, line, each, macs)
+                        differences_of(members, line, scores[name], macs)
                     ).to_dict(),
                 }
-                for form, each in forms.items()
                 for group, members in groups.items()
                 if members
             ],
-            "outcomes": {
-                form: pack_split({c.key: entry for c, entry in each.items()})
-                for form, each in forms.items()
-            },
+            "outcomes": pack_split({c.key: entry for c, entry in scores[name].items()}),
         }
     ours, theirs = scores["layerwise"], scores["grid"]
     of_landmarks = np.stack([1.0 * ours[c].correct - theirs[c].correct for c in landmarks])

@@ -9,7 +9,8 @@ Each lies within the next, as far as the sizes of the full model are multiples o
   vary from layer to layer as in HAT (Wang et al. 2020).
 
 All of them keep the last layer, as DynaBERT's rule for depth does: the head reads what it writes.
-Supernets that were trained to do without it too lost .235 there (`benchmarks/spaces`).
+A supernet that was trained to do without it too lost .235 there
+(`benchmarks/spaces/stdlib-docs-any-layers.json`).
 
 The grid's networks are the landmarks of all of them: few enough to be profiled and shown.
 

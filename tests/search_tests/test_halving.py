@@ -37,9 +37,9 @@ def test_fewer_and_fewer_are_scored_and_the_best_are_found() -> None:
     found = successive_halving(
         asked, CONFIGS, fidelities, audited=3, on_progress=lambda *now: seen.append(now)
     )
-    assert len(CONFIGS) == 56
-    second, third = 19, 7
-    assert [len(scorer.asked) for scorer in scorers] == [56, second + 3, third + 3]
+    assert len(CONFIGS) == 45
+    second, third = 15, 5
+    assert [len(scorer.asked) for scorer in scorers] == [45, second + 3, third + 3]
     assert seen[-1] == ("fidelity 2", third + 3, third + 3)
     true = {entry.config for entry in asked.front(asked_all())}
     assert len(true & {entry.config for entry in found.front}) >= len(true) / 3
