@@ -9,13 +9,12 @@ from ..baselines.methods import METHODS
 from ..errors import InputError
 from ..pipeline.run import Run
 from ..search.candidate import score_record
-from .display import log_to_stderr, meter, show, show_json
+from .display import begin, meter, say_next, show, show_json
 from .fields import FieldsOfAny, Given, option_words
-from .options import TRAINING_NAMES, Folder, Json, like_fine_tuning
+from .options import TRAINING_NAMES, Folder, Json, Verbose, like_fine_tuning
 from .tables import added_table
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert add runs/docs --checkpoint mine=checkpoints/mine
 
 $ paretobert add runs/docs --method first-layers --layers 3
@@ -42,9 +41,10 @@ def command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="; ".join(f"{entry.name}: {entry.summary}" for entry in METHODS.values())
+            help=" ".join(f"{entry.name}: {entry.summary}" for entry in METHODS.values())
         ),
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Make a network, score it and measure it beside the run's others.
@@ -55,7 +55,7 @@ def command(
     can, and what it reached is said. Seed and learning rate are those of the run's fine-tuning
     where nothing else is given.
     """
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     run = Run.open(folder)
     name = method or ("checkpoint" if "checkpoint" in method_given else None)
     if name not in METHODS:
@@ -91,6 +91,7 @@ def command(
         )
     else:
         show(added_table(added))
+        say_next(f"{run.context.command('report')}   # with the network in it")
 
 
 def _option(field: str) -> str:

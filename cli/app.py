@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
 from ..errors import InputError
-from .display import say
+from .description import with_description
+from .display import say, speaking
 from .fields import expanded
 
 CLICK_INTERRUPTED = 130
@@ -41,19 +43,37 @@ def app_of(names: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         name="paretobert",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
-    def group() -> None:
-        """From a BERT checkpoint to its best sub-network under a budget."""
+    def group(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=_print_version, is_eager=True, help="Print the version."
+            ),
+        ] = False,
+    ) -> None:
+        """From a BERT checkpoint to its best sub-network under a budget.
+
+        Start with `run`, then ask with `query`, and take what it answers with `export`.
+        """
 
     for name in names:
         module = import_module(f".{name}", __package__)
-        app.command(name, epilog=module.EPILOG)(expanded(module.command))
+        app.command(name, epilog=f"Example:\n{module.EPILOG}")(expanded(module.command))
     return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        print(f"paretobert {__version__}")
+        raise typer.Exit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,9 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    asked = words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS
+    with speaking(words):
+        return _status(words)
+
+
+def _status(words: list[str]) -> int:
+    """Run a command and say what went wrong; its exit status."""
+    app = app_of(words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS)
     try:
-        app_of(asked)(words, prog_name="paretobert")
+        app(with_description(words, app), prog_name="paretobert")
     except InputError as error:
         say(f"[red]error:[/] {_plain(error)}")
         return 2

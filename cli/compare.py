@@ -9,14 +9,14 @@ from rich.markup import escape
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from ..storage import write_text
-from .display import log_to_stderr, meter, say, show, show_json
-from .options import Folder, Json, WhereGiven
+from .comparisons import comparison_view
+from .display import begin, meter, say, show, show_json
+from .options import Folder, Json, Verbose, WhereGiven
 
-EPILOG = """Example:
+EPILOG = """
+$ paretobert compare runs/docs full L1.3.5-H6-F768
 
-$ paretobert compare runs/docs full "width 0.5, 6 of 6 layers"
-
-$ paretobert compare runs/docs full@eager-fp32 full@openvino-int8 --flipped flipped.csv
+$ paretobert compare runs/docs full full@openvino-int8 --flipped flipped.csv
 """
 
 
@@ -31,10 +31,11 @@ def command(
     flipped: Annotated[
         Path | None, typer.Option(help="A CSV file for the examples that flip.")
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Test scores in pairs, time both in one session, and say what changes for users."""
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     run = Run.open(folder)
     with meter() as progress:
         found = run.compare(
@@ -42,8 +43,10 @@ def command(
         )
     if json:
         show_json(found.to_dict())
-    else:
+    elif verbose:
         show("\n".join(found.sentences()))
+    else:
+        show(comparison_view(found, run.numbers))
     if flipped is not None:
         from ..pipeline.steps.compare import flipped_csv
 

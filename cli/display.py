@@ -1,17 +1,24 @@
-"""What a person sees: messages and progress on standard error, results on standard output."""
+"""What a person sees: messages and progress on standard error, results on standard output.
+
+Whatever is said is also kept in the log of the run folder, once a command has opened one.
+"""
 
 import json
 import logging
 import math
-import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from ..intervals import duration
 
 if TYPE_CHECKING:
     from ..profiling.measuring import MeasuringProgress
@@ -20,33 +27,101 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 15.0
 """Without a terminal, progress is a line now and then instead of a bar."""
 
+SILENT_S = 1.0
+"""A command that has shown nothing for so long says that it has begun."""
+
+LOG_NAME = "log.txt"
+"""The log in a run folder: what each command said, and warnings."""
+
+_UNBOUNDED = 100_000
+
+_package = logging.getLogger("paretobert")
+_said = logging.getLogger("paretobert.cli")
+_shown = threading.Event()
+_words: list[str] = []
+
 
 def say(message: str) -> None:
     """Print a message for a person; rich's markup is understood."""
+    _shown.set()
+    _said.info(Text.from_markup(message).plain)
     Console(stderr=True, soft_wrap=True).print(message, highlight=False)
 
 
-def show(result: object) -> None:
-    """Print a result: plain text, or a table of rich's."""
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width, soft_wrap=isinstance(result, str)).print(
-        result, highlight=False, markup=False
-    )
+def say_next(command: str) -> None:
+    """Say which command comes next."""
+    say(f"next:  [bold]{Text(command).markup}[/]")
+
+
+def show(result: object, *, whole: bool = False) -> None:
+    """Print a result: plain text, or something of rich's.
+
+    Args:
+        result: What to print.
+        whole: Whether every column stays, however wide a table.
+    """
+    _shown.set()
+    console = Console(width=_UNBOUNDED if whole else None, soft_wrap=isinstance(result, str))
+    console.print(result, highlight=False, markup=False)
 
 
 def show_json(record: Mapping[str, Any]) -> None:
     """Print one JSON object."""
+    _shown.set()
     print(json.dumps(record, indent=2))
 
 
-def log_to_stderr() -> None:
-    """Show the package's warnings as messages."""
-    handler = RichHandler(
+@contextmanager
+def speaking(words: list[str]) -> Iterator[None]:
+    """While a command runs: say soon that it has begun, and close what was logged at the end."""
+    _shown.clear()
+    _words[:] = words
+    silence = threading.Timer(SILENT_S, _say_begun)
+    silence.daemon = True
+    silence.start()
+    try:
+        yield
+    finally:
+        silence.cancel()
+        for handler in list(_package.handlers):
+            _package.removeHandler(handler)
+            handler.close()
+
+
+def begin(folder: Path | None = None, *, verbose: bool = False) -> None:
+    """Show the package's warnings as messages, and keep what is said in a run's log.
+
+    Args:
+        folder: The run folder; what is none yet is left alone.
+        verbose: Show what the package says of its progress, too.
+    """
+    shown = RichHandler(
         console=Console(stderr=True), show_time=False, show_path=False, show_level=False
     )
-    logger = logging.getLogger("paretobert")
-    logger.handlers = [handler]
-    logger.setLevel(logging.WARNING)
+    shown.setLevel(logging.INFO if verbose else logging.WARNING)
+    shown.addFilter(lambda record: record.name != _said.name)
+    _package.addHandler(shown)
+    _package.setLevel(logging.INFO)
+    if folder is not None:
+        keep_log(folder)
+
+
+def keep_log(folder: Path) -> None:
+    """Append what is said from now on to the log of a run folder that can be written to."""
+    if not (folder / "run.json").is_file():
+        return
+    try:
+        kept = logging.FileHandler(folder / LOG_NAME, encoding="utf-8")
+    except OSError:
+        return
+    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _package.addHandler(kept)
+    _said.info("$ %s", " ".join(["paretobert", *_words]))
+
+
+def _say_begun() -> None:
+    if _words and not _shown.is_set():
+        say(Text(f"{' '.join(_words[:2])} ...").markup)
 
 
 class Meter:
@@ -56,6 +131,7 @@ class Meter:
         """Start with no bar."""
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
+        self._began: dict[str, tuple[float, float]] = {}
         self._last_line_s = time.monotonic()
 
     def training(self, state: "TrainingProgress") -> None:
@@ -66,6 +142,7 @@ class Meter:
 
     def tell(self, sentence: str) -> None:
         """Print a line above the bars."""
+        _said.info(sentence)
         self._progress.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def deploying(self, done: int, total: int) -> None:
@@ -80,7 +157,7 @@ class Meter:
         """Show how many processes have measured; visits count as parts of one."""
         processes = state.num_processes + state.num_visits / state.visits_per_process
         total = max(state.min_processes, state.num_processes + 1)
-        detail = f"{state.num_processes} processes, {state.elapsed_s:.0f} s"
+        detail = f"process {state.num_processes + 1} of at least {total}"
         self._update("latency", processes, total, detail)
 
     def evaluation(self, done: int, total: int) -> None:
@@ -92,14 +169,28 @@ class Meter:
         self._update("report", done, total, f"{done} of {total} sub-networks")
 
     def _update(self, stage: str, done: float, total: float, detail: str) -> None:
+        _shown.set()
+        now_s = time.monotonic()
         if stage not in self._bars:
             self._progress.start()
             self._bars[stage] = self._progress.add_task(stage, detail=detail)
+            self._began[stage] = now_s, done
+        detail += _left(*self._began[stage], done=done, total=total, now_s=now_s)
         self._progress.update(self._bars[stage], completed=done, total=total, detail=detail)
-        silent_s = time.monotonic() - self._last_line_s
-        if not self._progress.console.is_terminal and silent_s >= SECONDS_BETWEEN_LINES:
-            self._last_line_s = time.monotonic()
+        if (
+            not self._progress.console.is_terminal
+            and now_s - self._last_line_s >= SECONDS_BETWEEN_LINES
+        ):
+            self._last_line_s = now_s
             say(f"{stage}: {done / total:.0%}, {detail}")
+
+
+def _left(began_s: float, first: float, *, done: float, total: float, now_s: float) -> str:
+    """About how long a stage still takes, once it has come a little way."""
+    if done <= first or done >= total or now_s - began_s < SILENT_S:
+        return ""
+    left_s = (now_s - began_s) * (total - done) / (done - first)
+    return f", about {duration(left_s)} left"
 
 
 @contextmanager
@@ -107,7 +198,7 @@ def meter() -> Iterator[Meter]:
     """Show bars on standard error while a step runs."""
     columns = (
         TextColumn("{task.description:>8}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}"),

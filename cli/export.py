@@ -1,5 +1,6 @@
 """`paretobert export`: a network of a run as files for other programs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -8,18 +9,17 @@ from rich.markup import escape
 
 from ..pipeline.costs import Where
 from ..pipeline.run import NothingFits, Run
-from .display import log_to_stderr, say
-from .options import Cheapest, Folder, LimitsGiven, WhereGiven
+from .display import begin, say, say_next
+from .options import Cheapest, Folder, LimitsGiven, Verbose, WhereGiven
 
 FAILED = 1
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert export runs/docs --params 15M --to small
 
-$ paretobert export runs/docs --latency 5ms --runtime openvino --precision int8 --to small
+$ paretobert export runs/docs --latency 5ms --runtime openvino --to small
 
-$ paretobert export runs/docs --network full --runtime onnxruntime --to full-onnx
+$ paretobert export runs/docs --network full --runtime onnxruntime --to full
 """
 
 
@@ -35,6 +35,7 @@ def command(
         typer.Option(help="A network's id, label or key, or `full`, instead of a budget."),
     ] = None,
     cheapest: Cheapest = None,
+    verbose: Verbose = False,
 ) -> None:
     """Write a network as it was scored and timed, with what runs it, after scoring it again.
 
@@ -43,7 +44,7 @@ def command(
     """
     from ..deploy.runner import ExportError
 
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     try:
         exported = Run.open(folder).export(
             to=to,
@@ -64,3 +65,4 @@ def command(
     )
     if result.needs_code:
         say("export: stock transformers loads it with trust_remote_code=True")
+    say_next(f'paretobert predict {shlex.quote(str(result.folder))} "a text"')

@@ -115,7 +115,7 @@ class FieldsOfAny:
             self.hints[name],
             words=option_words(name, self.names),
             help=_attribute_lines(records[0])[name],
-            default=defaults.pop() if len(defaults) == 1 else False,
+            default=defaults.pop() if len(defaults) == 1 else "",
             panel=", ".join(owners),
         )
 
@@ -159,23 +159,48 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         command(**values)
 
     flat.__name__ = command.__name__
-    flat.__doc__ = command.__doc__
+    flat.__doc__ = _reflowed(command.__doc__ or "")
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {p.name: p.annotation for p in parameters}
     return flat
 
 
 def _parameter(
-    name: str, hint: Any, *, words: Sequence[str], help: str, default: str | bool, panel: str
+    name: str, hint: Any, *, words: Sequence[str], help: str, default: str, panel: str
 ) -> inspect.Parameter:
     """A parameter that typer makes an option of, None where it is not given."""
-    option = typer.Option(*words, help=help, show_default=default, rich_help_panel=panel)
+    kind = _without_none(hint)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if not all(choice in help for choice in choices):
+        help = f"{help.rstrip('.')}: {', '.join(choices)}."
+    option = typer.Option(
+        *words,
+        help=help + f" Default: {default}." * bool(default),
+        show_default=False,
+        metavar=_metavar(kind),
+        rich_help_panel=panel,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[_option_type(hint) | None, option],
     )
+
+
+def _metavar(kind: Any) -> str | None:
+    """What stands for an option's value; None where typer's word is as good."""
+    if get_origin(kind) is tuple:
+        return "<list>"
+    if get_origin(kind) is Literal:
+        return "<choice>"
+    return "<number>" if kind is float else None
+
+
+def _reflowed(text: str) -> str:
+    """A docstring with one line for each paragraph, which help then breaks where it must."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _option_type(hint: Any) -> Any:
@@ -213,13 +238,18 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def _shown_default(entry: Field[Any]) -> str | bool:
+def _shown_default(entry: Field[Any]) -> str:
+    """A default as it would be typed; empty where there is none to show."""
     default = entry.default
-    if default is None or default is MISSING:
-        return False
+    if default is None or default is MISSING or default is False:
+        return ""
     if isinstance(default, tuple):
-        return ",".join(map(str, default))
-    return str(default)
+        return ",".join(map(_typed, default))
+    return _typed(default)
+
+
+def _typed(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _attribute_lines(record: type[Any]) -> dict[str, str]:

@@ -6,11 +6,10 @@ import typer
 
 from ..pipeline.run import Run
 from . import steps
-from .display import log_to_stderr, show, show_json
-from .options import Folder, Json, PaceGiven
+from .display import begin, say_next, show, show_json
+from .options import Folder, Json, PaceGiven, Verbose
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert finish runs/docs --members 3
 
 $ paretobert finish runs/docs --members 1 --steps 500
@@ -23,6 +22,7 @@ def command(
     members: Annotated[
         int, typer.Option(help="How many, those farthest below the full model first.")
     ] = 3,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Train members of the front on, each by itself, and compare them with what they were.
@@ -31,9 +31,11 @@ def command(
     other's place; a tie changes nothing. Seed and learning rate are those of the run's fine-tuning
     where nothing else is given.
     """
-    log_to_stderr()
-    found = steps.finish(Run.open(folder), members, pace_given)
+    begin(folder, verbose=verbose)
+    run = Run.open(folder)
+    found = steps.finish(run, members, pace_given)
     if json:
         show_json({"members": [entry.to_dict() for entry in found]})
     else:
         show("\n".join(entry.sentence() for entry in found))
+        say_next(run.context.command("report"))

@@ -1,5 +1,6 @@
 """`paretobert measure`: what exported networks cost on the machine that they will run on."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +18,12 @@ from ..profiling.exported import (
     reference_of,
 )
 from ..profiling.quietness import disturbances
-from .display import log_to_stderr, meter, say, show, show_json
-from .options import Json, MeasuredGiven
+from .display import begin, meter, say, say_next, show, show_json
+from .options import Json, MeasuredGiven, Verbose
 from .tables import carried_table
 
-EPILOG = """Example:
-
-$ paretobert measure full-onnx small-onnx --name edge-box --out edge-box.json
+EPILOG = """
+$ paretobert measure full-onnx small-onnx --name edge-box
 
 $ paretobert profile runs/docs --import edge-box.json
 """
@@ -46,6 +46,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="The file to write; NAME.json if left out.")
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Measure exported folders together on this machine, and write one file to carry back.
@@ -53,7 +54,7 @@ def command(
     Neither a run nor its data is needed here, and for ONNX Runtime and OpenVINO neither torch nor
     transformers. They are measured as in their run where nothing else is said.
     """
-    log_to_stderr()
+    begin(verbose=verbose)
     exports = read_exports(folders)
     sentinel = reference_of(exports, reference)
     protocol = protocol_for(sentinel, protocol_given)
@@ -79,8 +80,9 @@ def command(
     else:
         for line in _disturbances(carried):
             say(f"[yellow]warning:[/] {escape(line)}")
-        show(carried_table(carried))
-    say(f"measure: {escape(str(target))}, for `paretobert profile RUN --import`")
+        show(carried_table(carried), whole=verbose)
+    say(f"measure: {escape(str(target))}, to be carried back to the run")
+    say_next(f"paretobert profile RUN --import {shlex.quote(str(target))}")
 
 
 def _doubts(exports: Sequence[Exported], reference: Exported) -> list[str]:

@@ -36,7 +36,8 @@ class AskedLimits:
         flops: At most so many FLOPs of one example, e.g. 1G.
         energy: At most so much energy of a batch, e.g. 20mJ.
         score: At least this value of the task's metric, e.g. 0.9.
-        max_loss: At most this loss against the full model, surely and in pairs, e.g. 1pt.
+        max_loss: At most this loss of score against the full model, e.g. 1pt; the upper end of its
+            interval counts.
     """
 
     latency: str | None = None
@@ -62,7 +63,7 @@ Cheapest = Annotated[
 
 Folder = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
 
-Seed = Annotated[int, typer.Option(help="Of the data split, training, measuring and search.")]
+Seed = Annotated[int, typer.Option(help="Seed of the data split, training, measuring and search.")]
 
 TaskGiven = Annotated[Given, FieldsOf(TaskRequest, panel="Task", without=("name", "seed"))]
 
@@ -163,6 +164,10 @@ Plan = Annotated[
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Show every column and sentence, however wide."),
+]
 
 ModelOrNone = Annotated[
     str | None,

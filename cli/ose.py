@@ -11,16 +11,15 @@ from ..errors import InputError
 from ..pipeline.contest import OseRequest, Speed
 from ..pipeline.steps.ose import extract_architecture
 from ..tasks.loading import TaskRequest
-from .display import log_to_stderr, meter, say, show, show_json
+from .display import begin, meter, say, show, show_json
 from .fields import FieldsOf, Given
-from .options import Json, ModelOrNone, Seed, TaskGiven, TaskOrNone
+from .options import Json, ModelOrNone, Seed, TaskGiven, TaskOrNone, Verbose
 from .tables import extraction_table
 
-EPILOG = """Example:
+EPILOG = """
+$ paretobert ose ose/a --space a.toml --model minilm --task SST-2 --steps 100
 
-$ paretobert ose ose/sst2 --space small.toml --model minilm --task SST-2 --steps 100
-
-$ paretobert ose ose/bort --model minilm --error mlm --text reviews.txt --steps 20 --epsilon 0.2
+$ paretobert ose ose/bort --model minilm --error mlm --text a.txt --steps 20
 
 $ paretobert ose ose/docs --space runs/docs --steps 50 --speed latency
 """
@@ -74,6 +73,7 @@ def command(
     seq_len: Annotated[int, typer.Option(help="Tokens of the text that it is a cost of.")] = 128,
     measure_s: Annotated[float, typer.Option(help="Seconds that measuring may take.")] = 180.0,
     seed: Seed = 0,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Rank a set of architectures by W, and save the best one as a configuration.
@@ -83,7 +83,7 @@ def command(
     Wynter 2020). One size of each block of similar ones is trained. What was trained before is
     not trained again.
     """
-    log_to_stderr()
+    begin(verbose=verbose)
     if "steps" not in error_given:
         raise InputError("Say for how many steps each candidate is trained: --steps.")
     if task is None and task_given:
@@ -106,5 +106,5 @@ def command(
     if json:
         show_json(found.to_dict())
         return
-    show(extraction_table(found))
+    show(extraction_table(found), whole=verbose)
     say(f"ose: {escape(str(folder / 'figure.html'))}, and the winner in {folder / 'winner'}")

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from .display import log_to_stderr, show_json
-from .options import Json
+from .display import begin, show_json
+from .options import Json, Verbose
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert predict small "a funny and touching film"
 
-$ paretobert predict small-onnx "Is it open?" --pair "It closed at noon." --json
+$ paretobert predict small "Is it open?" --pair "It closed at noon." --json
 """
 
 
@@ -32,10 +31,11 @@ def command(
         int | None,
         typer.Option(min=1, help="Threads inside one operator; as measured if left out."),
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Answer texts with an exported network of any runtime: label and probability, or score."""
-    log_to_stderr()
+    begin(verbose=verbose)
     from ..deploy.answering import Answering
 
     answers = Answering(folder, threads=threads)(texts, pair or [])

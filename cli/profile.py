@@ -14,16 +14,15 @@ from ..errors import InputError, shortened
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from . import steps
-from .display import log_to_stderr, say, show, show_json
+from .display import begin, say, say_next, show, show_json
 from .fields import Given
-from .options import Folder, Json, OneProtocolGiven, protocol_of
+from .options import Folder, Json, OneProtocolGiven, Verbose, protocol_of
 from .tables import cost_table, deployment_table
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert profile runs/docs
 
-$ paretobert profile runs/docs --runtime eager,onnxruntime --precision fp32,int8
+$ paretobert profile runs/docs --runtime eager,openvino --precision fp32,int8
 
 $ paretobert profile runs/docs --build-predictor
 
@@ -68,6 +67,7 @@ def command(
     predict: Annotated[
         str | None, typer.Option(help="Predict the latency of the sub-network of this key.")
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Count parameters and FLOPs, measure size, memory and latency, and print the table.
@@ -75,7 +75,7 @@ def command(
     Without options it measures as the run was asked to. With others it makes further tables, one
     for each combination; with a larger --measure-s it goes on with the same ones.
     """
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     run = Run.open(folder)
     if import_file is not None:
         records = run.import_measurements(import_file)
@@ -100,7 +100,7 @@ def command(
         steps.self_test(run, protocols, json=json)
         return
     if build_predictor:
-        steps.build_predictors(run, protocols, json=json)
+        steps.build_predictors(run, protocols, whole=verbose, json=json)
         return
     if predict is not None:
         steps.predict(run, protocols, predict, json=json)
@@ -131,9 +131,11 @@ def command(
         return
     steps.warn([line for table in tables for line in run.warnings(table)])
     for table in tables:
-        show(cost_table(table))
+        show(cost_table(table, run.numbers), whole=verbose)
     if len(tables) > 1 or tables[0].protocol.deployment.changes_numbers:
-        show(deployment_table([(table, run.deployment_loss(table)) for table in tables]))
+        losses = [(table, run.deployment_loss(table)) for table in tables]
+        show(deployment_table(losses), whole=verbose)
+    say_next(run.context.command("search"))
 
 
 def _protocols(

@@ -4,16 +4,16 @@ import typer
 
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
-from .display import log_to_stderr, meter, show, show_json
-from .options import Cheapest, Folder, Json, LimitsGiven, WhereGiven
+from .answers import answer_view
+from .display import begin, meter, show, show_json
+from .options import Cheapest, Folder, Json, LimitsGiven, Verbose, WhereGiven
 
 NOTHING_FITS = 1
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert query runs/docs --latency 5ms --params 15M
 
-$ paretobert query runs/docs --cheapest latency --max-loss 1pt --runtime any --precision any
+$ paretobert query runs/docs --cheapest latency --max-loss 1pt --runtime any
 
 $ paretobert query runs/docs --throughput 200/s --memory 300MB --json
 """
@@ -24,16 +24,18 @@ def command(
     limits_given: LimitsGiven,
     where_given: WhereGiven,
     cheapest: Cheapest = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Answer which network is best under a budget; exit with 1 when none fits.
 
     An answer is scored on the report split, and measured again beside its rivals, when it is given
-    for the first time, which takes a minute or two. Warnings about the latencies come first.
+    for the first time, which takes a minute or two.
     """
-    log_to_stderr()
+    begin(folder, verbose=verbose)
+    run = Run.open(folder)
     with meter() as progress:
-        result = Run.open(folder).query(
+        result = run.query(
             cheapest=cheapest,
             where=Where(**where_given),
             progress=progress.latency,
@@ -41,7 +43,9 @@ def command(
         )
     if json:
         show_json(result.to_dict())
-    else:
+    elif verbose:
         show("\n".join(result.sentences()))
+    else:
+        show(answer_view(run, result))
     if result.answer is None:
         raise typer.Exit(NOTHING_FITS)

@@ -2,16 +2,15 @@
 
 from ..pipeline.run import Run
 from . import steps
-from .display import log_to_stderr
-from .options import Folder
+from .display import begin
+from .options import Folder, Verbose
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert report runs/docs
 """
 
 
-def command(folder: Folder) -> None:
+def command(folder: Folder, verbose: Verbose = False) -> None:
     """Write the report; it holds whatever has been delivered so far."""
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     steps.report(Run.open(folder))

@@ -7,7 +7,7 @@ import typer
 
 from ..intervals import duration
 from . import steps
-from .display import log_to_stderr, say, show
+from .display import begin, keep_log, say, say_next, show
 from .options import (
     Asked,
     Folder,
@@ -23,18 +23,18 @@ from .options import (
     TaskOrNone,
     TrainingGiven,
     UnlabelledFiles,
+    Verbose,
 )
 from .tables import front_table, question
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert run runs/docs --model minilm --task stdlib-docs
 
 $ paretobert run runs/docs --model minilm --task stdlib-docs --plan
 
 $ paretobert run runs/docs    # after an interruption
 
-$ paretobert run runs/docs --finish 3
+$ paretobert run docs.toml    # the options in a file
 
 $ paretobert query runs/docs --params 15M
 """
@@ -56,14 +56,16 @@ def command(
     ] = 0,
     unlabelled: UnlabelledFiles = None,
     plan: Plan = False,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Train, profile, search and report; each step resumes where it was.
 
-    A new run needs --model and --task; the folder alone goes on with a run. --finish belongs to
-    the command, not to the run: give it again to go on.
+    A new run needs --model and --task; the folder alone goes on with a run. A file such as
+    docs.toml may stand for the folder and the options. --finish belongs to the command, not to
+    the run: give it again to go on.
     """
-    log_to_stderr()
+    begin(verbose=verbose)
     asked = Asked(
         folder=folder,
         model=model,
@@ -77,10 +79,11 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
-    if steps.planned(asked, wanted=plan, json=json):
+    if steps.planned(asked, wanted=plan, whole=verbose, json=json):
         return
     started = time.monotonic()
     run = asked.run()
+    keep_log(run.folder.root)
     steps.train(run)
     steps.profile(run)
     front = steps.search(run)
@@ -90,6 +93,6 @@ def command(
         front = run.front()
     steps.report(run)
     steps.warn(run.warnings(run.table()))
-    show(front_table(front, run.numbers))
-    say(f"run: {duration(time.monotonic() - started)} in all; ask it for a network, for instance:")
-    say(f"  {question(run, front)}")
+    show(front_table(front, run.numbers), whole=verbose)
+    say(f"run: {duration(time.monotonic() - started)} in all")
+    say_next(question(run, front))

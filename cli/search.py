@@ -4,21 +4,22 @@ from dataclasses import replace
 
 from ..pipeline.run import Run
 from . import steps
-from .display import log_to_stderr, show, show_json
-from .options import Folder, Json, SearchGiven
-from .tables import corrected_scores, front_table
+from .display import begin, say_next, show, show_json
+from .options import Folder, Json, SearchGiven, Verbose
+from .tables import corrected_scores, front_table, question
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert search runs/docs
 
 $ paretobert search runs/docs --engine model --trials 60 --max-latency 8ms
 """
 
 
-def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> None:
+def command(
+    folder: Folder, search_given: SearchGiven, verbose: Verbose = False, json: Json = False
+) -> None:
     """Score sub-networks on the search split and print the front."""
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     run = Run.open(folder)
     front = steps.search(run, replace(run.request.search, **search_given))
     if json:
@@ -36,4 +37,5 @@ def command(folder: Folder, search_given: SearchGiven, json: Json = False) -> No
         )
     else:
         steps.warn(run.warnings(run.table()))
-        show(front_table(front, run.numbers))
+        show(front_table(front, run.numbers), whole=verbose)
+        say_next(question(run, front))

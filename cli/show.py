@@ -6,12 +6,11 @@ import typer
 
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
-from .display import log_to_stderr, show, show_json
-from .options import Folder, Json, WhereGiven
+from .display import begin, show, show_json
+from .options import Folder, Json, Verbose, WhereGiven
 from .tables import network_table
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert show runs/docs
 
 $ paretobert show runs/docs full
@@ -24,10 +23,11 @@ def command(
     network: Annotated[
         str | None, typer.Argument(help="A network's id, label or key, or `full`.")
     ] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """List a run's networks with their scores and costs, or show all that is known of one."""
-    log_to_stderr()
+    begin(folder, verbose=verbose)
     run = Run.open(folder)
     if network is not None:
         found = run.show(network)
@@ -40,4 +40,4 @@ def command(
     if json:
         show_json({"networks": [entry.summary() for entry in candidates]})
     else:
-        show(network_table(candidates, run.numbers))
+        show(network_table(candidates, run.numbers), whole=verbose)

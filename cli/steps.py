@@ -1,12 +1,16 @@
 """The steps of a run, each with its progress and its closing line."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 
 from ..errors import InputError
+from ..intervals import duration
 from ..pipeline.run import Run
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
@@ -32,7 +36,7 @@ def warn(warnings: Sequence[str]) -> None:
         show("\n".join(warnings))
 
 
-def planned(asked: Asked, *, wanted: bool, json: bool) -> bool:
+def planned(asked: Asked, *, wanted: bool, whole: bool, json: bool) -> bool:
     """Print what a training would be, where that is wanted; whether it was.
 
     Raises:
@@ -46,7 +50,7 @@ def planned(asked: Asked, *, wanted: bool, json: bool) -> bool:
     if json:
         show_json(found.to_dict())
     else:
-        show(plan_table(found))
+        show(plan_table(found), whole=whole)
         show("\n".join(plan_sentences(found)))
     return True
 
@@ -56,15 +60,15 @@ def train(run: Run) -> None:
     if run.trained:
         say(f"train: {run.folder.supernet} is trained already")
         return
-    with meter() as progress:
+    with _timed("train") as done, meter() as progress:
         run.train(progress=progress.training, tell=progress.tell)
-    say(f"train: the supernet lies in {run.folder.supernet}")
+        done.append(f"the supernet lies in {run.folder.supernet}")
 
 
 def profile(run: Run, protocol: LatencyProtocol | None = None, *, anew: bool = False) -> CostTable:
     """Measure the costs, or say that they are measured."""
     known = not anew and run.profiled(protocol)
-    with meter() as progress:
+    with _timed("profile") as done, meter() as progress:
         table = run.profile(
             protocol,
             anew=anew,
@@ -72,8 +76,8 @@ def profile(run: Run, protocol: LatencyProtocol | None = None, *, anew: bool = F
             progress=progress.latency,
             scoring=progress.evaluation,
         )
-    if known:
-        say(f"profile: {table.protocol.title} is measured already")
+        state = " is measured already" if known else f", {len(table)} networks"
+        done.append(f"{table.protocol.title}{state}")
     return table
 
 
@@ -92,7 +96,9 @@ def self_test(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> 
         raise typer.Exit(SELF_TEST_FAILED)
 
 
-def build_predictors(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> None:
+def build_predictors(
+    run: Run, protocols: Sequence[LatencyProtocol], *, whole: bool, json: bool
+) -> None:
     """Build a predictor for each protocol; end with 1 when one may not be used."""
     found = []
     for protocol in protocols:
@@ -115,7 +121,7 @@ def build_predictors(run: Run, protocols: Sequence[LatencyProtocol], *, json: bo
         )
     else:
         for entry in found:
-            show(validation_table(entry))
+            show(validation_table(entry), whole=whole)
     if not all(entry.validation.usable for entry in found):
         say("predictor: it errs too much to be used; close other programs and build it again")
         raise typer.Exit(NOT_USABLE)
@@ -143,8 +149,10 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
 
 def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:
     """Search, and say what was skipped."""
-    with meter() as progress:
+    with _timed("search") as done, meter() as progress:
         result = run.search(options, progress=progress.evaluation, timing=progress.latency)
+        if result.front.members:
+            done.append(_best(result.front))
     if result.skipped:
         say(f"search: {len(result.skipped)} sub-networks are over a cost limit and not scored")
     if not result.front.members:
@@ -164,6 +172,23 @@ def finish(run: Run, members: int, given: Given) -> "tuple[FinishedMember, ...]"
 
 def report(run: Run) -> None:
     """Write the report and say where it lies."""
-    with meter() as progress:
-        path = run.report(progress=progress.reporting)
-    say(f"report: {path}")
+    with _timed("report") as done, meter() as progress:
+        done.append(str(run.report(progress=progress.reporting)))
+
+
+def _best(front: ParetoFront) -> str:
+    """How many networks were scored, and the best score of them."""
+    scores = [entry.evaluation for entry in front.members]
+    best = max(scores, key=lambda score: score.value)
+    number = len(front.members) + len(front.dominated) + len(front.unmeasured)
+    return f"{number} networks scored, the best {best.metric} on {best.split} {best.value:.4f}"
+
+
+@contextmanager
+def _timed(step: str) -> Iterator[list[str]]:
+    """Say what a step came to, put into the list, and how long it took."""
+    started_s = time.monotonic()
+    done: list[str] = []
+    yield done
+    if done:
+        say(escape(f"{step}: {', '.join(done)} ({duration(time.monotonic() - started_s)})"))

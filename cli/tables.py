@@ -1,11 +1,8 @@
-"""Results as tables and sentences for a terminal."""
+"""Results as tables for a terminal: what each column says, and how soon it goes."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
-
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from ..intervals import duration
 from ..profiling.carried import Carried
@@ -16,6 +13,7 @@ from ..search.pool import outcomes
 from ..search.quantities import QUANTITIES
 from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
 from ..tasks.metrics import PairedComparison
+from .layout import EXTRA, INTERVAL, LABEL, Column, Sheet
 
 if TYPE_CHECKING:
     from ..pipeline.run import Run
@@ -24,156 +22,150 @@ if TYPE_CHECKING:
     from ..pipeline.steps.plan import TrainingPlan
     from ..profiling.predictor import Predictor
 
+NOT_RESOLVED = "~"
+"""Stands after a latency whose interval did not become narrow enough."""
 
-def cost_table(table: CostTable) -> Table:
-    """What each sub-network costs, with the protocol and the machine as the caption."""
-    latency = table.full.latency
-    meaning = "" if latency is None else f"; latency: {latency.ratio.meaning}"
-    drawing = Table(
-        title=escape(table.protocol.title),
-        caption=escape(table.environment.title + meaning),
-        box=None,
+
+def cost_table(table: CostTable, numbers: Mapping[str, int]) -> Sheet:
+    """What each sub-network costs, with the protocol and the machine around it.
+
+    Args:
+        table: The costs.
+        numbers: The networks' numbers by their ids.
+    """
+    entries = list(table)
+    latencies = [entry.latency for entry in entries]
+    per_s = [entry.throughput_per_s for entry in entries]
+    joules = [entry.energy_j for entry in entries]
+    return Sheet(
+        [
+            _numbers([entry.network.id for entry in entries], numbers),
+            Column("network", [entry.network.name for entry in entries], is_text=True),
+            *_latency_columns(latencies, with_ratio=True),
+            Column("params", [_count(entry.num_params) for entry in entries]),
+            Column("FLOPs", [_count(entry.num_flops) for entry in entries], EXTRA),
+            Column("memory", [_bytes(entry.peak_memory_bytes) for entry in entries]),
+            Column("disk", [_bytes(entry.size_bytes) for entry in entries]),
+            Column("per s", ["" if x is None else f"{x:.3g}" for x in per_s], EXTRA),
+            Column("energy", ["" if x is None else f"{x:.3g} J" for x in joules], EXTRA),
+            Column("MACs", [_count(entry.num_macs) for entry in entries], EXTRA),
+        ],
+        title=table.protocol.title,
+        caption=table.environment.title + latency_note(latencies),
     )
-    drawing.add_column("network", justify="left")
-    for heading in ("params", "MACs", "FLOPs", "disk", "memory"):
-        drawing.add_column(heading, justify="right")
-    for heading in ("latency", "interval", "ratio", "interval", "per s"):
-        drawing.add_column(heading, justify="right")
-    has_energy = any(entry.energy_j is not None for entry in table)
-    if has_energy:
-        drawing.add_column("energy", justify="right")
-    for entry in table:
-        throughput = entry.throughput_per_s
-        drawing.add_row(
-            entry.network.name,
-            _count(entry.num_params),
-            _count(entry.num_macs),
-            _count(entry.num_flops),
-            _megabytes(entry.size_bytes),
-            _megabytes(entry.peak_memory_bytes),
-            *_latency_cells(entry.latency),
-            "" if throughput is None else f"{throughput:.3g}",
-            *([f"{entry.energy_j:.3g} J"] if entry.energy_j is not None else []),
-        )
-    return drawing
 
 
-def carried_table(carried: Carried) -> Table:
+def carried_table(carried: Carried) -> Sheet:
     """What exported networks cost on this machine, relative to their reference."""
     protocol, environment = carried.protocol, carried.environment
-    meaning = carried[carried.reference].latency.ratio.meaning
     sequences = sum(map(len, protocol.batch_lengths)) / len(protocol.batch_lengths)
-    drawing = Table(
-        title=escape(protocol.title),
-        caption=escape(f"{environment.machine}: {environment.title}; latency: {meaning}"),
-        box=None,
+    entries = carried.networks
+    per_s = [sequences * 1000 / entry.latency.time_ms.value for entry in entries]
+    latencies = [entry.latency for entry in entries]
+    return Sheet(
+        [
+            Column("network", [e.network.label for e in entries], is_text=True),
+            Column("deployment", [e.deployment.title for e in entries], LABEL, is_text=True),
+            *_latency_columns(latencies, with_ratio=True),
+            Column("memory", [_bytes(entry.peak_memory_bytes) for entry in entries]),
+            Column("disk", [_bytes(entry.size_bytes) for entry in entries], EXTRA),
+            Column("per s", [f"{value:.3g}" for value in per_s], EXTRA),
+        ],
+        title=protocol.title,
+        caption=f"{environment.machine}: {environment.title}{latency_note(latencies)}",
     )
-    for heading in ("network", "deployment"):
-        drawing.add_column(heading)
-    for heading in ("disk", "memory", "latency", "interval", "ratio", "interval", "per s"):
-        drawing.add_column(heading, justify="right")
-    for entry in carried.networks:
-        drawing.add_row(
-            escape(entry.network.label),
-            entry.deployment.title,
-            _megabytes(entry.size_bytes),
-            _megabytes(entry.peak_memory_bytes),
-            *_latency_cells(entry.latency),
-            f"{sequences * 1000 / entry.latency.time_ms.value:.3g}",
-        )
-    return drawing
 
 
 def deployment_table(
     deployments: Sequence[tuple[CostTable, PairedComparison | None]],
-) -> Table:
+) -> Sheet:
     """The full model as each table deploys it, and what that costs in score.
 
     Args:
         deployments: Cost tables, each with the full model in fp32 compared with the full model as
             deployed, on the search split; None where it was not scored.
     """
-    drawing = Table(title="The full model as deployed", box=None)
-    drawing.add_column("deployment", justify="left")
-    for heading in ("latency", "interval", "disk", "memory", "score lost", "95 %"):
-        drawing.add_column(heading, justify="right")
-    for table, loss in deployments:
-        full = table.full
-        drawing.add_row(
-            escape(table.protocol.title),
-            *_latency_cells(full.latency)[:2],
-            _megabytes(full.size_bytes),
-            _megabytes(full.peak_memory_bytes),
-            *_loss_cells(table, loss),
-        )
-    return drawing
+    full = [table.full for table, _ in deployments]
+    losses = [_loss_cells(table, loss) for table, loss in deployments]
+    titles = [table.protocol.deployment.title for table, _ in deployments]
+    settings = [table.protocol.setting for table, _ in deployments]
+    return Sheet(
+        [
+            Column("deployment", titles, is_text=True),
+            *_latency_columns([entry.latency for entry in full]),
+            Column("memory", [_bytes(entry.peak_memory_bytes) for entry in full]),
+            Column("disk", [_bytes(entry.size_bytes) for entry in full]),
+            Column("score lost", [value for value, _, _ in losses]),
+            Column("verdict", [verdict for _, _, verdict in losses], is_text=True),
+            Column("95 % of loss", [ends for _, ends, _ in losses], INTERVAL),
+            Column("measured with", settings, INTERVAL, is_text=True),
+        ],
+        title="The full model as deployed",
+    )
 
 
-def added_table(added: "Added") -> Table:
+def added_table(added: "Added") -> Sheet:
     """A network that was added: its scores and its costs."""
-    candidate, report = added.candidate, added.report
-    network = candidate.network
-    drawing = Table(title=escape(f"{candidate.label} ({network.id})"), box=None, show_header=False)
-    drawing.add_column(justify="left")
-    drawing.add_column(justify="left")
+    candidate, network = added.candidate, added.candidate.network
+    rows = []
     tokens = None if network.config is None else network.config.tokens
     if tokens is not None:
         unit = "% of the input's tokens" if tokens.unit == "percent" else "tokens"
-        drawing.add_row("kept per layer", f"{', '.join(map(str, tokens.amounts))} {unit}")
-    for score in (outcomes(candidate), report):
-        drawing.add_row(
-            f"{score.metric}, {score.split}",
-            f"{score.interval.text('.4f')} on {score.n} examples",
-        )
-    drawing.add_row("parameters", _count(candidate.num_params))
-    drawing.add_row("FLOPs", _count(candidate.num_flops))
-    drawing.add_row(
-        "multiply-adds",
-        f"{added.speedup_macs:.2f} times fewer than the full model's, of the encoder over the "
-        "training texts",
-    )
+        rows.append(("kept per layer", f"{', '.join(map(str, tokens.amounts))} {unit}"))
+    for score in (outcomes(candidate), added.report):
+        text = f"{score.interval.text('.4f')} on {score.n} examples"
+        rows.append((f"{score.metric}, {score.split}", text))
+    rows += [
+        ("parameters", _count(candidate.num_params)),
+        ("FLOPs", _count(candidate.num_flops)),
+        (
+            "multiply-adds",
+            f"{added.speedup_macs:.2f} times fewer than the full model's on the training texts",
+        ),
+    ]
     latency = candidate.latency
     if latency is not None:
-        drawing.add_row(
-            "latency",
-            f"{' '.join(_latency_cells(latency)[:2])}, {latency.speedup:.2f} times the full "
-            f"model's speed; {latency.ratio.meaning}",
-        )
-    return drawing
+        time = latency.time_ms.text(".3g", unit=" ms")
+        rows.append(("latency", f"{time}, {latency.speedup:.2f} times the full model's speed"))
+    return Sheet(
+        [
+            Column("", [name for name, _ in rows], is_text=True),
+            Column("", [text for _, text in rows], is_text=True, wraps=True),
+        ],
+        title=f"{candidate.label} ({network.id})",
+    )
 
 
 RANKED = 20
 """Candidates of an extraction that are printed; its file has all of them."""
 
 
-def extraction_table(found: "Extracted") -> Table:
-    """The ranking of an extraction with its three terms, at most 80 columns wide."""
+def extraction_table(found: "Extracted") -> Sheet:
+    """The ranking of an extraction with its three terms."""
     ranking, blocks = found.extraction.ranking, found.extraction.blocks
     trained = sum(entry.error is not None for entry in ranking)
     more = f"; {len(ranking) - RANKED} more in ranking.csv" if len(ranking) > RANKED else ""
-    drawing = Table(
+    shown = ranking[:RANKED]
+    counts = found.request.speed == "macs"
+    speeds = [entry.point.size.inference for entry in shown]
+    errors = ["" if entry.error is None else f"{entry.error:.4g}" for entry in shown]
+    return Sheet(
+        [
+            Column("candidate", [entry.point.name for entry in shown], is_text=True),
+            Column("params", [_short(entry.point.size.params) for entry in shown]),
+            Column(
+                "MACs" if counts else "ms",
+                [_short(value) if counts else f"{value:.3g}" for value in speeds],
+            ),
+            Column("smaller", [f"{entry.smaller:.3f}" for entry in shown]),
+            Column("faster", [f"{entry.faster:.3f}" for entry in shown]),
+            Column("error", errors),
+            Column("W", [f"{entry.value:.4g}" for entry in shown]),
+        ],
         title=f"{trained} of {len(found.points)} candidates trained, {len(blocks)} blocks{more}",
         caption=f"W = smaller x faster / error; epsilon {found.request.epsilon:g}, "
         f"{found.request.error.steps} steps",
-        box=None,
-        padding=(0, 1, 0, 0),
     )
-    drawing.add_column("candidate", overflow="fold", max_width=24)
-    speed = "MACs" if found.request.speed == "macs" else "ms"
-    for heading in ("params", speed, "smaller", "faster", "error", "W"):
-        drawing.add_column(heading, justify="right", no_wrap=True)
-    for entry in ranking[:RANKED]:
-        size = entry.point.size
-        drawing.add_row(
-            escape(entry.point.name),
-            _short(size.params),
-            _short(size.inference) if found.request.speed == "macs" else f"{size.inference:.3g}",
-            f"{entry.smaller:.3f}",
-            f"{entry.faster:.3f}",
-            "" if entry.error is None else f"{entry.error:.4g}",
-            f"{entry.value:.4g}",
-        )
-    return drawing
 
 
 def _short(count: float) -> str:
@@ -184,79 +176,27 @@ def _short(count: float) -> str:
     return f"{count:.3g}"
 
 
-def network_table(candidates: Sequence[Candidate], numbers: Mapping[str, int]) -> Table:
+def network_table(candidates: Sequence[Candidate], numbers: Mapping[str, int]) -> Sheet:
     """The networks of a run as they are deployed, in order.
 
     Args:
         candidates: The networks.
         numbers: Their numbers by their ids.
     """
-    drawing = Table(box=None)
-    drawing.add_column("#", justify="right")
-    for heading in ("id", "network", "deployment"):
-        drawing.add_column(heading)
-    metric = candidates[0].evaluation.metric
-    headings = (escape(metric), "95 %", "params", "FLOPs", "latency", "interval", "disk", "memory")
-    for heading in headings:
-        drawing.add_column(heading, justify="right")
-    for entry in candidates:
-        score = entry.evaluation
-        drawing.add_row(
-            str(numbers[entry.network.id]),
-            entry.network.id,
-            escape(entry.label),
-            entry.deployment.title,
-            f"{score.value:.4f}",
-            "" if score.interval is None else score.interval.ends(".4f"),
-            _count(entry.num_params),
-            _count(entry.num_flops),
-            *_latency_cells(entry.latency)[:2],
-            _megabytes(entry.profile.size_bytes),
-            _megabytes(entry.profile.peak_memory_bytes),
-        )
-    return drawing
-
-
-def validation_table(predictor: "Predictor") -> Table:
-    """How well each model predicts held-out networks, the chosen one first."""
-    protocol = predictor.conditions.protocol
-    drawing = Table(
-        title=escape(
-            f"Latency of {len(predictor.held_out)} held-out networks, predicted from "
-            f"{len(predictor.fitted)} measured ones"
-        ),
-        caption=escape(protocol.title),
-        box=None,
+    titles = [entry.deployment.title for entry in candidates]
+    memory = [_bytes(entry.profile.peak_memory_bytes) for entry in candidates]
+    return Sheet(
+        [
+            *candidate_columns(candidates, numbers),
+            Column("disk", [_bytes(e.profile.size_bytes) for e in candidates], EXTRA),
+            Column("memory", memory, EXTRA),
+            Column("deployment", titles, LABEL if len(set(titles)) > 1 else EXTRA, is_text=True),
+            Column("id", [entry.network.id for entry in candidates], EXTRA, is_text=True),
+        ],
     )
-    drawing.add_column("model", justify="left")
-    for heading in ("error in folds", "MAPE", "worst", "Kendall tau", "noise floor", "usable"):
-        drawing.add_column(heading, justify="right")
-    for validation in predictor.validations:
-        drawing.add_row(
-            validation.model,
-            f"{validation.fold_error:.2%}",
-            f"{validation.mape:.2%}",
-            f"{validation.worst:.2%}",
-            f"{validation.kendall_tau:.3f}",
-            f"{validation.noise_floor:.2%}",
-            "yes" if validation.usable else "no",
-        )
-    return drawing
 
 
-def _loss_cells(table: CostTable, loss: PairedComparison | None) -> tuple[str, str]:
-    if not table.protocol.deployment.changes_numbers:
-        return "0", "same logits"
-    if loss is None:
-        return "not scored", ""
-    value, ends = f"{loss.interval.value:.4f}", loss.interval.ends(".4f")
-    if not loss.tie:
-        return value, ends
-    seen = "" if loss.detectable is None else f"; {loss.detectable:.2g} would show"
-    return value, f"{ends} (a tie{seen})"
-
-
-def front_table(front: ParetoFront, numbers: Mapping[str, int]) -> Table:
+def front_table(front: ParetoFront, numbers: Mapping[str, int]) -> Sheet:
     """The members of a front, cheapest first.
 
     Args:
@@ -264,92 +204,77 @@ def front_table(front: ParetoFront, numbers: Mapping[str, int]) -> Table:
         numbers: The networks' numbers by their ids.
     """
     evaluation = front.members[0].evaluation
-    drawing = Table(
-        title=f"The front on {escape(evaluation.split)}: {len(front.members)} of "
-        f"{len(front.members) + len(front.dominated)} networks"
-        + (f"; {len(front.unmeasured)} more are scored, not measured" if front.unmeasured else ""),
-        box=None,
-    )
-    drawing.add_column("#", justify="right")
-    for heading in ("network", "key"):
-        drawing.add_column(heading)
     scores = corrected_scores(front)
-    headings = (escape(evaluation.metric), "95 %", "corrected", "params", "FLOPs", "latency")
-    for heading in (*headings, "interval"):
-        drawing.add_column(heading, justify="right")
-    for member in front.members:
-        corrected = scores.get(member.key)
-        drawing.add_row(
-            str(numbers[member.network.id]),
-            *_candidate_cells(
-                member, corrected="" if corrected is None else f"{corrected.corrected:.4f}"
-            ),
-        )
-    return drawing
-
-
-def corrected_scores(front: ParetoFront) -> Mapping[str, CorrectedScore]:
-    """The members' scores by key, corrected for having been chosen; none of few examples."""
-    if (front.members[0].evaluation.n or 0) < MIN_EXAMPLES:
-        return {}
-    return corrected_front(front).scores
-
-
-def _candidate_cells(candidate: Candidate, *, corrected: str) -> tuple[str, ...]:
-    score = candidate.evaluation
-    return (
-        escape(candidate.label),
-        candidate.name,
-        f"{score.value:.4f}",
-        "" if score.interval is None else score.interval.ends(".4f"),
-        corrected,
-        _count(candidate.num_params),
-        _count(candidate.num_flops),
-        *_latency_cells(candidate.latency)[:2],
+    cells = ["" if m.key not in scores else _score(scores[m.key].corrected) for m in front.members]
+    num_measured = len(front.members) + len(front.dominated)
+    more = f"; {len(front.unmeasured)} more are scored, not measured" * bool(front.unmeasured)
+    return Sheet(
+        [*candidate_columns(front.members, numbers), Column("corrected", cells)],
+        title=f"The front on {evaluation.split}: {len(front.members)} of {num_measured} networks"
+        + more,
     )
 
 
-def _latency_cells(latency: LatencySummary | None) -> tuple[str, str, str, str]:
-    if latency is None:
-        return ("", "", "", "")
-    mark = "" if latency.resolved else " (not resolved)"
-    time_ms, ratio = latency.time_ms, latency.ratio
-    return (
-        QUANTITIES["latency_ms"].text(float(f"{time_ms.value:.3g}")),
-        time_ms.ends(".3g") + mark,
-        f"{ratio.value:.3f}",
-        ratio.ends(".3f") + mark,
+def candidate_columns(candidates: Sequence[Candidate], numbers: Mapping[str, int]) -> list[Column]:
+    """What every table says of scored networks: number, name, score, latency, counts.
+
+    Args:
+        candidates: The networks.
+        numbers: Their numbers by their ids.
+    """
+    evaluations = [entry.evaluation for entry in candidates]
+    intervals = [entry.interval for entry in evaluations]
+    labels = ["" if entry.label == entry.name else entry.label for entry in candidates]
+    return [
+        _numbers([entry.network.id for entry in candidates], numbers),
+        Column("network", [entry.name for entry in candidates], is_text=True),
+        Column("called", labels, LABEL, is_text=True),
+        Column(evaluations[0].metric, [_score(entry.value) for entry in evaluations]),
+        Column("95 %", ["" if i is None else i.ends(".4f") for i in intervals], INTERVAL),
+        *_latency_columns([entry.latency for entry in candidates]),
+        Column("params", [_count(entry.num_params) for entry in candidates]),
+        Column("FLOPs", [_count(entry.num_flops) for entry in candidates], EXTRA),
+    ]
+
+
+def validation_table(predictor: "Predictor") -> Sheet:
+    """How well each model predicts held-out networks, the chosen one first."""
+    found = predictor.validations
+    return Sheet(
+        [
+            Column("model", [entry.model for entry in found], is_text=True),
+            Column("error in folds", [f"{entry.fold_error:.2%}" for entry in found], EXTRA),
+            Column("mean error", [f"{entry.mape:.2%}" for entry in found]),
+            Column("worst", [f"{entry.worst:.2%}" for entry in found]),
+            Column("Kendall tau", [f"{entry.kendall_tau:.3f}" for entry in found]),
+            Column("noise floor", [f"{entry.noise_floor:.2%}" for entry in found]),
+            Column("usable", ["yes" if entry.usable else "no" for entry in found]),
+        ],
+        title=f"Latency of {len(predictor.held_out)} held-out networks, predicted from "
+        f"{len(predictor.fitted)} measured ones",
+        caption=predictor.conditions.protocol.title,
     )
 
 
-def _megabytes(num_bytes: int | None) -> str:
-    return "" if num_bytes is None else f"{num_bytes / 1e6:.3g} MB"
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else QUANTITIES["num_params"].text(value)
-
-
-def plan_table(plan: "TrainingPlan") -> Table:
+def plan_table(plan: "TrainingPlan") -> Sheet:
     """The stages of a training before it starts."""
-    drawing = Table(title="what would be trained", box=None)
-    for heading in ("stage", "epochs", "by", "steps", "texts", "networks", "rate", "by", "time"):
-        side: Literal["left", "right"] = "left" if heading in ("stage", "by") else "right"
-        drawing.add_column(heading, justify=side)
-    for stage in plan.stages:
-        tried = "/".join(f"{rate:g}" for rate in plan.teacher_rates)
-        drawing.add_row(
-            stage.name,
-            f"{stage.epochs:g}",
-            stage.epochs_by,
-            f"{stage.steps:,}",
-            f"{stage.texts:,}",
-            str(stage.networks),
-            tried if stage.rate_by == "sweep" else f"{stage.learning_rate:g}",
-            stage.rate_by,
-            duration(stage.seconds),
-        )
-    return drawing
+    stages = plan.stages
+    tried = "/".join(f"{rate:g}" for rate in plan.teacher_rates)
+    rates = [tried if s.rate_by == "sweep" else f"{s.learning_rate:g}" for s in stages]
+    return Sheet(
+        [
+            Column("stage", [entry.name for entry in stages], is_text=True),
+            Column("epochs", [f"{entry.epochs:g}" for entry in stages]),
+            Column("steps", [f"{entry.steps:,}" for entry in stages]),
+            Column("texts", [f"{entry.texts:,}" for entry in stages]),
+            Column("networks", [str(entry.networks) for entry in stages]),
+            Column("rate", rates),
+            Column("time", [duration(entry.seconds) for entry in stages]),
+            Column("epochs by", [entry.epochs_by for entry in stages], EXTRA, is_text=True),
+            Column("rate by", [entry.rate_by for entry in stages], EXTRA, is_text=True),
+        ],
+        title="What would be trained",
+    )
 
 
 def plan_sentences(plan: "TrainingPlan") -> list[str]:
@@ -364,7 +289,80 @@ def plan_sentences(plan: "TrainingPlan") -> list[str]:
     ]
 
 
+def corrected_scores(front: ParetoFront) -> Mapping[str, CorrectedScore]:
+    """The members' scores by key, corrected for having been chosen; none of few examples."""
+    if (front.members[0].evaluation.n or 0) < MIN_EXAMPLES:
+        return {}
+    return corrected_front(front).scores
+
+
 def question(run: "Run", front: ParetoFront) -> str:
     """A query that the front can answer: about what its middle member costs."""
-    params = math.ceil((front.members[len(front.members) // 2].profile.num_params or 0) / 1e5) / 10
-    return f"paretobert query {run.folder.root} --params {params:g}M"
+    params = front.members[len(front.members) // 2].profile.num_params or 0
+    factor, letter = (1e6, "M") if params >= 1e6 else (1e3, "K")
+    limit = math.ceil(params / factor * 10) / 10
+    return f"paretobert query {run.folder.root} --params {limit:g}{letter}"
+
+
+def _numbers(ids: Sequence[str], numbers: Mapping[str, int]) -> Column:
+    return Column("#", [str(numbers.get(identifier, "")) for identifier in ids])
+
+
+def _latency_columns(
+    latencies: Sequence[LatencySummary | None], *, with_ratio: bool = False
+) -> list[Column]:
+    cells = [("",) * 4 if entry is None else _latency_cells(entry) for entry in latencies]
+    times, time_ends, ratios, ratio_ends = zip(*cells, strict=True)
+    columns = [Column("latency", times), Column("interval", time_ends, INTERVAL)]
+    if with_ratio:
+        columns += [
+            Column("ratio", ratios, EXTRA),
+            Column("of ratio", ratio_ends, INTERVAL),
+        ]
+    return columns
+
+
+def _latency_cells(latency: LatencySummary) -> tuple[str, str, str, str]:
+    mark = "" if latency.resolved else NOT_RESOLVED
+    time_ms, ratio = latency.time_ms, latency.ratio
+    return (
+        QUANTITIES["latency_ms"].text(float(f"{time_ms.value:.3g}")) + mark,
+        time_ms.ends(".3g"),
+        f"{ratio.value:.3f}",
+        ratio.ends(".3f"),
+    )
+
+
+def latency_note(latencies: Sequence[LatencySummary | None]) -> str:
+    """What a latency's interval is, and what the mark says, to end a caption."""
+    known = [entry for entry in latencies if entry is not None]
+    if not known:
+        return ""
+    unresolved = any(not entry.resolved for entry in known)
+    return f"; latency: {known[0].ratio.meaning}" + (
+        f"; {NOT_RESOLVED} interval not narrow yet" * unresolved
+    )
+
+
+def _loss_cells(table: CostTable, loss: PairedComparison | None) -> tuple[str, str, str]:
+    if not table.protocol.deployment.changes_numbers:
+        return "0", "", "same logits"
+    if loss is None:
+        return "", "", "not scored"
+    value, ends = f"{loss.interval.value:.4f}", loss.interval.ends(".4f")
+    if not loss.tie:
+        return value, ends, "distinguishable"
+    seen = "" if loss.detectable is None else f"; {loss.detectable:.2g} would show"
+    return value, ends, f"a tie{seen}"
+
+
+def _score(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _bytes(number: int | None) -> str:
+    return "" if number is None else f"{number / 1e6:.3g} MB"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else QUANTITIES["num_params"].text(value)

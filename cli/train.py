@@ -1,7 +1,7 @@
 """`paretobert train`: the supernet of a run."""
 
 from . import steps
-from .display import log_to_stderr
+from .display import begin, keep_log, say_next
 from .options import (
     Asked,
     Folder,
@@ -17,10 +17,10 @@ from .options import (
     TaskOrNone,
     TrainingGiven,
     UnlabelledFiles,
+    Verbose,
 )
 
-EPILOG = """Example:
-
+EPILOG = """
 $ paretobert train runs/docs --model minilm --task stdlib-docs
 
 $ paretobert train runs/docs --model minilm --task stdlib-docs --plan
@@ -42,13 +42,14 @@ def command(
     ledger: LedgerUrl = None,
     unlabelled: UnlabelledFiles = None,
     plan: Plan = False,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Train the supernet of a new run, or go on with a run that was interrupted.
 
     A new run needs --model and --task and fixes every other option, those of later steps too.
     """
-    log_to_stderr()
+    begin(verbose=verbose)
     asked = Asked(
         folder=folder,
         model=model,
@@ -62,7 +63,9 @@ def command(
         protocol_given=protocol_given,
         search_given=search_given,
     )
-    if steps.planned(asked, wanted=plan, json=json):
+    if steps.planned(asked, wanted=plan, whole=verbose, json=json):
         return
     run = asked.run()
+    keep_log(run.folder.root)
     steps.train(run)
+    say_next(run.context.command("profile"))

@@ -40,8 +40,8 @@ class TrainingOptions(Pace):
 
     Attributes:
         recipe: Which sub-networks learn in a step: "paper" is every one of the space (Algorithms
-            2 and 3); "sandwich" is the largest, the smallest landmark and `sandwich_random` random
-            ones (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and
+            2 and 3); "sandwich" is the largest, the smallest and `sandwich_random` random ones
+            (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and
             each sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
         rewiring: How units are sorted before stage 1: by "importance" (section 2.1), or "none",
@@ -63,7 +63,7 @@ class TrainingOptions(Pace):
         depth_epochs: Stage 2, adaptive width and depth.
         token_epochs: The stage after these that learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
-        teacher_learning_rate: The same for stage 0; None for `learning_rate`.
+        teacher_learning_rate: The same for stage 0; `learning_rate` if left out.
         teacher_rates: Learning rates that are tried for stage 0 before it, each in equally many
             steps, all of them together as many as stage 0 has at most; another one than
             `teacher_learning_rate` is taken where it is distinguishably better on the search

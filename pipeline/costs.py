@@ -43,8 +43,8 @@ class Where:
     """Which measurements count; what is None is the run's own.
 
     Attributes:
-        machine: A machine's name or the beginning of its id, or `here`; None for the machine that
-            the run was profiled on.
+        machine: A machine's name or the beginning of its id, or `here`; the machine that the run
+            was profiled on if left out.
         device: The device.
         runtime: The runtime, or `any`.
         precision: The precision, or `any`.

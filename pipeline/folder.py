@@ -9,6 +9,7 @@
     study.journal       the search
     training.jsonl      the wall time of each training stage
     steps.jsonl         the wall time of each step
+    log.txt             what each command said
     report/             index.html with figures/ and tables/
 
 `run.json` is written once. A later call with the same request resumes the run; with another

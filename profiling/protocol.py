@@ -74,9 +74,9 @@ class LatencyProtocol:
         max_redos: How often one round is measured again before its steadiest attempt is kept.
         rounds: Rounds of each fresh process.
         min_processes: Fresh processes before an interval counts.
-        half_width: Relative half-width at which a network's interval is narrow enough.
-        front_half_width: The same for the networks that the caller marks as the front.
-        time_budget_s: No process is started that would end later than this.
+        half_width: Half of an interval, as a share of the latency, that is narrow enough.
+        front_half_width: The same for the networks of the front.
+        time_budget_s: Seconds that measuring may take; no process is started that would end later.
         seed: Of the visiting order and the token ids.
     """
 

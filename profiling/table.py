@@ -1,7 +1,7 @@
 """What networks cost as they are deployed, and tables of it (no torch)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from ..intervals import Interval
@@ -80,6 +80,17 @@ class LatencySummary:
     def is_reference(self) -> bool:
         """Whether this is the full model's own."""
         return set(self.process_ratios) == {1.0}
+
+    @property
+    def reference(self) -> Self:
+        """The full model's own, of the same session."""
+        return replace(
+            self,
+            ratio=replace(self.ratio, value=1.0, low=1.0, high=1.0),
+            process_ratios=(1.0,) * len(self.process_ratios),
+            p90_ms=None,
+            p99_ms=None,
+        )
 
     @property
     def speedup(self) -> float:

@@ -25,10 +25,11 @@ class SearchOptions:
     Attributes:
         objectives: Quantities to trade: score and one or two costs such as latency_ms, num_params,
             num_flops, peak_memory_bytes and size_bytes.
-        engine: What proposes sub-networks: `grid` the landmarks of the space, in order; `random`
-            draws; `nsga2`, `nsga3`, `tpe` and `gp` are Optuna's; `model` learns scores and looks
-            for the most promising; `exact` adds up what each layer loses.
-        trials: Sub-networks that are scored; `grid` scores every landmark.
+        engine: What proposes sub-networks: `grid` takes every combination of widths, depths and
+            tokens, in order; `random` draws; `nsga2`, `nsga3`, `tpe` and `gp` are Optuna's;
+            `model` learns scores and looks for the most promising; `exact` adds up what each
+            layer loses.
+        trials: Sub-networks that are scored; `grid` scores every combination.
         seed: Of the engine.
         max_latency: Sub-networks slower than this are not scored, e.g. 8ms.
         max_params: Sub-networks with more parameters are not scored, e.g. 15M.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..intervals import Interval
+from ..profiling.conditions import Conditions
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare, discordant
 from ..tasks.proportions import LEVEL, mcnemar_p_value, tango_interval
@@ -176,6 +177,14 @@ class Budget:
             parts.append(self.loss.phrase())
         return " and ".join(parts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is asked, as JSON types."""
+        return {
+            "limits": [entry.to_dict() for entry in self.limits],
+            "max_loss": self.loss and self.loss.limit,
+            "cheapest": self.cheapest,
+        }
+
     @property
     def is_limited(self) -> bool:
         """Whether there is a limit at all."""
@@ -282,6 +291,9 @@ class QueryResult:
         passed_over: Networks that did not keep the limits when they were timed again.
         hints: Limits that were probably meant in another unit.
         warnings: What forbids to take the latencies at their word, to be said first.
+        full: The full model, with its time in the session of the others; None where it is not
+            among the candidates.
+        conditions: What the latencies were measured under; None where that is not known.
     """
 
     budget: Budget
@@ -297,6 +309,8 @@ class QueryResult:
     passed_over: tuple[PassedOver, ...] = ()
     hints: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    full: Candidate | None = None
+    conditions: Conditions | None = None
 
     def __repr__(self) -> str:
         """The result on one line."""
@@ -347,6 +361,10 @@ class QueryResult:
         answer, nearest = self.answer, self.nearest
         return {
             "warnings": list(self.warnings),
+            **self.budget.to_dict(),
+            "conditions": self.conditions and self.conditions.to_dict(),
+            "num_candidates": self.num_candidates,
+            "num_feasible": self.num_feasible,
             "answer": answer
             and {
                 **_record(answer),
@@ -380,6 +398,7 @@ class QueryResult:
                 for entry in self.passed_over
             ],
             "hints": list(self.hints),
+            "full": self.full and self.full.summary(),
         }
 
     def sentences(self) -> list[str]:

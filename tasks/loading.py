@@ -34,15 +34,15 @@ class TaskRequest:
 
     Attributes:
         name: One of `TASK_NAMES`.
-        data: GLUE: the task's folder or the one above it, None for the hub. Own data: a file, or a
-            folder with files named train, dev and test.
+        data: GLUE: the task's folder or the one above it; the hub if left out. Own data: a file,
+            or a folder with files named train, dev and test.
         report_data: Own data: a file to report on.
-        text_columns: Own data: one or two text columns; None finds the usual names.
-        label_column: Own data: the label column; None finds the usual names.
-        kind: Own data: classes or scores; None finds out.
+        text_columns: Own data: one or two text columns; by their usual names if left out.
+        label_column: Own data: the label column; by its usual name if left out.
+        kind: Own data: classes or scores (regression); by the labels if left out.
         seed: Of the examples held out of the training data.
-        search_size: How many are held out to search with; None for the task's default.
-        max_length: Tokens at which a text is cut; None for the task's default.
+        search_size: How many examples are held out to choose by; the task's default if left out.
+        max_length: Tokens at which a text is cut; the task's default if left out.
     """
 
     name: str

@@ -9,12 +9,14 @@ from ...profiling.table import LatencySummary
 from ...search.budget import BudgetWord, parse_budget
 from ...search.candidate import Candidate
 from ...search.constraints import Constraint, LossLimit
+from ...search.pool import Pool
 from ...search.quantities import quantity_worded
 from ...search.query import Budget, QueryResult, Timing, deliver
 from ...tasks.metrics import Evaluation
 from ..context import Context
 from ..costs import Where, chosen, competing, cost_table, elsewhere, is_here
 from ..delivery import time_again
+from ..observations import SessionRecord, Subject
 from ..scores import score_reported
 from ..warnings import table_warnings
 
@@ -96,6 +98,8 @@ def query(
         return found["report"][candidate.network.id]
 
     result = deliver(pool, budget, time_again=timed, report=reported)
+    full = _full(context, pool, sessions[0], beside=result.answer or result.nearest)
+    result = replace(result, full=full, conditions=conditions)
     timed_again = result.report is not None or result.passed_over
     if timed_again and not result.warnings:
         return replace(result, warnings=place)
@@ -105,3 +109,15 @@ def query(
         doubtful=result.warnings if timed_again else None,
     )
     return replace(result, warnings=(*place, *warnings))
+
+
+def _full(
+    context: Context, pool: Pool, session: SessionRecord, *, beside: Candidate | None
+) -> Candidate | None:
+    """The full model as a session deploys it, timed in the same session as another network."""
+    key = Subject(context.full.id, session.conditions.protocol.deployment).key
+    if key not in pool.keys:
+        return None
+    full = pool[pool.keys.index(key)]
+    latency = None if beside is None else beside.latency
+    return full if latency is None else full.timed(latency.reference)

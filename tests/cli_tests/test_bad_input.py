@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from paretobert.cli.app import main
+from paretobert.cli.display import LOG_NAME
 from paretobert.dynabert import training
 
 
@@ -29,7 +30,11 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LOG_NAME
+    }
 
 
 def changed(asked: list[str], option: str, value: str) -> list[str]:
@@ -278,7 +283,7 @@ def test_a_step_before_its_turn(finished: Path, tmp_path: Path, refused: Callabl
     assert "is not profiled yet" in refused("query", tmp_path)
     (tmp_path / "supernet").mkdir()
     assert "is not profiled yet" in refused("search", tmp_path)
-    assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["run.json"]
+    assert {f.name for f in tmp_path.iterdir() if f.is_file()} == {"run.json", LOG_NAME}
 
 
 def test_options_of_a_started_run(finished: Path, refused: Callable) -> None:

@@ -14,12 +14,17 @@ from transformers import AutoModelForSequenceClassification
 
 from paretobert import Run
 from paretobert.cli.app import main
+from paretobert.cli.display import LOG_NAME
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.errors import InputError
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LOG_NAME
+    }
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dict]:

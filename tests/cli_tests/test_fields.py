@@ -101,18 +101,21 @@ def test_a_default_is_shown_where_all_records_agree() -> None:
         trays: tuple[int, ...] = (1, 3)
         coal: bool = True
 
-    def defaults(**records: type) -> dict[str, object]:
+    def helps(**records: type) -> dict[str, object]:
         found = FieldsOfAny(records).parameters("given")
         return {
-            name: option.show_default
+            name: option.help
             for name, parameter in found.items()
             for option in get_args(parameter.annotation)
-            if hasattr(option, "show_default")
+            if hasattr(option, "help")
         }
 
-    assert defaults(oven=Oven, grill=Grill)["trays"] is False
-    assert defaults(oven=Oven, stove=Stove)["trays"] == "1,3"
-    assert defaults(grill=Grill, stove=Stove) == {"trays": False, "coal": False}
+    assert helps(oven=Oven, grill=Grill)["trays"] == "Which trays."
+    assert helps(oven=Oven, stove=Stove)["trays"] == "Which trays. Default: 1,3."
+    assert helps(grill=Grill, stove=Stove) == {
+        "trays": "Which trays.",
+        "coal": "Whether it burns coal.",
+    }
 
 
 def test_a_field_of_different_types_is_no_option() -> None:
@@ -147,7 +150,8 @@ def test_values_have_the_fields_types() -> None:
 
 def test_help_and_defaults_come_from_the_record() -> None:
     _, shown = bake("--help")
-    assert "How hot, in degrees, of which there are many. [default: (180.0)]" in shown
+    assert "How hot, in degrees, of which there are many. Default: 180." in shown
+    assert "Fan or not: fan, still. Default: fan." in shown
     assert "1,3" in shown
     assert "--colour" not in shown
 

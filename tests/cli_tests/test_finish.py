@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from paretobert import Run
 from paretobert.cli.app import main
+from paretobert.cli.display import LOG_NAME
 from paretobert.errors import InputError
 from paretobert.pipeline.steps.finish import FinishedMember, to_finish
 from paretobert.search.front import ParetoFront
@@ -22,7 +23,11 @@ PACE = StudentPace(steps=4, learning_rate=1e-3, precision="fp32", checkpoint_ste
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LOG_NAME
+    }
 
 
 def test_the_members_that_lose_most_are_finished(

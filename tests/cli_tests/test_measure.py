@@ -116,7 +116,7 @@ def test_neither_command_needs_training_packages(
 
     done = paretobert("measure", *map(str, folders), "--name", "edge box")
     assert done.returncode == 0, done.stderr
-    assert "for `paretobert profile RUN --import`" in done.stderr
+    assert "next:  paretobert profile RUN --import" in done.stderr
     for word in ("edge box", "onnxruntime fp32", "L0-H2-F20", "batch 1 x 8 tokens", "MB"):
         assert word in done.stdout
     carried = read_carried(tmp_path / "edge-box.json")

@@ -114,7 +114,7 @@ def test_a_run_that_is_resumed_decides_nothing_anew(
 def test_a_run_says_what_to_ask_next(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(run_copy)]) == 0
     said = capsys.readouterr().err
-    assert "in all; ask it for a network" in said
-    (line,) = [line for line in said.splitlines() if line.strip().startswith("paretobert query")]
-    assert main(line.split()[1:]) == 0
+    (line,) = [line for line in said.splitlines() if line.startswith("next:")]
+    assert line.split()[1:3] == ["paretobert", "query"]
+    assert main(line.split()[2:]) == 0
     assert "best" in capsys.readouterr().out

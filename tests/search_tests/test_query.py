@@ -139,11 +139,13 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
     record = json.loads(json.dumps(result.to_dict()))
     assert list(record) == [
         "warnings",
+        *("limits", "max_loss", "cheapest", "conditions", "num_candidates", "num_feasible"),
         "answer",
         "runners_up",
         "nearest",
         "passed_over",
         "hints",
+        "full",
     ]
     answer = record["answer"]
     assert result.answer is not None

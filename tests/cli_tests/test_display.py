@@ -1,0 +1,70 @@
+"""What a command says: soon, in its log, and of itself."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from paretobert import __version__
+from paretobert.cli import display
+from paretobert.cli.app import main
+
+
+def test_a_silent_command_says_that_it_has_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = threading.Event()
+    monkeypatch.setattr(display, "SILENT_S", 0.01)
+    say = display.say
+    monkeypatch.setattr(display, "say", lambda message: (say(message), begun.set()))
+    with display.speaking(["profile", "runs/[docs]", "--anew"]):
+        assert begun.wait(10)
+    assert capsys.readouterr().err == "profile runs/[docs] ...\n"
+
+
+def test_a_command_that_speaks_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with display.speaking(["show", "runs/docs"]):
+        display.show("a result")
+        display._say_begun()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_said_is_kept_in_the_runs_log(run_copy: Path) -> None:
+    assert main(["search", str(run_copy)]) == 0
+    assert main(["query", str(run_copy), "--params", "few"]) == 2
+    lines = (run_copy / display.LOG_NAME).read_text().splitlines()
+    said = [re.sub(r"^[\d\-]+ [\d:,]+ (INFO|WARNING) ", "", line) for line in lines]
+    place = said.index(f"$ paretobert search {run_copy}")
+    assert any(line.startswith("search: 4 networks scored") for line in said[place:])
+    assert any(line.startswith("error: ") and "few" in line for line in said[place:])
+
+
+def test_a_folder_that_is_no_run_gets_no_log(tmp_path: Path) -> None:
+    assert main(["query", str(tmp_path), "--params", "1M"]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"paretobert {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "left"),
+    [(1, 4, 10.0, ", about 30 s left"), (4, 4, 10.0, ""), (0, 4, 10.0, ""), (2, 4, 0.5, "")],
+)
+def test_the_time_that_is_left(done: int, total: int, seconds: float, left: str) -> None:
+    assert display._left(5.0, 0, done=done, total=total, now_s=5.0 + seconds) == left
+
+
+def test_every_shell_can_complete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_PARETOBERT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "paretobert qu")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    main([])
+    assert capsys.readouterr().out.split() == ["query"]
