@@ -25,7 +25,7 @@ class FirstLayersOptions(LayersOptions):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"first {self.layers} layers"
+        return f"first {self.counted}"
 
 
 def make(making: Making, options: FirstLayersOptions) -> None:

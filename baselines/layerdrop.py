@@ -39,7 +39,7 @@ class LayerDropOptions(LayersOptions):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"LayerDrop, {self.layers} layers"
+        return f"LayerDrop, {self.counted}"
 
 
 def kept_in_step(num_layers: int, *, drop_rate: float, seed: int, step: int) -> tuple[int, ...]:

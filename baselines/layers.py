@@ -45,6 +45,11 @@ class LayersOptions(StudentPace):
         assert self.layers is not None, "the target is not resolved"
         return self.layers
 
+    @property
+    def counted(self) -> str:
+        """The layers that are kept, as labels say it."""
+        return "1 layer" if self.number == 1 else f"{self.number} layers"
+
 
 def resolve(options: AnyLayers, known: Known) -> AnyLayers:
     """The same for the number of layers whose cost is nearest to the target, by its ratio.

@@ -55,7 +55,7 @@ class StudentOptions(LayersOptions):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"student of {self.layers} layers" + (", patient" if self.patience else "")
+        return f"student of {self.counted}" + (", patient" if self.patience else "")
 
 
 def spaced_layers(num_layers: int, number: int) -> tuple[int, ...]:

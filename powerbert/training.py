@@ -5,8 +5,9 @@
 Step 1, fine-tuning, is a run's teacher. Step 2 trains the weights and r together and keeps the
 last weights. Step 3 trains on from these with hard extraction. Losses are on true labels,
 cross-entropy of classes and mean squared error of scores; there is no distillation, as in the
-paper. Each step's result is a folder, and a killed training continues
-to the same weights.
+paper. Step 3 ends with the weights that score best on the search split (`training.best`), which
+is not in the paper. Each step's result is a folder, and a killed training continues to the same
+weights.
 """
 
 import math
@@ -26,7 +27,10 @@ from ..encoders.families import shape_of
 from ..networks.retention import Retention
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
+from ..tasks.evaluation import evaluate
+from ..tasks.metrics import Evaluation
 from ..tasks.task import Task
+from ..training.best import Judge
 from ..training.classifier import load_stored
 from ..training.distillation import prediction_loss
 from ..training.loop import Result, TrainingProgress, made, run_stage, weight_groups
@@ -188,7 +192,12 @@ class _Training:
         groups = weight_groups(
             network, learning_rate=options.learning_rate, weight_decay=options.weight_decay
         )
-        self._run("re-train", network, self._encoded(tokenizer), gradients, groups)
+        search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
+
+        def judge() -> dict[str, Evaluation]:
+            return {"re-train": evaluate(network, search, task=self.task, split="search")}
+
+        self._run("re-train", network, self._encoded(tokenizer), gradients, groups, judge=judge)
         return network.eval(), tokenizer
 
     def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
@@ -208,6 +217,7 @@ class _Training:
         groups: list[dict[str, Any]],
         *,
         after_step: Callable[[], None] = lambda: None,
+        judge: Judge | None = None,
     ) -> None:
         options = self.options
         epochs = dict(zip(STAGES, (options.search_epochs, options.retrain_epochs), strict=True))
@@ -225,6 +235,7 @@ class _Training:
             log=self.folder / LOG_FILE,
             progress=self.progress,
             after_step=after_step,
+            judge=judge,
         )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from paretobert.baselines.first_layers import METHOD as FIRST_LAYERS
 from paretobert.baselines.first_layers import FirstLayersOptions
+from paretobert.baselines.layerdrop import LayerDropOptions
 from paretobert.baselines.layers import LayersOptions
 from paretobert.baselines.student import METHOD as STUDENT
 from paretobert.baselines.student import StudentOptions
@@ -36,6 +37,13 @@ def test_the_nearest_number_by_its_ratio(
     options = FirstLayersOptions(target_speedup=target)
     found = FIRST_LAYERS.resolve(options, known(num_layers))
     assert found.to_dict() == FirstLayersOptions(layers=layers).to_dict()
+
+
+@pytest.mark.parametrize(("layers", "counted"), [(1, "1 layer"), (2, "2 layers")])
+def test_labels_count_layers(layers: int, counted: str) -> None:
+    assert FirstLayersOptions(layers=layers).label == f"first {counted}"
+    assert StudentOptions(layers=layers).label == f"student of {counted}"
+    assert LayerDropOptions(layers=layers).label == f"LayerDrop, {counted}"
 
 
 def test_what_is_named_stays() -> None:

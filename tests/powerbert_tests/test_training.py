@@ -63,7 +63,10 @@ def test_a_network_that_meets_its_target(teacher: Path, tmp_path: Path) -> None:
     network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "power" / "network")
     assert network.config.subnet_tokens == list(retention.amounts)
     log = (tmp_path / "power" / "training.jsonl").read_text().splitlines()
-    assert [json.loads(line)["stage"] for line in log] == ["search", "re-train"]
+    searched, retrained = map(json.loads, log)
+    assert [searched["stage"], retrained["stage"]] == ["search", "re-train"]
+    assert (searched["best_step"], retrained["best_step"]) == (None, retrained["steps"])
+    assert retrained["search"]["re-train"]["num_examples"] == len(make_task().search)
     trace = read_trace(tmp_path / "power")
     assert [entry["step"] for entry in trace] == list(range(12))
     assert trace[0]["cost"] == 1
