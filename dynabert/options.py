@@ -16,8 +16,10 @@ from ..training.pace import Pace, refuse_below, refuse_unless_positive
 
 Recipe = Literal["paper", "sandwich", "closed-form"]
 RECIPES: tuple[Recipe, ...] = ("paper", "sandwich", "closed-form")
-Rewiring = Literal["importance", "none"]
-REWIRINGS: tuple[Rewiring, ...] = ("importance", "none")
+Rewiring = Literal["importance", "necessity", "none"]
+REWIRINGS: tuple[Rewiring, ...] = ("importance", "necessity", "none")
+Start = Literal["inherited", "repaired"]
+STARTS: tuple[Start, ...] = ("inherited", "repaired")
 Distillation = Literal["teacher", "in-place", "none"]
 DISTILLATIONS: tuple[Distillation, ...] = ("teacher", "in-place", "none")
 Settings = Literal["auto", "paper"]
@@ -44,8 +46,11 @@ class TrainingOptions(Pace):
             (Yu & Huang 2019). "closed-form" trains none: stages 1 and 2 are left out, and
             each sub-network is repaired in closed form when it is built.
         sandwich_random: Random sub-networks per step of the sandwich recipe.
-        rewiring: How units are sorted before stage 1: by "importance" (section 2.1), or "none",
-            the paper's ablation.
+        rewiring: How units are sorted before stage 1: by "importance" (section 2.1); by
+            "necessity", what cannot be made up for without them (`removal`); or "none", the
+            paper's ablation.
+        start: The weights that stage 1 starts from: "inherited" from the fine-tuned model, or
+            "repaired" in closed form so that they serve every width (`joint_repair`).
         distillation: What stages 1 and 2 learn from: the "teacher"; "in-place", the largest
             sub-network from the labels and the others from it (Yu & Huang 2019); or "none", all
             of them from the labels, the paper's ablation.
@@ -78,6 +83,7 @@ class TrainingOptions(Pace):
     recipe: Recipe = "paper"
     sandwich_random: int = 2
     rewiring: Rewiring = "importance"
+    start: Start = "inherited"
     distillation: Distillation = "teacher"
     space: SpaceName = "grid"
     widths: tuple[float, ...] = WIDTHS
@@ -107,19 +113,19 @@ class TrainingOptions(Pace):
             raise InputError(
                 f"The rewiring {self.rewiring!r} is not one of {', '.join(REWIRINGS)}."
             )
+        if self.start not in STARTS:
+            raise InputError(f"The start {self.start!r} is not one of {', '.join(STARTS)}.")
         if self.distillation not in DISTILLATIONS:
             raise InputError(
                 f"The distillation {self.distillation!r} is not one of {', '.join(DISTILLATIONS)}."
             )
         if self.settings not in SETTINGS:
             raise InputError(f"The settings {self.settings!r} are not auto or paper.")
-        if self.recipe == "closed-form" and (self.rewiring, self.distillation) != (
-            "importance",
-            "teacher",
-        ):
+        chosen = (self.rewiring, self.start, self.distillation)
+        if self.recipe == "closed-form" and chosen != ("importance", "inherited", "teacher"):
             raise InputError(
-                "The recipe closed-form sorts units by itself and distils nothing: leave rewiring "
-                "and distillation out, or take another recipe."
+                "The recipe closed-form sorts and repairs by itself and distils nothing: leave "
+                "rewiring, start and distillation out, or take another recipe."
             )
         if self.space not in SPACES:
             raise InputError(f"The space {self.space!r} is not one of {', '.join(SPACES)}.")

@@ -1,13 +1,15 @@
 """The training stages, from a checkpoint to a trained supernet (DynaBERT section 2, figure 2).
 
-    checkpoint -0-> teacher -> rewired copy -1-> DynaBERT_W -2-> DynaBERT [-> tokens] [-3-> final]
+    checkpoint -0-> teacher -> rewired start -1-> DynaBERT_W -2-> DynaBERT [-> tokens] [-3-> final]
 
-Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) trains every width at full depth against
-the teacher. Stage 2 (Algorithm 3) trains every width and depth against the fixed DynaBERT_W of
-the same width. In spaces beyond the grid, which are not in the paper, both train networks that
-are drawn. An optional stage, not in the paper, then makes word-vectors the third elastic
-dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In a step the
-gradients of the step's sub-networks add up, are clipped once and followed by one update.
+Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) starts from a copy of it with sorted
+units, repaired for all widths where that is asked for (not in the paper), and trains every width
+at full depth against the teacher. Stage 2 (Algorithm 3) trains every width and depth against the
+fixed DynaBERT_W of the same width. In spaces beyond the grid, which are not in the paper, both
+train networks that are drawn. An optional stage, not in the paper, then makes word-vectors the
+third elastic dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In
+a step the gradients of the step's sub-networks add up, are clipped once and followed by one
+update.
 
 Stages 0 and 3 learn from the labelled training texts. The others learn from a teacher alone, from
 these texts and from transfer texts (unlabelled ones, and variants of the training texts): their
@@ -77,9 +79,10 @@ from ..training.method import Variants
 from ..training.precision import autocast, matmul_dtype
 from ..training.transfer_set import TransferSet
 from .importance import task_importance
+from .joint_repair import repair_together
 from .judging import judge_of
 from .options import TrainingOptions, variants_of
-from .reconstruction import collect
+from .reconstruction import Reference, collect
 from .removal import removals
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
@@ -138,10 +141,8 @@ def train_supernet(
         made(supernet, lambda: training.repairable(teacher))
         shutil.rmtree(checkpoints, ignore_errors=True)
         return
-    rewired = teacher
-    if options.rewiring == "importance":
-        rewired = made(checkpoints / "rewired", lambda: training.rewired(teacher))
-    width = made(checkpoints / "width", lambda: training.width(rewired, teacher))
+    start = made(checkpoints / "start", lambda: training.start(teacher))
+    width = made(checkpoints / "width", lambda: training.width(start, teacher))
     stages: list[tuple[str, Callable[[Path], Result]]] = [("depth", training.depth)]
     if options.token_epochs:
         stages.append(("tokens", partial(training.tokens, teacher=teacher)))
@@ -439,13 +440,26 @@ class _Training:
         )
         return supernet, tokenizer
 
-    def rewired(self, teacher: Path) -> Result:
-        """Sort a copy of the teacher's heads and neurons by importance on the search split."""
+    def start(self, teacher: Path) -> Result:
+        """Sort a copy of the teacher's units, and solve its projections anew where asked to.
+
+        Importance is measured on the search split; necessity and repairs are of texts without
+        labels. Sorting does not change what the full model computes.
+        """
+        options = self.options
         model = load_stored(teacher)
         nn.Module.to(model, self.device)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        size = self.options.batch_size
-        rewire(model, task_importance(model, tokenizer, self.task, batch_size=size))
+        if options.rewiring == "importance":
+            size = options.batch_size
+            rewire(model, task_importance(model, tokenizer, self.task, batch_size=size))
+        if options.rewiring == "necessity" or options.start == "repaired":
+            reference = self._reference(model, tokenizer, RepairOptions(seed=options.seed))
+            if options.rewiring == "necessity":
+                rewire(model, removals(model, reference).importance)
+            if options.start == "repaired":
+                widths = options.space_of(shape_of(model.config)).with_every_token()
+                repair_together(model, list(widths.at_full_depth().landmarks), reference)
         return model, tokenizer
 
     def repairable(self, teacher: Path) -> Result:
@@ -453,13 +467,19 @@ class _Training:
         options = RepairOptions(seed=self.options.seed)
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        known = self.task.train.followed_by(self.unlabelled)
-        texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
-        found = removals(model, collect(model, texts, seed=options.seed))
+        found = removals(model, self._reference(model, tokenizer, options))
         rewire(model, found.importance)
         space = self.options.space_of(shape_of(model.config))
         supernet = Supernet(model, space)
         return RepairableSupernet(supernet, options, found.losses), tokenizer
+
+    def _reference(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: RepairOptions
+    ) -> Reference:
+        """What the full model computes for the texts that repairs are of."""
+        known = self.task.train.followed_by(self.unlabelled)
+        texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
+        return collect(model, texts, seed=options.seed)
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""

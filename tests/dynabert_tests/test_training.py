@@ -199,7 +199,14 @@ def test_in_place_the_largest_learns_from_labels_and_teaches_the_others(tiny_mod
 
 
 @pytest.mark.parametrize(
-    "ablation", [{"rewiring": "none"}, {"distillation": "none"}, {"distillation": "in-place"}]
+    "ablation",
+    [
+        {"rewiring": "none"},
+        {"rewiring": "necessity"},
+        {"start": "repaired"},
+        {"distillation": "none"},
+        {"distillation": "in-place"},
+    ],
 )
 def test_ablations_train_to_other_weights(ablation, tiny_model, tmp_path):
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
@@ -352,14 +359,19 @@ def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
         ({"tokens": (1.0, 0.5), "token_epochs": -1}, "do not go with -1|must not be negative"),
         ({"widths": (0.5,)}, "widths .* lack 1"),
         ({"recipe": "closed-form", "final_epochs": 1}, "closed-form trains no sub-networks"),
-        ({"recipe": "closed-form", "rewiring": "none"}, "closed-form sorts units by itself"),
+        ({"recipe": "closed-form", "rewiring": "none"}, "closed-form sorts and repairs by itself"),
+        (
+            {"recipe": "closed-form", "start": "repaired"},
+            "closed-form sorts and repairs by itself",
+        ),
         ({"space": "layerwise"}, "recipe paper trains every .* take the recipe sandwich"),
         (
             {"space": "uniform", "recipe": "sandwich", "sandwich_random": 0},
             "space uniform is never drawn from: give sandwich_random",
         ),
         ({"space": "hat"}, "space 'hat' is not one of grid, uniform, layerwise"),
-        ({"rewiring": "random"}, "rewiring 'random' is not one of importance, none"),
+        ({"rewiring": "random"}, "rewiring 'random' is not one of importance, necessity"),
+        ({"start": "random"}, "start 'random' is not one of inherited, repaired"),
         ({"distillation": "self"}, "distillation 'self' is not one of teacher, in-place, none"),
         ({"augment": 101}, "augment must be at most 100"),
         ({"augment": 1, "width_epochs": 0, "depth_epochs": 0}, "no stage distils: leave them out"),
