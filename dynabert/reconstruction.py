@@ -20,7 +20,7 @@ Legend: B batch, T tokens, E hidden size, N sampled tokens, I inputs of a linear
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
@@ -36,8 +36,8 @@ from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
-from .halves import HALVES, Half, Seen, normalisation, projection, recorded, run_half
-from .ridge import RIDGES, mean, ridge_correction
+from .halves import HALVES, Half, normalisation, projection, recorded, run_half
+from .ridge import RIDGES, Correction, mean, ridge_correction
 
 BATCH_SIZE = 32
 
@@ -192,34 +192,27 @@ def repair(
     """
     family = family_of(model)
     dense = extract(model, replace(config, tokens=None))
-    layers, full_layers = family.layer_list(dense), family.layer_list(model)
-    states, masks = embedded(dense, family, reference)
+    full_layers = family.layer_list(model)
+    walk = Walk.of(dense, family, reference)
     projections = []
     following = (*config.layers[1:], len(full_layers))
-    for layer, index, next_index in zip(layers, config.layers, following, strict=True):
+    for place, (index, next_index) in enumerate(zip(config.layers, following, strict=True)):
         last = next_index - 1
         if last > index:
-            _take_normalisation(layer, full_layers[last], family)
+            _take_normalisation(walk.layers[place], full_layers[last], family)
         targets: dict[Half, int] = {"attention": index, "feed-forward": last}
         for half, target in targets.items():
-            linear, run = projection(layer, family, half), run_half(layer, family, half)
-            seen = [
-                _seen(linear, run, state, mask) for state, mask in zip(states, masks, strict=True)
-            ]
+            read = walk.read(place, half)
             found = _repair_projection(
-                linear,
-                seen,
-                states,
+                walk.projection(place, half),
+                *walk.rows(read, place, half, reference),
                 reference,
                 reference.sums[target][half],
                 reference.counts[target][half],
                 ridges=ridges,
             )
             projections.append(Projection(layer=index, half=half, **found))
-            norm = normalisation(layer, family, half)
-            states = [
-                norm(state + linear(each.input)) for state, each in zip(states, seen, strict=True)
-            ]
+            walk.go_on(read, place, half)
     if config.tokens is not None:
         eliminating = extract(model, config)
         eliminating.load_state_dict(dense.state_dict())
@@ -268,10 +261,70 @@ def embedded(
     return states, [family.mask(model, state, batch) for state, batch in pairs]
 
 
+@dataclass(slots=True)
+class Walk:
+    """A network on its way through the halves of its layers, on a reference's texts.
+
+    Attributes:
+        layers: Its layers.
+        family: Its family.
+        states: Its hidden states by batch, [B, T, E].
+        masks: What its layers take.
+    """
+
+    layers: nn.ModuleList
+    family: Family
+    states: list[Tensor]
+    masks: list[Tensor | None]
+
+    @classmethod
+    def of(cls, network: PreTrainedModel, family: Family, reference: Reference) -> "Walk":
+        """Before the first layer of a dense network of a family."""
+        return cls(family.layer_list(network), family, *embedded(network, family, reference))
+
+    def projection(self, place: int, half: Half) -> nn.Linear:
+        """The linear layer that ends a half of a layer."""
+        return projection(self.layers[place], self.family, half)
+
+    def read(self, place: int, half: Half) -> list[Tensor]:
+        """What the projection reads by batch, [B, T, I]."""
+        run, found = run_half(self.layers[place], self.family, half), []
+        for state, mask in zip(self.states, self.masks, strict=True):
+            with recorded(self.projection(place, half)) as seen:
+                run(state, mask)
+            found.append(seen.input)
+        return found
+
+    def rows(
+        self, read: Sequence[Tensor], place: int, half: Half, reference: Reference
+    ) -> tuple[Tensor, Tensor]:
+        """The same at sampled tokens, [N, I], and the states before the normalisation, [N, E]."""
+        linear, inputs, sums = self.projection(place, half), [], []
+        for each, state, rows in zip(read, self.states, reference.rows, strict=True):
+            inputs.append(each.flatten(0, -2)[rows])
+            sums.append(state.flatten(0, 1)[rows] + linear(inputs[-1]))
+        return torch.cat(inputs), torch.cat(sums)
+
+    def go_on(self, read: Sequence[Tensor], place: int, half: Half) -> None:
+        """Go to the end of the half, with the projection as it is now."""
+        linear = self.projection(place, half)
+        norm = normalisation(self.layers[place], self.family, half)
+        self.states = [
+            norm(state + linear(each)) for state, each in zip(self.states, read, strict=True)
+        ]
+
+
+def add_correction(linear: nn.Linear, correction: Correction) -> None:
+    """Add a correction to a projection, in place; of its inputs the leading ones that it has."""
+    linear.weight.add_(correction.weight[:, : linear.in_features])
+    if linear.bias is not None:
+        linear.bias.add_(correction.bias)
+
+
 def _repair_projection(
     linear: nn.Linear,
-    seen: Sequence[Seen],
-    states: Sequence[Tensor],
+    inputs: Tensor,
+    sums: Tensor,
     reference: Reference,
     targets: Tensor,
     counts: Tensor,
@@ -282,31 +335,25 @@ def _repair_projection(
 
     Args:
         linear: The projection.
-        seen: What it reads and writes, for each batch.
-        states: What goes past the half on the residual, for each batch [B, T, E].
-        reference: Says which tokens count.
-        targets: The full model's hidden states before the normalisation, [N, E].
+        inputs: What it reads, [N, I].
+        sums: The hidden states before the normalisation, [N, E].
+        reference: Says which tokens judge.
+        targets: The full model's hidden states there, [N, E].
         counts: How much each token counts, [N].
         ridges: The penalties to try.
 
     Returns:
         The fields of `Projection` beside its place.
     """
-    inputs, sums = [], []
-    for each, state, rows in zip(seen, states, reference.rows, strict=True):
-        inputs.append(each.input.flatten(0, -2)[rows])
-        sums.append((state + each.output).flatten(0, 1)[rows])
     correction = ridge_correction(
-        torch.cat(inputs),
-        targets - torch.cat(sums),
+        inputs,
+        targets - sums,
         reference.held_out,
         counts=counts,
         ridges=ridges,
         intercept=linear.bias is not None,
     )
-    linear.weight.add_(correction.weight)
-    if linear.bias is not None:
-        linear.bias.add_(correction.bias)
+    add_correction(linear, correction)
     judged, share = targets[reference.held_out], counts[reference.held_out]
     spread = mean((judged - mean(judged, share)).square(), share).sum().item()
     scale = max(spread, torch.finfo(targets.dtype).tiny)
@@ -317,18 +364,6 @@ def _repair_projection(
         "error_after": correction.error_after / scale,
         "condition": correction.condition,
     }
-
-
-def _seen(
-    linear: nn.Linear,
-    run: Callable[[Tensor, Tensor | None], Tensor],
-    state: Tensor,
-    mask: Tensor | None,
-) -> Seen:
-    """What a projection reads and writes when its half is run."""
-    with recorded(linear) as seen:
-        run(state, mask)
-    return seen
 
 
 def _states_and_gradients(
