@@ -19,7 +19,7 @@ from ..bort.architecture import Architecture, Tables, multiply_adds, parameters
 from ..bort.latency import TIMED_TABLES, latencies_of, to_measure
 from ..bort.options import ErrorOptions
 from ..bort.ose import Point, Size, refuse_epsilon
-from ..bort.space import Space, space_of
+from ..bort.space import PUBLISHED, Space, space_of
 from ..deploy.deployment import EAGER_FP32
 from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError, listed, shortened
@@ -127,7 +127,7 @@ class OseRequest:
     @property
     def is_run(self) -> bool:
         """Whether the candidates are a run's sub-networks."""
-        return Path(self.space).is_dir()
+        return self.space != PUBLISHED and Path(self.space).is_dir()
 
     @property
     def unit(self) -> str:

@@ -280,6 +280,15 @@ def test_a_refused_extraction_writes_nothing(
         assert not (tmp_path / "ose").exists()
 
 
+def test_the_published_set_is_meant_beside_a_folder_of_its_name(
+    request_of: OseRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bort").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not replace(request_of, space="bort").is_run
+    assert len(Architectures(replace(request_of, space="bort")).points()) == 300
+
+
 def test_a_folder_of_something_else(request_of: OseRequest, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")

@@ -1,0 +1,327 @@
+"""Bort's search run again: what the algorithm picks of the published 300 architectures.
+
+Nobody has published such a run. Here candidates start from fresh weights and learn masked words of
+IMDB reviews and SQuAD paragraphs (64 tokens of each, batches of 8) by SGD, and the error is their
+loss on 64 held-out texts. The paper's steps s, texts and batches are not known; ours are what a
+processor core can do in an hour, and the result says so. For every number of steps and seed: the
+pick by multiply-adds and by measured latency, with the candidates' own vocabulary and with Bort's;
+where the published architecture stands, as released and as printed; and, of a few named
+candidates, how the errors fall with more steps.
+
+A call goes on where an earlier one stopped; without an end it collects what is there:
+
+    python benchmarks/ose_bort.py runs/ose --data ../shared/data
+    python benchmarks/ose_bort.py runs/ose --collect benchmarks/ose/bort.json
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paretobert.bort.architecture import Architecture, multiply_adds, parameters
+from paretobert.bort.latency import latencies_of
+from paretobert.bort.options import ErrorOptions, SurrogateError
+from paretobert.bort.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
+from paretobert.bort.published import PRINTED, RELEASED, ROBERTA_TABLES
+from paretobert.bort.space import published_space
+from paretobert.pipeline.contest import Architectures, OseRequest, Speed
+from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.steps.ose import extract_architecture
+from paretobert.profiling.environment import Environment
+from paretobert.storage import write_json, write_text
+
+REVIEWS, TOKENS, BATCH, HELD_OUT, RATE = 3000, 64, 8, 64, 0.03
+SHOWN = 5
+WHATEVER_IS_KNOWN = 0.0
+
+SMALLEST = Architecture(2, 4, 512, 256)
+BASE = Architecture(12, 12, 768, 3072)
+NAMED = (SMALLEST, PRINTED, RELEASED, BASE)
+"""Candidates whose errors are followed over more steps; the last is BERT-base's shape."""
+
+NAMED_STEPS = (5, 20, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One run of the algorithm.
+
+    Attributes:
+        epsilon: How far W may be below the best.
+        steps: Training steps of a candidate.
+        seed: Of everything that is drawn.
+    """
+
+    epsilon: float
+    steps: int
+    seed: int
+
+
+ARMS = (
+    Arm(0.1, 5, 0),
+    Arm(0.2, 5, 1),
+    Arm(0.2, 5, 2),
+    Arm(0.2, 20, 0),
+    Arm(0.2, 20, 1),
+)
+"""In the order in which they are run."""
+
+
+def texts(data: Path, into: Path) -> Path:
+    """IMDB reviews and SQuAD paragraphs, one a line."""
+    rows = (data / "imdb" / "train-subset.tsv").read_text(encoding="utf-8").split("\n")[1:]
+    found = [row.split("\t")[3].replace("<br />", " ") for row in rows[:REVIEWS]]
+    articles = json.loads((data / "squad" / "dev-v1.1.json").read_text(encoding="utf-8"))["data"]
+    found += [each["context"] for article in articles for each in article["paragraphs"]]
+    write_text(into, "\n".join(" ".join(text.split()) for text in found) + "\n")
+    return into
+
+
+def request_of(folder: Path, arm: Arm, *, space: str = "bort") -> OseRequest:
+    """What an arm asks."""
+    return OseRequest(
+        space=space,
+        epsilon=arm.epsilon,
+        error=ErrorOptions(
+            steps=arm.steps,
+            error="mlm",
+            rates=(RATE,),
+            batch_size=BATCH,
+            examples=HELD_OUT,
+            seed=arm.seed,
+        ),
+        model="minilm",
+        texts=(folder / "texts.txt",),
+        seq_len=TOKENS,
+    )
+
+
+def named_space(folder: Path) -> str:
+    """The named candidates, as a set of their own with the largest of all."""
+    rows = [
+        (each.layers, each.heads, each.hidden_size, each.ffn_size)
+        for each in (*NAMED, published_space()[-1])
+    ]
+    write_text(
+        folder / "named.csv", "\n".join(["D,A,H,I", *(",".join(map(str, row)) for row in rows)])
+    )
+    return str(folder / "named.csv")
+
+
+def run(folder: Path, data: Path) -> None:
+    """Find the error of every arm's candidates, then the latencies."""
+    if not (folder / "texts.txt").exists():
+        texts(data, folder / "texts.txt")
+    named = named_space(folder)
+    extracted(folder, ARMS[0], "macs")
+    for steps in NAMED_STEPS:
+        print(f"named candidates: {steps} steps", file=sys.stderr)
+        request = request_of(folder, Arm(1e-9, steps, 0), space=named)
+        extract_architecture(folder / "errors", request)
+    for arm in ARMS:
+        extracted(folder, arm, "macs")
+        extracted(folder, arm, "latency")
+
+
+def extracted(folder: Path, arm: Arm, speed: Speed) -> None:
+    """Train what an arm still lacks by a speed; latencies that are missing are measured."""
+    print(f"{arm}, {speed}", file=sys.stderr)
+    extract_architecture(folder / "errors", replace(request_of(folder, arm), speed=speed))
+
+
+def contest_of(folder: Path) -> Architectures:
+    """The published candidates with what the ledger knows of them."""
+    contest = Architectures(replace(request_of(folder, ARMS[0]), speed="latency"))
+    contest.ledger = Ledger.open(folder / "errors" / "ledger.db", run="ose")
+    return contest
+
+
+def known_errors(contest: Architectures, folder: Path, arm: Arm) -> dict[str, SurrogateError]:
+    """The errors that are known of an arm's steps and seed, by the candidate's key."""
+    options = request_of(folder, arm).error
+    labels = {network.id: name for name, network in contest.networks.items()}
+    learning = Architectures(request_of(folder, arm))
+    conditions = learning.conditions(options, RATE, dtype="bfloat16")
+    found = contest.ledger.errors(conditions=conditions)
+    return {labels[each]: error for each, error in found.items() if each in labels}
+
+
+def pick(
+    points: Sequence[Point], errors: Mapping[str, SurrogateError], epsilon: float
+) -> dict[str, Any] | None:
+    """What the algorithm returns; None where an error that it needs is missing.
+
+    With `WHATEVER_IS_KNOWN` for epsilon it is the best of all candidates whose error is known.
+    """
+    maximum, whatever = maximum_point(points), epsilon == WHATEVER_IS_KNOWN
+    blocks = [] if whatever else blocks_of(points, epsilon)
+    stands = [point for block in blocks for point in block[-1]]
+    needed = [point for point in stands if coefficient(point, maximum).saved]
+    if whatever:
+        needed = [point for point in points if point.name in errors]
+    if not needed or any(point.name not in errors for point in needed):
+        return None
+    found = ranked(
+        [coefficient(point, maximum, error=errors[point.name].loss) for point in needed]
+    )
+    named = {}
+    for label, architecture in (("released", RELEASED), ("printed", PRINTED)):
+        point = next(each for each in points if each.name == architecture.key)
+        best = found[0]
+        saved = coefficient(point, maximum).saved
+        known = errors.get(point.name)
+        named[label] = {
+            "saved": round(saved, 4),
+            "error": None if known is None else round(known.loss, 4),
+            "w": None if known is None else round(saved / known.loss, 5),
+            "tried": point in needed,
+            "wins_with_an_error_below": round(saved / best.value, 4),
+        }
+    return {
+        "epsilon": None if whatever else epsilon,
+        "trained": len(needed),
+        "seconds": round(sum(errors[point.name].seconds for point in needed), 1),
+        "best": [
+            {
+                "name": entry.point.name,
+                "smaller": round(entry.smaller, 4),
+                "faster": round(entry.faster, 4),
+                "error": round(entry.error or 0.0, 4),
+                "w": round(entry.value, 5),
+            }
+            for entry in found[:SHOWN]
+        ],
+        "published": named,
+    }
+
+
+def surrogates(contest: Architectures) -> dict[str, list[Point]]:
+    """The candidates' sizes by both speeds and both vocabularies."""
+    ms = {point.name: point.size.inference for point in contest.points()}
+    found = {}
+    for vocabulary, tables in (("own", contest.tables), ("Bort's", ROBERTA_TABLES)):
+        for speed in ("macs", "latency"):
+            found[f"{speed}, {vocabulary} vocabulary"] = [
+                Point(
+                    each.key,
+                    Size(
+                        parameters(each, tables),
+                        ms[each.key]
+                        if speed == "latency"
+                        else multiply_adds(each, seq_len=TOKENS),
+                    ),
+                )
+                for each in published_space()
+            ]
+    return found
+
+
+def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Blocks and trainings by epsilon: what is left of |Xi|, and of its multiply-adds."""
+    maximum = maximum_point(points)
+    whole = sum(point.size.inference for point in points)
+    rows = []
+    for epsilon in (1e-9, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9, 1.0):
+        blocks = blocks_of(points, epsilon)
+        needed = [p for block in blocks for p in block[-1] if coefficient(p, maximum).saved]
+        rows.append(
+            {
+                "epsilon": epsilon,
+                "blocks": len(blocks),
+                "trained": len(needed),
+                "share_of_training": round(sum(p.size.inference for p in needed) / whole, 4),
+            }
+        )
+    return rows
+
+
+def collect(folder: Path, out: Path) -> None:
+    """Write what is known."""
+    contest = contest_of(folder)
+    sizes = surrogates(contest)
+    record: dict[str, Any] = {
+        "command": f"python {' '.join(sys.argv)}",
+        "environment": Environment.capture().to_dict(),
+        "setting": {
+            "texts": f"{REVIEWS} IMDB reviews and the SQuAD dev paragraphs, {TOKENS} tokens each",
+            "batch_size": BATCH,
+            "held_out_texts": HELD_OUT,
+            "learning_rate": RATE,
+            "weight_clip": ErrorOptions(steps=1).weight_clip,
+            "tables": contest.tables.to_dict(),
+        },
+        "cost_of_epsilon": cost_of_epsilon(sizes["macs, own vocabulary"]),
+        "latency": latency_record(contest),
+        "arms": [],
+        "named": {},
+    }
+    for arm in ARMS:
+        errors = known_errors(contest, folder, arm)
+        picks = {
+            name: [
+                found
+                for epsilon in sorted({WHATEVER_IS_KNOWN, arm.epsilon, 0.2, 0.3, 0.5})
+                if (found := pick(points, errors, epsilon)) is not None
+            ]
+            for name, points in sizes.items()
+        }
+        record["arms"].append(
+            {"steps": arm.steps, "seed": arm.seed, "known_errors": len(errors), "picks": picks}
+        )
+    for steps in NAMED_STEPS:
+        errors = known_errors(contest, folder, Arm(1e-9, steps, 0))
+        record["named"][str(steps)] = {
+            each.key: {
+                "error": round(errors[each.key].loss, 4),
+                "seconds": round(errors[each.key].seconds, 1),
+            }
+            for each in NAMED
+            if each.key in errors
+        }
+    record["errors"] = {
+        f"{arm.steps} steps, seed {arm.seed}": {
+            name: round(error.loss, 4)
+            for name, error in sorted(known_errors(contest, folder, arm).items())
+        }
+        for arm in ARMS
+    }
+    write_json(out, record)
+
+
+def latency_record(contest: Architectures) -> dict[str, Any]:
+    """What was measured, and how well the line through it predicts what is left out."""
+    from paretobert.bort.latency import to_measure
+
+    space = published_space()
+    wanted = to_measure(space, seq_len=TOKENS)
+    points = {point.name: point.size.inference for point in contest.points()}
+    measured = {each: points[each.key] for each in wanted}
+    found = latencies_of(space, measured, seq_len=TOKENS)
+    return {
+        "measured_ms": {each.key: round(value, 3) for each, value in measured.items()},
+        "mean_error_of_predictions": None if found.error is None else round(found.error, 4),
+        "released_ms": round(points[RELEASED.key], 3),
+        "printed_ms": round(points[PRINTED.key], 3),
+        "base_shape_ms": round(points[BASE.key], 3),
+    }
+
+
+def main() -> None:
+    """Run, or collect."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--collect", type=Path)
+    arguments = parser.parse_args()
+    if arguments.collect is None:
+        run(arguments.folder, arguments.data)
+    else:
+        collect(arguments.folder, arguments.collect)
+
+
+if __name__ == "__main__":
+    main()
