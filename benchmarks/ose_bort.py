@@ -25,13 +25,13 @@ from typing import Any
 from paretobert.bort.architecture import Architecture, multiply_adds, parameters
 from paretobert.bort.latency import latencies_of
 from paretobert.bort.options import ErrorOptions, SurrogateError
-from paretobert.bort.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
 from paretobert.bort.published import PRINTED, RELEASED, ROBERTA_TABLES
 from paretobert.bort.space import published_space
 from paretobert.pipeline.contest import Architectures, OseRequest, Speed
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
+from paretobert.search.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
 from paretobert.storage import write_json, write_text
 
 REVIEWS, TOKENS, BATCH, HELD_OUT, RATE = 3000, 64, 8, 64, 0.03
@@ -166,7 +166,10 @@ def pick(
     if not needed or any(point.name not in errors for point in needed):
         return None
     found = ranked(
-        [coefficient(point, maximum, error=errors[point.name].loss) for point in needed]
+        [
+            coefficient(point, maximum, error=errors[point.name].loss, theta=RATE)
+            for point in needed
+        ]
     )
     named = {}
     for label, architecture in (("released", RELEASED), ("printed", PRINTED)):

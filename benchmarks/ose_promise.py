@@ -26,11 +26,11 @@ from statistics import mean
 from typing import Any
 
 from paretobert.bort.options import ErrorName, ErrorOptions, SurrogateError
-from paretobert.bort.ose import Point, blocks_of, coefficient, extract, maximum_point
 from paretobert.pipeline.contest import Architectures, OseRequest
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
+from paretobert.search.ose import Point, blocks_of, coefficient, extract, maximum_point
 from paretobert.storage import write_json, write_text
 from paretobert.tasks.loading import TaskRequest
 

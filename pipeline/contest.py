@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..bort.architecture import Architecture, Tables, multiply_adds, parameters
 from ..bort.latency import TIMED_TABLES, latencies_of, to_measure
 from ..bort.options import ErrorOptions
-from ..bort.ose import Point, Size, refuse_epsilon
 from ..bort.space import PUBLISHED, Space, space_of
 from ..deploy.deployment import EAGER_FP32
 from ..encoders.checkpoints import find_checkpoint
@@ -29,6 +28,7 @@ from ..profiling.counts import count_macs, count_parameters
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import LatencySummary
 from ..search.options import SearchOptions
+from ..search.ose import Point, Size, refuse_epsilon
 from ..tasks.loading import TaskRequest, load_task
 from ..tasks.tables import read_lines
 from ..tasks.task import Task, Texts

@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..bort.ose import Coefficient, Extraction
+from ..search.ose import Coefficient, Extraction
 from .palette import DOMINATED, FRONT, FULL, GRID, INK, STAR
 from .shared import plotly_text
 

@@ -10,7 +10,7 @@ from .budget import BudgetWord, parse_budget
 from .constraints import Constraint
 from .quantities import quantity_named
 
-EngineName = Literal["grid", "random", "nsga2", "nsga3", "tpe", "gp", "model", "exact"]
+EngineName = Literal["grid", "random", "nsga2", "nsga3", "tpe", "gp", "model", "exact", "ose"]
 
 MAX_TRIALS = 100_000
 """Networks of a search: a month, even at two a minute."""
@@ -28,7 +28,7 @@ class SearchOptions:
         engine: What proposes sub-networks: `grid` takes every combination of widths, depths and
             tokens, in order; `random` draws; `nsga2`, `nsga3`, `tpe` and `gp` are Optuna's;
             `model` learns scores and looks for the most promising; `exact` adds up what each
-            layer loses.
+            layer loses; `ose` looks for the best by size, cost and error together.
         trials: Sub-networks that are scored; `grid` scores every combination.
         seed: Of the engine.
         max_latency: Sub-networks slower than this are not scored, e.g. 8ms.

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...bort.options import SurrogateError
-from ...bort.ose import Extraction, Point, blocks_of, coefficient, extract, maximum_point
 from ...errors import InputError
 from ...networks.network import Network
+from ...search.ose import Extraction, Point, blocks_of, coefficient, extract, maximum_point
 from ...storage import folder as atomic_folder
 from ...storage import refuse_destination, write_json, write_text
 from ..contest import Architectures, Contest, OseRequest, SubNetworks

@@ -54,3 +54,20 @@ def first_new(
 ) -> SubnetConfig | None:
     """The first network that is not known; None where all are."""
     return next((config for config in wanted if config not in known), None)
+
+
+def halving(number: int) -> list[int]:
+    """The places from 0 on so that every beginning is spread: the ends, the middle, and so on.
+
+    >>> halving(5)
+    [4, 0, 2, 1, 3]
+    """
+    order = dict.fromkeys(place for place in (number - 1, 0) if place >= 0)
+    gaps = [(0, number - 1)]
+    while gaps:
+        low, high = gaps.pop(0)
+        if high - low > 1:
+            middle = (low + high) // 2
+            order[middle] = None
+            gaps += [(low, middle), (middle, high)]
+    return list(order)

@@ -26,7 +26,7 @@ from ...networks.spaces import Layerwise
 from ...networks.subnet import SubnetConfig
 from ..problem import LayerErrors, Observation, Problem
 from ..ranking import nondominated
-from .engine import Engine, first_new, known_to
+from .engine import Engine, first_new, halving, known_to
 
 BUDGETS = 2000
 """Budgets that costs are rounded up to."""
@@ -118,7 +118,7 @@ def additive_front(problem: Problem, errors: LayerErrors) -> list[SubnetConfig]:
         for config in map(_config, _best_sizes(options, unit))
         if space.contains(config) and problem.affordable(config)
     ]
-    return [found[place] for place in _halving(len(found))]
+    return [found[place] for place in halving(len(found))]
 
 
 def _config(sizes: Sequence[Option]) -> SubnetConfig:
@@ -243,16 +243,3 @@ def _best_sizes(options: Sequence[Sequence[Option]], unit: float) -> list[list[O
             left -= int(np.ceil(entry.cost / unit - 1e-9))
         found.append(sizes[::-1])
     return found
-
-
-def _halving(number: int) -> list[int]:
-    """The places from 0 on so that every beginning is spread: the ends, the middle, and so on."""
-    order = dict.fromkeys(place for place in (number - 1, 0) if place >= 0)
-    gaps = [(0, number - 1)]
-    while gaps:
-        low, high = gaps.pop(0)
-        if high - low > 1:
-            middle = (low + high) // 2
-            order[middle] = None
-            gaps += [(low, middle), (middle, high)]
-    return list(order)

@@ -15,6 +15,7 @@ _CLASSES: dict[EngineName, str] = {
     "gp": "GP",
     "model": "Model",
     "exact": "Exact",
+    "ose": "OSE",
 }
 
 

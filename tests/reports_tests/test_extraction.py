@@ -2,13 +2,13 @@
 
 import math
 
-from paretobert.bort.ose import Extraction, Point, Size, extract
 from paretobert.reports.extraction import (
     NEIGHBOURS,
     extraction_drawing,
     extraction_figure,
     extraction_html,
 )
+from paretobert.search.ose import Extraction, Point, Size, extract
 
 POINTS = [Point(f"p{n}", Size(n * 1e6, n * 1e9)) for n in range(1, 21)]
 

@@ -10,10 +10,11 @@ import pytest
 from optuna.trial import TrialState
 
 from paretobert.errors import InputError
-from paretobert.networks.spaces import Layerwise
+from paretobert.networks.spaces import Grid, Layerwise
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
+from paretobert.search.engines import ose
 from paretobert.search.engines.exact import additive_front
 from paretobert.search.engines.nsga2 import POPULATION
 from paretobert.search.engines.registry import engine_named
@@ -23,7 +24,17 @@ from paretobert.search.problem import Observation, Problem
 from .conftest import SHAPE
 
 SPACE = Layerwise(SHAPE, (1.0, 0.5), (1.0, 0.5))
-ENGINES: list[EngineName] = ["grid", "random", "nsga2", "nsga3", "tpe", "gp", "model", "exact"]
+ENGINES: list[EngineName] = [
+    "grid",
+    "random",
+    "nsga2",
+    "nsga3",
+    "tpe",
+    "gp",
+    "model",
+    "exact",
+    "ose",
+]
 NUMBERS = {"gp": 11}
 WEIGHTS = (1.0, 3.0, 0.5, 2.0)
 
@@ -175,3 +186,34 @@ def test_the_exact_engine_needs_layers_of_their_own_sizes() -> None:
 
     with pytest.raises(InputError, match="train the run with --space layerwise"):
         engine_named("exact", replace(problem("num_flops"), space=Uniform(SHAPE)))
+
+
+def test_ose_ends_with_the_best_candidate() -> None:
+    """Scores rise with the cost, so that within a block a smaller network errs no less."""
+    asked = problem("num_flops")
+    whole = asked.cost(SPACE.full).values["num_flops"]
+
+    def score(config: SubnetConfig) -> float:
+        return 0.9 * (asked.cost(config).values["num_flops"] / whole) ** 0.3
+
+    def w(config: SubnetConfig) -> float:
+        share = asked.cost(config).values["num_flops"] / whole
+        return (1 - SPACE.share(config)) * (1 - share) / (1 - score(config))
+
+    proposer, observed = engine_named("ose", asked), []
+    while (config := proposer.propose(observed)) is not None:
+        observed.append(Observation(config, score(config)))
+    every = ose.candidates(asked)
+    assert len(every) == ose.CANDIDATES
+    assert len(observed) < len(every) / 2
+    assert max(w(seen.config) for seen in observed) == max(map(w, every))
+
+
+def test_ose_scores_a_grid_and_no_more() -> None:
+    asked = replace(problem("num_flops"), space=Grid(SHAPE, (1.0, 0.5), (1.0, 0.5)))
+    assert set(ose.candidates(asked)) == set(asked.space.landmarks)
+
+
+def test_ose_has_nothing_to_score_where_nothing_is_within_the_limits() -> None:
+    asked = problem("num_flops", limits=(Constraint("num_params", 1.0),))
+    assert engine_named("ose", asked).propose([]) is None

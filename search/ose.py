@@ -1,4 +1,4 @@
-"""Optimal Subarchitecture Extraction: the W-coefficient, the blocks and the algorithm (no torch).
+"""Optimal Subarchitecture Extraction: the W-coefficient, blocks, the algorithm (no torch).
 
 After de Wynter 2020, "An Approximation Algorithm for Optimal Subarchitecture Extraction" (arXiv
 2010.08512), which finds, in a set Xi of architectures, the one whose parameters p, inference cost

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.bort.architecture import multiply_adds, parameters
-from paretobert.bort.ose import (
+from paretobert.bort.published import ROBERTA_TABLES
+from paretobert.bort.space import published_space
+from paretobert.errors import InputError
+from paretobert.search.ose import (
     Coefficient,
     Extraction,
     Point,
@@ -19,9 +22,6 @@ from paretobert.bort.ose import (
     extract,
     maximum_point,
 )
-from paretobert.bort.published import ROBERTA_TABLES
-from paretobert.bort.space import published_space
-from paretobert.errors import InputError
 
 T = Size(100.0, 1000.0)
 
