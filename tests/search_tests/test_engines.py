@@ -189,12 +189,12 @@ def test_the_exact_engine_needs_layers_of_their_own_sizes() -> None:
 
 
 def test_ose_ends_with_the_best_candidate() -> None:
-    """Scores rise with the cost, so that within a block a smaller network errs no less."""
+    """Scores rise with the size, so that within a block a smaller network errs no less."""
     asked = problem("num_flops")
     whole = asked.cost(SPACE.full).values["num_flops"]
 
     def score(config: SubnetConfig) -> float:
-        return 0.9 * (asked.cost(config).values["num_flops"] / whole) ** 0.3
+        return 0.9 * SPACE.share(config) ** 0.3
 
     def w(config: SubnetConfig) -> float:
         share = asked.cost(config).values["num_flops"] / whole
