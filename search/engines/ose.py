@@ -3,7 +3,8 @@
 Candidates are the landmarks of the space and, beyond the grid, random networks up to `CANDIDATES`.
 Size is a network's share of the encoder's weights, inference the first cost among the objectives,
 and the error what its score lacks to 1 (`search.ose`). One size of each block of `EPSILON` is
-scored, the ends and the middle of the sizes first, which is the algorithm.
+scored, the ends and the middle of the sizes first, which is the algorithm; of networks of the same
+size the first, and when every block has one, the others.
 
 Then it goes on, under the assumption that the algorithm's promise has too: that within a block a
 smaller network errs no less. So what a candidate saves, divided by the error of its block, bounds
@@ -12,6 +13,7 @@ best W that was found: that is then the best of all.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
 
 from ...networks.subnet import SubnetConfig
 from ..ose import Point, Size, blocks_of, coefficient
@@ -45,12 +47,10 @@ class OSE(Engine):
     ) -> SubnetConfig | None:
         """The largest of a block, then the candidate that may have the highest W."""
         known = known_to(observed, pending)
-        leads = [
-            self._configs[point.name]
-            for place in halving(len(self._leads))
-            for point in self._leads[place]
-        ]
-        wanted = [config for config in leads if self.problem.affordable(config)]
+        spread = [self._leads[place] for place in halving(len(self._leads))]
+        leads = (point for together in zip_longest(*spread) for point in together if point)
+        configs = (self._configs[point.name] for point in leads)
+        wanted = [config for config in configs if self.problem.affordable(config)]
         return first_new(wanted, known) or first_new(self._promising(observed), known)
 
     def _promising(self, observed: Sequence[Observation]) -> list[SubnetConfig]:
