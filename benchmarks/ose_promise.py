@@ -11,7 +11,8 @@ returns is divided by that of the best candidate. Two questions are kept apart:
 - *of steps too*: the best is taken after the most steps, errors averaged over seeds. This is what
   a user wants, and what a few steps are a surrogate of.
 
-The cost is counted in trainings, and timed.
+Parameters are counted with the embedding tables, which in such small models are nearly all of
+them, and without. The cost is counted in trainings, and timed.
 
     python benchmarks/ose_promise.py runs/ose-promise --data ../shared/data
     python benchmarks/ose_promise.py runs/ose-promise --collect benchmarks/ose/promise.json
@@ -25,12 +26,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from paretobert.bort.architecture import Architecture, encoder_parameters
 from paretobert.bort.options import ErrorName, ErrorOptions, SurrogateError
 from paretobert.pipeline.contest import Architectures, OseRequest
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
-from paretobert.search.ose import Point, blocks_of, coefficient, extract, maximum_point
+from paretobert.search.ose import Point, Size, blocks_of, coefficient, extract, maximum_point
 from paretobert.storage import write_json, write_text
 from paretobert.tasks.loading import TaskRequest
 
@@ -216,6 +218,19 @@ def collect(folder: Path, data: Path, out: Path) -> None:
             key: {name: error.loss for name, error in known.items()}
             for key, known in found.items()
         }
+        sizes = {
+            "all parameters": points,
+            "the encoder's": [
+                Point(
+                    point.name,
+                    Size(
+                        encoder_parameters(Architecture.from_key(point.name)),
+                        point.size.inference,
+                    ),
+                )
+                for point in points
+            ],
+        }
         trials[trial.name] = {
             "candidates": len(points),
             "learning_rate": trial.rate,
@@ -231,7 +246,7 @@ def collect(folder: Path, data: Path, out: Path) -> None:
                 }
                 for (steps, seed), known in losses.items()
             },
-            "results": judged(points, losses, trial),
+            "results": {counted: judged(alike, losses, trial) for counted, alike in sizes.items()},
         }
     record = {
         "command": f"python {' '.join(sys.argv)}",

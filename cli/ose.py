@@ -70,7 +70,10 @@ def command(
         Speed,
         typer.Option(help="What inference costs: macs, multiply-adds; or latency, as measured."),
     ] = "macs",
-    seq_len: Annotated[int, typer.Option(help="Tokens of the text that it is a cost of.")] = 128,
+    seq_len: Annotated[
+        int,
+        typer.Option(help="Tokens of the text that it is of, and at which those of --text are cut."),
+    ] = 128,
     measure_s: Annotated[float, typer.Option(help="Seconds that measuring may take.")] = 180.0,
     seed: Seed = 0,
     verbose: Verbose = False,

@@ -73,7 +73,8 @@ class OseRequest:
         task: What is learnt; None for words alone, and for a run's own task.
         texts: Files of one text a line to learn words from; the task's texts where there are none.
         speed: What the inference cost is: macs, or latency.
-        seq_len: Tokens of the text that the inference cost is of; a run's own where it is one.
+        seq_len: Tokens of the text that the inference cost is of, at which the files' texts are
+            cut; a run has its own.
         measure_s: Seconds that measuring latencies may take.
     """
 
