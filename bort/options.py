@@ -30,7 +30,7 @@ class ErrorOptions:
 
     steps: int
     error: ErrorName = "task"
-    rates: tuple[float, ...] = (0.1,)
+    rates: tuple[float, ...] = (0.03,)
     batch_size: int = 32
     weight_clip: float = 2.0
     examples: int = 512

@@ -244,7 +244,7 @@ class Architectures(Contest):
     def tables(self) -> Tables:
         """The candidates' embedding tables."""
         types = 2 if "token_type_ids" in self.tokenizer.model_input_names else 1
-        return Tables(len(self.tokenizer), POSITIONS, types)
+        return Tables(1 + max(self.tokenizer.get_vocab().values()), POSITIONS, types)
 
     @cached_property
     def networks(self) -> dict[str, Network]:

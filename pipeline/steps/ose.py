@@ -221,6 +221,7 @@ def _contest(folder: Path, request: OseRequest) -> Contest:
 def _write(found: Extracted, contest: Contest) -> None:
     from ...reports.extraction import extraction_figure, extraction_html
 
+    write_json(found.folder / "extraction.json", found.to_dict())
     with atomic_folder(found.folder / "winner") as winner:
         contest.config(found.winner.label).save_pretrained(winner)
         contest.tokenizer.save_pretrained(winner)
@@ -230,7 +231,6 @@ def _write(found: Extracted, contest: Contest) -> None:
     )
     write_text(found.folder / "figure.html", extraction_html(figure))
     write_text(found.folder / "ranking.csv", ranking_csv(found.extraction))
-    write_json(found.folder / "extraction.json", found.to_dict())
 
 
 def ranking_csv(extraction: Extraction[float]) -> str:

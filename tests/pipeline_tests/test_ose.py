@@ -173,10 +173,10 @@ def test_what_was_trained_serves_other_questions(
     coarse = extract_architecture(tmp_path / "ose", replace(request_of, epsilon=0.9))
     assert trained == []
     assert len(coarse.extraction.blocks) < 4
-    more = replace(request_of, error=replace(ERROR, rates=(0.1, 1.0)))
+    more = replace(request_of, error=replace(ERROR, rates=(*ERROR.rates, 1.0)))
     both = extract_architecture(tmp_path / "ose", more)
     assert len(trained) == 6
-    assert {entry.theta for entry in both.extraction.ranking} <= {0.1, 1.0, None}
+    assert {entry.theta for entry in both.extraction.ranking} <= {*more.error.rates, None}
     trained.clear()
     extract_architecture(tmp_path / "ose", replace(request_of, error=replace(ERROR, steps=3)))
     assert len(trained) == 6
