@@ -18,7 +18,7 @@ from ..search.budget import BudgetWord
 from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
-from ..search.quantities import quantity_worded
+from ..search.quantities import QUANTITIES, quantity_worded
 from ..search.query import QueryResult
 from ..storage import refuse_destination
 from ..tasks.loading import TaskRequest
@@ -36,11 +36,11 @@ from .warnings import table_warnings
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from ..profiling.measuring import MeasuringProgress
     from ..profiling.predictor import PredictedLatency, Predictor
     from ..profiling.selftest import SelfTest
+    from ..reports.figures.front import FrontFigure
     from ..search.halving import Halving
     from ..training.loop import TrainingProgress
     from .observations import SessionRecord
@@ -413,16 +413,25 @@ class Run:
         further = {split: found for split, found in reported.items() if split != "report"}
         return results_frame(scored, reported["report"], further, numbers=self.numbers)
 
-    def figure(self, cost: str = "latency", where: Where | None = None) -> "go.Figure":
-        """Scores on the search split against a cost, as a Plotly figure."""
-        from ..reports.figures import front_figure, plotly_figure
+    def plot(self, cost: str = "latency", where: Where | None = None) -> "FrontFigure":
+        """Scores on the search split against a cost, with the front; a notebook shows it.
+
+        Args:
+            cost: As the command line calls it, such as "memory", or its name, "latency_ms".
+            where: As for `table`.
+
+        Raises:
+            InputError: When there is no such cost, or no network has it.
+        """
+        from ..reports.figures.front import front_figure
         from ..reports.shared import latency_conditions, several
 
         scored = self._competing(where)
         costs = self.table(where)
+        quantity = QUANTITIES[cost] if cost in QUANTITIES else quantity_worded(cost)
         record = front_figure(
             scored,
-            quantity_worded(cost).name,
+            quantity.name,
             judged=scored,
             numbers=self.numbers,
             conditions=latency_conditions(
@@ -431,7 +440,7 @@ class Run:
         )
         if record is None:
             raise InputError(f"No network has a known {cost}: measure it first.")
-        return plotly_figure(record)
+        return record
 
     def deployment_loss(self, costs: CostTable) -> PairedComparison | None:
         """What a table's deployment costs in score: `losses.deployment_loss`."""

@@ -14,8 +14,8 @@ from ..search.front import Hypervolume, ParetoFront
 from ..search.selection import MIN_EXAMPLES, SelectionReport, corrected_front
 from ..tasks.metrics import Evaluation
 from . import shared
+from .figures.drawing import Picture
 from .headlines import main_cost
-from .measurements import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class ReportContent:
     run: str
     numbers: Mapping[str, int]
     class_names: tuple[str, ...] = ()
-    measurements: tuple[Figure, ...] = ()
+    measurements: tuple[Picture, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -116,7 +116,7 @@ def extraction_drawing(figure: ExtractionFigure) -> go.Figure:
     )
     for name, marks, look in (
         ("candidates", figure.others, {"color": DOMINATED, "size": 8}),
-        ("winner", (figure.winner,), {"color": FULL, "size": 15, "symbol": STAR[0]}),
+        ("winner", (figure.winner,), {"color": FULL, "size": 15, "symbol": STAR}),
     ):
         drawing.add_trace(
             go.Scatter(

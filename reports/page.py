@@ -18,10 +18,9 @@ from . import shared
 from .content import ReportContent
 from .explorer.data import explorer_data
 from .explorer.document import document
-from .figures import FrontFigure, front_figure
+from .figures.drawing import Picture
+from .figures.front import FrontFigure, front_figure
 from .headlines import headlines, main_cost, selection_sentences
-from .measurements import Figure
-from .static import png_bytes, svg_bytes
 from .tables import (
     csv_text,
     markdown_text,
@@ -116,7 +115,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     selection = content.selection
     published = published_frame(content.published)
     drawings = {
-        figure.name: (svg_bytes(figure), png_bytes(figure))
+        figure.name: (figure.svg(), figure.png())
         for figure in (*report_figures(content), *content.measurements)
     }
     with storage.folder(folder) as new:
@@ -298,7 +297,7 @@ def _table(text: pd.DataFrame) -> str:
     )
 
 
-def _measured_section(figure: Figure, svg: bytes, png: bytes) -> str:
+def _measured_section(figure: Picture, svg: bytes, png: bytes) -> str:
     kind, drawing = ("svg+xml", svg) if len(svg) <= SHOWN_BYTES else ("png", png)
     source = f"data:image/{kind};base64,{base64.b64encode(drawing).decode()}"
     return (

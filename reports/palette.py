@@ -1,4 +1,4 @@
-"""Colours and marks that the two drawing back ends share (no torch).
+"""Colours and marks of every figure (no torch).
 
 The colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; every
 series also has a mark of its own, so that the figures survive a black-and-white printer.
@@ -18,47 +18,62 @@ FULL = "#D55E00"
 INK = "#222222"
 """Axes and text."""
 
+QUIET = "#666666"
+"""Remarks."""
+
 GRID = "#E4E4E4"
 """Grid lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How one series looks in both back ends.
+    """How one series looks.
 
     Attributes:
         colour: The mark's colour, as a hexadecimal colour.
-        plotly: The mark's name in plotly when it is filled.
-        matplotlib: The same mark's code in matplotlib.
+        shape: One of `SHAPES`.
     """
 
     colour: str
-    plotly: str
-    matplotlib: str
+    shape: str
 
 
 MARKS = (
-    Mark("#009E73", "diamond", "D"),
-    Mark("#CC79A7", "square", "s"),
-    Mark("#E69F00", "triangle-up", "^"),
-    Mark("#56B4E9", "triangle-down", "v"),
-    Mark("#000000", "pentagon", "p"),
-    Mark("#7A6A4F", "hexagon", "h"),
+    Mark("#009E73", "diamond"),
+    Mark("#CC79A7", "square"),
+    Mark("#E69F00", "triangle-up"),
+    Mark("#56B4E9", "triangle-down"),
+    Mark("#000000", "pentagon"),
+    Mark("#7A6A4F", "hexagon"),
 )
 """Series of models beside the sub-networks, in order; there are never more than these."""
 
 DEPLOYED = (
-    Mark(FRONT, "circle", "o"),
-    Mark(FULL, "square", "s"),
-    Mark("#009E73", "diamond", "D"),
-    Mark("#CC79A7", "triangle-up", "^"),
-    Mark("#E69F00", "triangle-down", "v"),
-    Mark("#56B4E9", "pentagon", "p"),
-    Mark("#000000", "hexagon", "h"),
-    Mark("#7A6A4F", "triangle-left", "<"),
-    Mark("#8C6BB1", "triangle-right", ">"),
+    Mark(FRONT, "circle"),
+    Mark(FULL, "square"),
+    Mark("#009E73", "diamond"),
+    Mark("#CC79A7", "triangle-up"),
+    Mark("#E69F00", "triangle-down"),
+    Mark("#56B4E9", "pentagon"),
+    Mark("#000000", "hexagon"),
+    Mark("#7A6A4F", "triangle-left"),
+    Mark("#8C6BB1", "triangle-right"),
 )
 """Deployments in one figure, in order; as many as there are on one device."""
 
-STAR = ("star", "*")
-"""The full model's mark in plotly and in matplotlib."""
+STAR = "star"
+"""The full model's shape."""
+
+SHAPES = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "pentagon": "p",
+    "hexagon": "h",
+    "star": "*",
+}
+"""Every shape, as the page calls it and as matplotlib does."""

@@ -12,14 +12,12 @@ from ...profiling.protocol import LatencyProtocol
 from ...profiling.statistics import Round
 from ...profiling.table import CostTable
 from ...reports.content import Measured, ReportContent, Setting, TimedAgain
-from ...reports.measurements import (
-    Figure,
-    deployment_figure,
-    distribution_figure,
-    heat_map_figure,
-    prediction_figure,
-    retention_figure,
-)
+from ...reports.figures.deployments import deployment_figure
+from ...reports.figures.drawing import Picture
+from ...reports.figures.predicted import prediction_figure
+from ...reports.figures.retention import retention_figure
+from ...reports.figures.speedups import heat_map_figure
+from ...reports.figures.times import distribution_figure
 from ...reports.page import write_report
 from ...reports.shared import rivals
 from ...search.candidate import Candidate
@@ -231,7 +229,7 @@ def report_content(
     reported: Mapping[str, Mapping[str, Evaluation]],
     costs: CostTable,
     manifest: Mapping[str, Any],
-    measurements: Sequence[Figure],
+    measurements: Sequence[Picture],
     warnings: Sequence[str],
     settings: Sequence[Setting],
     commands: Sequence[str],
@@ -286,7 +284,7 @@ def report_content(
 
 def _figures(
     context: Context, deployments: Sequence[CostTable], scored: Sequence[Candidate]
-) -> list[Figure]:
+) -> list[Picture]:
     """The figures of what a run measured; what was not measured has none.
 
     Args:
@@ -296,7 +294,7 @@ def _figures(
     """
     shape, costs = context.shape, deployments[0]
     conditions = f"{costs.protocol.title}; {costs.environment.title}"
-    figures: list[Figure] = []
+    figures: list[Picture] = []
     configs = context.space.landmarks
     if len(configs) > 1:
         figures.append(heat_map_figure(costs, configs, num_layers=shape.num_layers))
@@ -353,9 +351,9 @@ def _others(context: Context, own: SessionRecord) -> list[SessionRecord]:
     return list(found.values())
 
 
-def _retentions(context: Context, protocol: LatencyProtocol) -> list[Figure]:
+def _retentions(context: Context, protocol: LatencyProtocol) -> list[Picture]:
     """How many word-vectors each stored network keeps, where it eliminates some."""
-    figures: list[Figure] = []
+    figures: list[Picture] = []
     for network in context.stored().values():
         config = network.config
         if config is not None and config.tokens is not None:

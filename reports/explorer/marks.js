@@ -56,11 +56,11 @@ export function lookOf(row, { model, pool, front, fits, byTime, methodNames }) {
   let look;
   if (pool.sheets.length > 1) {
     const mark = palette.deployed[row.place % palette.deployed.length];
-    look = { colour: shown(mark.colour), shape: mark.plotly, name: row.sheet.title, pale: !onFront };
+    look = { colour: shown(mark.colour), shape: mark.shape, name: row.sheet.title, pale: !onFront };
     if (isMethod) look.ring = true;
   } else if (isMethod) {
     const mark = palette.marks[Math.min(methodNames.indexOf(row.network.method), palette.marks.length - 1)];
-    look = { colour: shown(mark.colour), shape: mark.plotly, name: row.network.method, pale: false };
+    look = { colour: shown(mark.colour), shape: mark.shape, name: row.network.method, pale: false };
   } else if (onFront) look = { colour: palette.front, shape: "circle", name: "front", pale: false };
   else look = { colour: palette.dominated, shape: "circle", name: "beaten on both axes", pale: false };
   look.size = onFront ? 6 : pool.rows.length > 1500 ? 3 : 4.5;

@@ -1,7 +1,6 @@
-"""The figures' records against values computed by hand, and what plotly is given."""
+"""The front's figure against values computed by hand, and what is drawn of it."""
 
 from dataclasses import replace
-from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -9,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.errors import InputError
 from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Printed, Stored
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.table import Profile
-from paretobert.reports.figures import FrontFigure, front_figure, log_ticks, plotly_figure
+from paretobert.reports.figures.drawing import round_numbers
+from paretobert.reports.figures.front import FrontFigure, front_figure, marked_points
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.tasks.metrics import Evaluation
 
@@ -98,14 +99,8 @@ def test_the_front_is_judged_on_one_split_and_shown_with_the_scores_of_another()
         (3, True),
         (4, True),
     ]
-    assert figure.staircase == (
-        (10.0, 0.60),
-        (20.0, 0.60),
-        (20.0, 0.58),
-        (40.0, 0.58),
-        (40.0, 0.69),
-    )
-    assert "judged by the scores on the search split" in figure.caption
+    assert figure.staircase == ()
+    assert "by the scores on the search split" in figure.caption
 
 
 def test_scores_carry_their_interval_and_counts_are_exact():
@@ -177,7 +172,7 @@ def test_published_numbers_beat_nothing_and_are_beaten_by_nothing():
     assert figure.staircase == figure_of(ALL).staircase
     point = figure.points[-1]
     assert (point.number, point.on_front, point.y_low, point.y_high) == (None, False, 0.99, 0.99)
-    assert figure.log_x
+    assert not figure.log_x
     assert "GLUE dev" in figure.caption
     assert "GLUE dev" not in figure_of(ALL).caption
 
@@ -197,13 +192,9 @@ def test_a_network_trained_beside_the_supernet_is_a_series_with_error_bars():
     others = [published(f"Dyna ({i})", 0.8) for i in range(3)]
     figure = figure_of((*ALL, *others, made))
     assert figure.series == ("PoWER-BERT", "published: Dyna")
-    by_name = {trace.name: trace for trace in plotly_figure(figure).data}
-    bars = by_name["PoWER-BERT"].error_y
-    assert bars.array[0] == pytest.approx(LARGE.evaluation.interval.high - LARGE.evaluation.value)
-    assert bars.visible
-    assert not by_name["published: Dyna"].error_y.visible
-    assert by_name["PoWER-BERT"].marker.symbol == "diamond"
-    assert by_name["published: Dyna"].marker.symbol == "square-open"
+    looks = {entry.name: (entry.mark.shape, entry.filled) for entry in marked_points(figure)}
+    assert looks["PoWER-BERT"] == ("diamond", True)
+    assert looks["published: Dyna"] == ("square", False)
     assert "made beside the supernet" in figure.caption
     assert "made beside the supernet" not in figure_of((*ALL, *others)).caption
 
@@ -215,8 +206,7 @@ def test_a_stored_network_takes_part_in_the_front_and_its_mark_is_drawn_once():
     assert [p.number for p in figure.points if p.on_front] == [4, 5]
     assert figure.staircase == ((10.0, 0.60), (25.0, 0.60), (25.0, 0.70), (40.0, 0.70))
     assert list(figure.front_labels.values()) == ["4", "5"]
-    drawing = plotly_figure(figure)
-    marks = [x for trace in drawing.data if trace.mode == "markers" for x in trace.x]
+    marks = [point.x for entry in marked_points(figure) for point in entry.points]
     assert sorted(marks) == [10.0, 20.0, 25.0, 30.0, 40.0]
 
 
@@ -228,41 +218,60 @@ def test_a_stored_network_takes_part_in_the_front_and_its_mark_is_drawn_once():
         (5.0, 30.0, [5, 7, 10, 15, 20, 30]),
     ],
 )
-def test_log_ticks(low, high, expected):
-    figure = figure_of(ALL)
-    points = (replace(figure.points[0], x=low), replace(figure.points[0], x=high))
-    assert log_ticks(replace(figure, points=points)) == expected
+def test_round_numbers(low, high, expected):
+    assert round_numbers(low, high) == expected
 
 
-def test_plotly_draws_a_staircase_with_error_bars():
-    drawing = plotly_figure(figure_of(ALL))
-    by_name = {trace.name: trace for trace in drawing.data}
-    (line,) = (trace for trace in drawing.data if trace.mode == "lines")
-    assert list(zip(line.x, line.y, strict=True)) == list(figure_of(ALL).staircase)
-    assert set(by_name) == {None, "full model", "front", "dominated"}
-    assert by_name["front"].error_y.array == pytest.approx((0.04, 0.04))
-    assert by_name["front"].error_y.arrayminus == pytest.approx((0.05, 0.05))
-    assert not by_name["front"].error_x.visible
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
 
 
-def test_the_front_and_the_dominated_differ_by_colour_and_the_full_model_by_shape():
-    by_name = {trace.name: trace for trace in plotly_figure(figure_of(ALL)).data}
-    assert by_name["full model"].marker.symbol == "star"
-    assert by_name["front"].marker.color != by_name["dominated"].marker.color
+def test_a_staircase_is_drawn_with_numbers_and_a_legend():
+    (axes,) = figure_of(ALL).drawn().axes
+    (line,) = (line for line in axes.lines if line.get_zorder() == 2.5)
+    assert list(zip(*line.get_data(), strict=True)) == list(figure_of(ALL).staircase)
+    assert texts(axes) == ["4", "2"]
+    assert set(axes.get_legend_handles_labels()[1]) == {"full model", "front", "dominated"}
 
 
-def test_plotly_texts_are_escaped():
+def test_no_two_labels_stand_over_one_another():
+    twins = [
+        sub_network(
+            1,
+            0.60 + place / 10_000,
+            num_params=10_000_000 + 50_000 * place,
+            recipe=Cut(SHAPE, SubnetConfig((0,), (1,), (place + 1,))),
+        )
+        for place in range(6)
+    ]
+    drawing = figure_of((FULL, *twins)).drawn()
+    (axes,) = drawing.axes
+    renderer = drawing.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    assert len(boxes) == 7
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_published_numbers_beyond_what_was_run_are_counted_at_the_edge():
+    others = [published("Near", 0.65, num_params=20_000_000), published("Far", 0.9)]
+    (axes,) = figure_of((*ALL, *others)).drawn().axes
+    assert axes.get_xlim()[1] < 50
+    assert "1 published beyond, up to 0.9 at 50" in texts(axes)[0]
+    assert not any("beyond" in text for text in texts(figure_of(ALL).drawn().axes[0]))
+
+
+def test_more_of_a_cost_is_not_better():
+    with pytest.raises(InputError, match="No front is drawn over throughput_per_s"):
+        figure_of(ALL, "throughput_per_s")
+
+
+def test_names_are_drawn_as_they_are():
     nasty = '<b>x</b> $y$ & "q"'
     figure = figure_of(
         [sub_network(4, 0.69, num_params=40_000_000, label=nasty)], conditions=nasty
     )
-    drawing = plotly_figure(figure)
-    hover = next(trace.hovertext for trace in drawing.data if trace.hovertext)[0]
-    title = drawing.layout.xaxis.title.text
-    for text in (hover, title):
-        assert "<b>x" not in text
-        assert "$" not in text
-        assert nasty in unescape(text)
+    assert figure.drawn().axes[0].xaxis.label.get_text().endswith(nasty)
+    assert figure.png().startswith(b"\x89PNG")
 
 
 def test_records_are_json():

@@ -12,15 +12,10 @@ from paretobert.profiling.predictor import Check, Validation
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Round, Visit
 from paretobert.profiling.table import CostTable, Profile
-from paretobert.reports.measurements import (
-    SHOWN_RUNS,
-    deployment_figure,
-    distribution_figure,
-    heat_map_figure,
-    prediction_figure,
-    to_dict,
-)
-from paretobert.reports.static import png_bytes, svg_bytes
+from paretobert.reports.figures.deployments import deployment_figure
+from paretobert.reports.figures.predicted import prediction_figure
+from paretobert.reports.figures.speedups import heat_map_figure
+from paretobert.reports.figures.times import SHOWN_RUNS, distribution_figure
 from paretobert.tasks.metrics import compare
 
 from .conftest import MINILM, evaluation, latency
@@ -131,7 +126,7 @@ def test_a_cell_that_was_not_measured_is_empty() -> None:
     figure = heat_map_figure(some, CONFIGS, num_layers=6)
     assert figure.speedups[1][1] is None
     assert figure.texts[1][1] == ""
-    assert png_bytes(figure).startswith(b"\x89PNG")
+    assert figure.png().startswith(b"\x89PNG")
 
 
 def test_predictions_carry_the_predictors_figures() -> None:
@@ -161,14 +156,14 @@ def test_deployments_show_latency_and_what_it_costs() -> None:
     ids=lambda figure: figure.name,
 )
 def test_every_record_can_be_drawn(figure) -> None:
-    assert to_dict(figure)["title"] == figure.title
-    assert png_bytes(figure).startswith(b"\x89PNG")
-    assert png_bytes(figure) == png_bytes(figure)
-    assert b"<svg" in svg_bytes(figure)
+    assert figure.to_dict()["title"] == figure.title
+    assert figure.png().startswith(b"\x89PNG")
+    assert figure.png() == figure.png()
+    assert b"<svg" in figure.svg()
 
 
 def test_an_interval_that_ends_at_its_value_can_be_drawn() -> None:
     figure = deployments()
     bars = list(figure.bars)
     bars[0] = replace(bars[0], loss=0.1 + 0.2, loss_high=0.3)
-    assert png_bytes(replace(figure, bars=tuple(bars))).startswith(b"\x89PNG")
+    assert replace(figure, bars=tuple(bars)).png().startswith(b"\x89PNG")

@@ -1,38 +1,50 @@
-"""The figures: score against each cost, computed as records and then drawn with plotly (no torch).
+"""Score against a cost, with the front (no torch).
 
-`front_figure` turns candidates into a `FrontFigure`, plain numbers and words that tests compare;
-`plotly_figure` draws the record for the page and `reports.static` draws the same record as PNG
-and SVG. The front is a staircase: between two of its networks nothing is promised, so nothing is
-interpolated, and no convex hull hides a network that no other one beats.
+`front_figure` turns candidates into a `FrontFigure`. The front is a staircase: between two of its
+networks nothing is promised, so nothing is interpolated, and no convex hull hides a network that
+no other one beats. The line is drawn only over the scores that judged it; over those of another
+split its members are marked, for these need not make a staircase there.
 
 Networks that methods made beside the supernet take part in the front; each method has a filled
 mark of its own. Where several deployments run the networks, one front is drawn over all networks
 as deployed, and each deployment has a mark of its own.
 
 Published numbers are marks beside the networks. They never take part in the front, because they
-were not run here, and never carry a latency, because it was another machine's.
+were not run here, and never carry a latency, because it was another machine's. The axes are scaled
+to what was run; how many published numbers lie beyond is said at the edge.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any, cast
+from typing import cast
 
-import plotly.graph_objects as go
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter
 
-from ..intervals import bracketed
-from ..search.candidate import Candidate, StatedScore
-from ..search.front import ParetoFront
-from ..search.quantities import QUANTITIES
-from ..tasks.metrics import Evaluation
-from . import shared
-from .palette import DEPLOYED, DOMINATED, FRONT, FULL, GRID, INK, MARKS, STAR, Mark
-from .shared import plotly_lines, plotly_text
+from ...errors import InputError
+from ...search.candidate import Candidate, StatedScore
+from ...search.front import ParetoFront
+from ...search.quantities import QUANTITIES
+from ...tasks.metrics import Evaluation
+from .. import shared
+from ..palette import DEPLOYED, DOMINATED, FRONT, FULL, INK, MARKS, SHAPES, STAR, Mark
+from .drawing import (
+    LOG_FROM,
+    Picture,
+    canvas,
+    legend,
+    lengths,
+    log_axis,
+    name_points,
+    plain,
+    point_outside,
+)
 
-LOG_FROM = 5.0
-"""Costs that span more than this factor get a logarithmic axis."""
+_ROOM = 1.12
+"""How far the axes go beyond what was run."""
 
 PALE = 0.35
 """Opacity of what is beaten, where colours tell deployments."""
@@ -49,13 +61,16 @@ _INTERVALS = {
     "spearman": "Fisher's z",
 }
 
-_SCALES = {"latency_ms": 1.0, "num_params": 1e6, "num_flops": 1e9}
-
-_X_TITLES = {
-    "latency_ms": "median latency, ms per run",
-    "num_params": "million parameters, embeddings included",
-    "num_flops": "GFLOPs of one example (2 per multiply-add)",
+_AXES = {
+    "latency_ms": ("latency", "median latency, ms per run", 1.0),
+    "p99_ms": ("99th percentile of latency", "99th percentile of latency, ms per run", 1.0),
+    "peak_memory_bytes": ("memory", "peak memory of a fresh process, MB", 1e6),
+    "size_bytes": ("size on disk", "size on disk, MB", 1e6),
+    "num_params": ("parameters", "million parameters, embeddings included", 1e6),
+    "num_flops": ("FLOPs", "GFLOPs of one example (2 per multiply-add)", 1e9),
+    "energy_j": ("energy", "joules of a batch", 1.0),
 }
+"""Each cost's name, its axis, and what its values are divided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +112,12 @@ class FigurePoint:
 
 @dataclass(frozen=True, slots=True)
 class MarkedPoints:
-    """Marks of a figure that look alike, for both drawing back ends.
+    """Marks of a figure that look alike.
 
     Attributes:
         points: The marks.
         mark: Colour and shape.
-        size: In pixels of the page.
+        size: In points.
         filled: Whether they are filled.
         pale: Whether they stand back.
         ringed: Whether they have a dark outline.
@@ -121,11 +136,11 @@ class MarkedPoints:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontFigure:
+class FrontFigure(Picture):
     """Everything that a figure shows.
 
     Attributes:
-        quantity: The cost's name in `QUANTITIES`.
+        name: The cost as a word for files and anchors, e.g. "latency".
         title: The heading.
         x_title: The cost and its unit; on a second line the conditions it holds under.
         y_title: The metric, the split and its number of examples.
@@ -134,11 +149,12 @@ class FrontFigure:
         series: Names of the series of other models, in the order of `MARKS`; the same in every
             figure of one list of candidates, so that a model has one mark throughout.
         deployments: Runtimes and precisions in the order of `DEPLOYED`; empty where there is one.
-        staircase: Corners of the front, from its cheapest network to the dearest one shown.
+        staircase: Corners of the front, from its cheapest network to the dearest one shown; empty
+            where scores are shown that did not judge it.
         caption: What the intervals are and what is not comparable, in sentences.
     """
 
-    quantity: str
+    name: str
     title: str
     x_title: str
     y_title: str
@@ -148,11 +164,6 @@ class FrontFigure:
     deployments: tuple[str, ...]
     staircase: tuple[tuple[float, float], ...]
     caption: str
-
-    @property
-    def name(self) -> str:
-        """The cost as a word for files and anchors, e.g. "latency"."""
-        return QUANTITIES[self.quantity].word
 
     @property
     def own(self) -> tuple[FigurePoint, ...]:
@@ -183,9 +194,37 @@ class FrontFigure:
                 labels[place] = ", ".join(filter(None, (labels.get(place), str(point.number))))
         return labels
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self)
+    def drawn(self) -> Canvas:
+        """Marks with their intervals, the front as a staircase, numbers above its networks."""
+        drawing = canvas()
+        axes = plain(drawing.add_subplot(), title=self.title)
+        marked = marked_points(self)
+        for entry in marked:
+            _draw(axes, entry)
+        if self.staircase:
+            xs, ys = zip(*self.staircase, strict=True)
+            axes.plot(xs, ys, color=self.front_colour, linewidth=1.5, zorder=2.5)
+        self._limit(axes)
+        axes.set_xlabel(self.x_title, parse_math=False)
+        axes.set_ylabel(self.y_title, parse_math=False)
+        legend(drawing, axes, ranks={entry.name: entry.rank for entry in marked})
+        name_points(axes, self.front_labels, colour=self.front_colour)
+        return drawing
+
+    def _limit(self, axes: Axes) -> None:
+        """Scale the axes to what was run, and say what lies beyond."""
+        xs = [end for point in self.own for end in (point.x_low, point.x_high)]
+        ys = [end for point in self.own for end in (point.y_low, point.y_high)]
+        if self.log_x:
+            log_axis(axes.xaxis, min(xs), max(xs))
+            axes.set_xlim(min(xs) / _ROOM, max(xs) * _ROOM)
+        else:
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axes.set_xlim(0, max(xs) * _ROOM)
+        margin = (_ROOM - 1) * (max(ys) - min(ys) or 0.1)
+        axes.set_ylim(min(ys) - margin, max(ys) + 2 * margin)
+        published = [point for point in self.points if point.origin == "published"]
+        point_outside(axes, published, what="published beyond")
 
 
 def front_figure(
@@ -200,7 +239,7 @@ def front_figure(
 
     Args:
         candidates: Networks scored on one split, and published numbers.
-        quantity: A cost of `shared.COSTS`.
+        quantity: The name of a cost, of which less is better.
         judged: The same networks with the scores that decide which of them are on the front:
             those of the search split, whatever split is shown.
         numbers: The networks' numbers by their ids.
@@ -209,7 +248,12 @@ def front_figure(
 
     Returns:
         The record; None when no network has this cost.
+
+    Raises:
+        InputError: When more of the quantity is better, or it is no cost.
     """
+    if quantity not in _AXES:
+        raise InputError(f"No front is drawn over {quantity}: choose from {', '.join(_AXES)}.")
     own = shared.rivals(candidates, quantity)
     if not own:
         return None
@@ -240,104 +284,30 @@ def front_figure(
         for c in known
     ]
     evaluation = own[0].evaluation
+    shows_judged = judged[0].evaluation.split == evaluation.split
     metric = shared.METRICS[evaluation.metric]
-    costs = [point.x for point in points]
+    costs = [point.x for point in points if point.origin != "published"]
     return FrontFigure(
-        quantity=quantity,
-        title=f"{metric[0].upper()}{metric[1:]} versus {shared.COSTS[quantity]}",
-        x_title=_X_TITLES[quantity] + (f"\n{conditions}" if conditions else ""),
+        name=QUANTITIES[quantity].word,
+        title=f"{metric[0].upper()}{metric[1:]} versus {_AXES[quantity][0]}",
+        x_title=_AXES[quantity][1] + (f"\n{conditions}" if conditions else ""),
         y_title=f"{metric}, {evaluation.task} {evaluation.split} split, n = {evaluation.n}",
         log_x=max(costs) > LOG_FROM * min(costs),
         points=tuple(points),
         series=tuple(dict.fromkeys(series.values())),
         deployments=tuple(deployment.title for deployment in deployed),
-        staircase=_staircase([point for point in points if point.origin != "published"]),
+        staircase=_staircase([point for point in points if point.origin != "published"])
+        if shows_judged
+        else (),
         caption=_caption(
             evaluation,
             quantity,
-            judged_on=judged[0].evaluation.split,
+            judged_on="" if shows_judged else judged[0].evaluation.split,
             origins={point.origin for point in points},
             latency_interval=own[0].latency.ratio.meaning if own[0].latency else "",
             has_deployments=bool(deployed),
         ),
     )
-
-
-def log_ticks(figure: FrontFigure) -> list[float]:
-    """Round numbers for a logarithmic axis, within a figure's costs or just outside.
-
-    Those of 1, 2 and 5 times a power of ten; 1.5, 3 and 7 too when the costs span less than 30.
-    """
-    costs = [point.x for point in figure.points]
-    low, high = min(costs) / 1.1, max(costs) * 1.1
-    mantissas = (1, 1.5, 2, 3, 5, 7) if high < 30 * low else (1, 2, 5)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas]
-    return [tick for tick in ticks if low <= tick <= high]
-
-
-def plotly_figure(figure: FrontFigure) -> go.Figure:
-    """Draw a figure for a page.
-
-    Plotly reads text as a small HTML, so every string that came from outside is escaped.
-    """
-    drawing = go.Figure()
-    drawing.add_scatter(
-        x=[x for x, _ in figure.staircase],
-        y=[y for _, y in figure.staircase],
-        mode="lines",
-        line={"color": figure.front_colour, "width": 2},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    for entry in marked_points(figure):
-        mark = entry.mark
-        drawing.add_scatter(
-            **_trace(entry.points, figure),
-            marker={
-                "symbol": mark.plotly if entry.filled else f"{mark.plotly}-open",
-                "color": mark.colour,
-                "size": entry.size,
-                "line": {
-                    "width": 1.5 if entry.ringed or not entry.filled else 0,
-                    "color": INK if entry.ringed else mark.colour,
-                },
-            },
-            opacity=PALE if entry.pale else 1.0,
-            name=plotly_text(entry.name) if entry.name else None,
-            showlegend=bool(entry.name),
-            legendrank=entry.rank,
-        )
-    drawing.add_scatter(
-        x=[x for x, _ in figure.front_labels],
-        y=[y for _, y in figure.front_labels],
-        mode="text",
-        text=[f"<b>{label}</b>" for label in figure.front_labels.values()],
-        textposition="top center",
-        textfont={"color": figure.front_colour},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    axis = {"gridcolor": GRID, "linecolor": INK, "ticks": "outside", "zeroline": False}
-    x_axis = {**axis, "title": {"text": plotly_lines(figure.x_title)}}
-    if figure.log_x:
-        ticks = log_ticks(figure)
-        x_axis |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    else:
-        x_axis |= {"rangemode": "tozero"}
-    drawing.update_layout(
-        xaxis=x_axis,
-        yaxis={**axis, "title": {"text": plotly_lines(figure.y_title)}, "automargin": True},
-        font={"color": INK, "size": 13},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        hovermode="closest",
-        hoverlabel={"align": "left"},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
-        margin={"l": 70, "r": 20, "t": 20, "b": 80},
-        height=520,
-    )
-    return drawing
 
 
 def marked_points(figure: FrontFigure) -> list[MarkedPoints]:
@@ -346,7 +316,7 @@ def marked_points(figure: FrontFigure) -> list[MarkedPoints]:
         MarkedPoints(
             points=tuple(p for p in figure.points if p.series == name),
             mark=mark,
-            size=8,
+            size=6,
             filled=figure.is_filled(name),
             pale=False,
             ringed=False,
@@ -362,9 +332,9 @@ def marked_points(figure: FrontFigure) -> list[MarkedPoints]:
 def _by_front(figure: FrontFigure) -> list[MarkedPoints]:
     """The sub-networks of one deployment: the beaten, the front, the full model."""
     looks: tuple[tuple[str, Mark, int, Callable[[FigurePoint], bool]], ...] = (
-        ("full model", Mark(FULL, *STAR), 15, lambda p: p.is_full),
-        ("front", Mark(FRONT, "circle", "o"), 9, lambda p: p.on_front and not p.is_full),
-        ("dominated", Mark(DOMINATED, "circle", "o"), 8, lambda p: not (p.on_front or p.is_full)),
+        ("full model", Mark(FULL, STAR), 12, lambda p: p.is_full),
+        ("front", Mark(FRONT, "circle"), 6, lambda p: p.on_front and not p.is_full),
+        ("dominated", Mark(DOMINATED, "circle"), 5, lambda p: not (p.on_front or p.is_full)),
     )
     return [
         MarkedPoints(
@@ -397,8 +367,8 @@ def _by_deployment(figure: FrontFigure) -> list[MarkedPoints]:
                 found.append(
                     MarkedPoints(
                         points=points,
-                        mark=Mark(mark.colour, *STAR) if is_full else mark,
-                        size=15 if is_full else 9,
+                        mark=Mark(mark.colour, STAR) if is_full else mark,
+                        size=12 if is_full else 6,
                         filled=True,
                         pale=not on_front,
                         ringed=is_stored,
@@ -415,7 +385,7 @@ def _cost(candidate: Candidate, quantity: str) -> tuple[float, float, float]:
     if quantity == "latency_ms" and candidate.latency is not None:
         time_ms = candidate.latency.time_ms
         return time_ms.value, time_ms.low, time_ms.high
-    value = cast(float, candidate.value(quantity)) / _SCALES[quantity]
+    value = cast(float, candidate.value(quantity)) / _AXES[quantity][2]
     return value, value, value
 
 
@@ -454,8 +424,10 @@ def _caption(
         f"Vertical bars: 95 % interval of each score over the {score.n} examples "
         f"({_INTERVALS[score.metric]}). Two networks are compared by the paired interval of "
         "their difference, not by whether their bars overlap.",
-        "The staircase joins the networks that no other one beats on both axes, judged by "
-        f"the scores on the {judged_on} split; numbers are those of the table.",
+        (
+            "Numbers, those of the table, are above the networks that no other one beats on both "
+            + (f"axes by the scores on the {judged_on} split." if judged_on else "axes.")
+        ),
     ]
     if quantity == "latency_ms":
         sentences.append(
@@ -478,7 +450,7 @@ def _caption(
     if "published" in origins:
         sentences.append(
             "Open marks: published numbers on the same examples (GLUE dev), of other full models "
-            "and without intervals; sources on hover and in the tables."
+            "and without intervals; sources are in the tables."
         )
     return " ".join(sentences)
 
@@ -501,42 +473,22 @@ def _series(others: Sequence[Candidate]) -> dict[tuple[str, str], str]:
     return dict(sorted(series.items(), key=lambda entry: order.index(entry[1])))
 
 
-def _trace(points: Sequence[FigurePoint], figure: FrontFigure) -> dict[str, Any]:
-    """Marks with their bars and texts, as plotly's arguments."""
-    return {
-        "x": [p.x for p in points],
-        "y": [p.y for p in points],
-        "error_x": _error_bars([(p.x, p.x_low, p.x_high) for p in points]),
-        "error_y": _error_bars([(p.y, p.y_low, p.y_high) for p in points]),
-        "mode": "markers",
-        "hovertext": [_hover(p, figure) for p in points],
-        "hoverinfo": "text",
-    }
-
-
-def _hover(point: FigurePoint, figure: FrontFigure) -> str:
-    number = "" if point.number is None else f"{point.number}: "
-    lines = [
-        f"<b>{number}{plotly_text(point.label)}</b>",
-        point.deployment,
-        f"{figure.name}: {_with_interval(point.x, point.x_low, point.x_high)}",
-        f"score: {_with_interval(point.y, point.y_low, point.y_high)}",
-        plotly_text(point.source),
-    ]
-    return "<br>".join(line for line in lines if line)
-
-
-def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{value:.4g}" if low == value == high else bracketed(value, low, high, show=".4g")
-
-
-def _error_bars(values: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - x for x, _, high in values],
-        "arrayminus": [x - low for x, low, _ in values],
-        "visible": any(low != high for _, low, high in values),
-        "thickness": 1,
-        "width": 3,
-    }
+def _draw(axes: Axes, entry: MarkedPoints) -> None:
+    """Marks that look alike, with the intervals of those that do not stand back."""
+    points, mark = entry.points, entry.mark
+    quiet = entry.pale or mark.colour == DOMINATED
+    axes.errorbar(
+        [p.x for p in points],
+        [p.y for p in points],
+        xerr=None if quiet else lengths([(p.x, p.x_low, p.x_high) for p in points]),
+        yerr=None if quiet else lengths([(p.y, p.y_low, p.y_high) for p in points]),
+        fmt=SHAPES[mark.shape],
+        color=mark.colour,
+        markerfacecolor=mark.colour if entry.filled else "none",
+        markeredgecolor=INK if entry.ringed else mark.colour,
+        markersize=entry.size,
+        elinewidth=0.9,
+        alpha=PALE if entry.pale else None,
+        zorder=2.8 if quiet else 3,
+        label=entry.name or None,
+    )

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import pytest
 
 from paretobert.reports.page import report_figures
-from paretobert.reports.static import png_bytes, svg_bytes
 
 
 @pytest.fixture(scope="module")
@@ -17,31 +16,31 @@ def figure(content):
 
 
 def test_png_is_1500_pixels_wide(figure):
-    data = png_bytes(figure)
+    data = figure.png()
     assert data.startswith(b"\x89PNG\r\n")
     assert int.from_bytes(data[16:20], "big") == 1500
 
 
 def test_svg_is_an_image_without_a_date(figure):
-    data = svg_bytes(figure)
+    data = figure.svg()
     assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
     assert b"dc:date" not in data
 
 
 def test_equal_records_give_equal_bytes(figure):
     again = replace(figure)
-    assert png_bytes(figure) == png_bytes(again)
-    assert svg_bytes(figure) == svg_bytes(again)
+    assert figure.png() == again.png()
+    assert figure.svg() == again.svg()
 
 
 def test_nasty_names_are_drawn_as_they_are(nasty_content):
-    svg = svg_bytes(report_figures(nasty_content)[1])
+    svg = report_figures(nasty_content)[1].svg()
     ElementTree.fromstring(svg)
     assert b"<script" not in svg
 
 
 @pytest.mark.parametrize(
-    "module", ["explorer.data", "figures", "headlines", "page", "static", "tables"]
+    "module", ["explorer.data", "figures.front", "headlines", "page", "tables"]
 )
 def test_nothing_loads_torch_or_a_window_system(module):
     code = (
