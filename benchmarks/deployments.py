@@ -25,9 +25,8 @@ from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
-from paretobert.reports.measurements import DeploymentBar, DeploymentFigure
-from paretobert.reports.static import png_bytes
-from paretobert.storage import write_bytes, write_json, write_text
+from paretobert.reports.figures.deployments import DeploymentBar, DeploymentFigure
+from paretobert.storage import write_json, write_text
 from paretobert.tasks.metrics import compare
 
 DEPLOYMENTS = (
@@ -110,7 +109,7 @@ def main() -> None:
     write_outcomes(arguments.out / "deployment_outcomes.json", {"search": outcomes})
     write_json(arguments.out / "deployments.json", record)
     write_text(arguments.out / "deployments.md", table(record))
-    write_bytes(arguments.out / "deployments.png", png_bytes(figure(record)))
+    figure(record).save(arguments.out / "deployments.png")
 
 
 def table(record: dict[str, Any]) -> str:

@@ -13,16 +13,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib import pyplot
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 
 from paretobert.intervals import bracketed
 from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.reports import palette
+from paretobert.reports.figures.drawing import canvas, legend, lengths, log_axis, plain, save
+from paretobert.reports.palette import FRONT, MARKS, SHAPES
 from paretobert.storage import read_json
-
-matplotlib.use("Agg")
 
 FULL = "full"
 POWER, DIAGONAL = "PoWER-BERT", "PoWER-BERT, diagonal"
@@ -166,77 +166,79 @@ def _verdict(lead: dict[str, Any]) -> str:
     return f"this is better than the attention score, which leads by {_interval(lead)}"
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Score on the report split against the latency ratio at each batch size, with intervals."""
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
+def draw(result: dict[str, Any]) -> Canvas:
+    """Score on the report split against the latency ratio at each batch size, with intervals.
+
+    The fronts were judged on the search split: their networks are marked and not joined.
+    """
+    drawing = canvas(width=10, height=5.2)
+    panels = drawing.subplots(1, 2, sharey=True)
     for axes, record in zip(panels, result["protocols"], strict=False):
-        batch = f"batch {record['batch_size']}"
-        series = (
-            ("(b) dynamic padding", "full model", "o", "#000000"),
-            ("PoWER-BERT", "PoWER-BERT", "*", "#D55E00"),
-            (f"(c) DynaBERT, front at {batch}", "DynaBERT front", "s", "#E69F00"),
-            (f"(d) joint, front at {batch}", "joint front", "^", "#0072B2"),
-        )
-        for role, label, marker, colour in series:
-            rows = [row for row in result["networks"] if role in row["roles"]]
-            rows.sort(key=lambda row: row["speedup"][batch]["value"])
-            speedups = [row["speedup"][batch] for row in rows]
-            ratios = [1 / speedup["value"] for speedup in speedups]
-            reports = [row["report"] for row in rows]
-            axes.errorbar(
-                ratios,
-                [report["value"] for report in reports],
-                xerr=[
-                    [r - 1 / s["high"] for r, s in zip(ratios, speedups, strict=True)],
-                    [1 / s["low"] - r for r, s in zip(ratios, speedups, strict=True)],
-                ]
-                if "sessions" in result
-                else None,
-                yerr=[
-                    [report["value"] - report["low"] for report in reports],
-                    [report["high"] - report["value"] for report in reports],
-                ],
-                marker=marker,
-                markersize=8,
-                color=colour,
-                ecolor="#BBBBBB",
-                elinewidth=1,
-                linewidth=1 if "front" in label else 0,
-                label=label,
-            )
-        by_hand = [
-            row
-            for row in result["networks"]
-            if f"(d) joint, front at {batch}" in row["roles"]
-            and _tokens_of(row["network"], result) == BY_HAND
-        ]
-        axes.plot(
-            [1 / row["speedup"][batch]["value"] for row in by_hand],
-            [row["report"]["value"] for row in by_hand],
-            linewidth=0,
-            marker="^",
-            markersize=8,
-            color="#0072B2",
-            markerfacecolor="white",
-            zorder=3,
-            label="joint, configuration by hand",
-        )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(
-            f"latency relative to the full model with dynamic padding\n{_conditions(record)}\n"
-            + ("bars: range over rounds" if "sessions" in result else "one session, no interval")
-        )
+        _panel(axes, result, record)
     report = result["networks"][0]["report"]
-    panels[0].set_ylabel(
-        f"{report['metric']} on the report split (n = {report['n']}, 95 % intervals)"
+    panels[0].set_ylabel(f"{report['metric']}, report split, n = {report['n']}")
+    legend(drawing, panels[0])
+    return drawing
+
+
+def _panel(axes: Axes, result: dict[str, Any], record: dict[str, Any]) -> None:
+    batch = f"batch {record['batch_size']}"
+    plain(axes, title=f"{result['title']}, {batch}")
+    joint = f"(d) joint, front at {batch}"
+    networks = result["networks"]
+    by_hand = [
+        row
+        for row in networks
+        if joint in row["roles"] and _tokens_of(row["network"], result) == BY_HAND
+    ]
+    series = (
+        (
+            "full model",
+            "star",
+            palette.FULL,
+            [r for r in networks if "(b) dynamic padding" in r["roles"]],
+        ),
+        ("PoWER-BERT", "square", MARKS[1].colour, [r for r in networks if POWER in r["roles"]]),
+        (
+            "front of DynaBERT's supernet",
+            "diamond",
+            MARKS[2].colour,
+            [r for r in networks if f"(c) DynaBERT, front at {batch}" in r["roles"]],
+        ),
+        (
+            "front of the joint supernet",
+            "circle",
+            FRONT,
+            [r for r in networks if joint in r["roles"] and r not in by_hand],
+        ),
+        ("the same, PoWER-BERT's tokens put in by hand", "hollow", FRONT, by_hand),
     )
-    panels[0].legend(loc="lower right", frameon=False)
-    figure.suptitle(result["title"])
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    shown = [1 / row["speedup"][batch]["value"] for *_, rows in series for row in rows]
+    log_axis(axes.xaxis, min(shown), max(shown))
+    axes.set_xlim(min(shown) / 1.2, max(shown) * 1.2)
+    for label, shape, colour, rows in series:
+        speedups = [row["speedup"][batch] for row in rows]
+        ratios = [1 / speedup["value"] for speedup in speedups]
+        ends = [(r, 1 / s["high"], 1 / s["low"]) for r, s in zip(ratios, speedups, strict=True)]
+        reports = [row["report"] for row in rows]
+        axes.errorbar(
+            ratios,
+            [report["value"] for report in reports],
+            xerr=lengths(ends) if "sessions" in result else None,
+            yerr=lengths([(r["value"], r["low"], r["high"]) for r in reports]),
+            linestyle="none",
+            marker=SHAPES.get(shape, "o"),
+            markersize=12 if shape == "star" else 6,
+            color=colour,
+            markerfacecolor="white" if shape == "hollow" else colour,
+            elinewidth=0.9,
+            label=label,
+        )
+    axes.set_xlabel(
+        f"latency relative to the full model with dynamic padding\n{_conditions(record)}\n"
+        + ("bars: range over rounds" if "sessions" in result else "one session, no interval"),
+        fontsize=9,
+    )
 
 
 def _conditions(protocol: dict[str, Any]) -> str:
@@ -261,7 +263,7 @@ def _times(ratio: dict[str, Any]) -> str:
 def render(result: dict[str, Any], into: Path) -> None:
     """Write a result's table and picture."""
     (into / "results.md").write_text(table(result))
-    draw(result, into / "fronts.png")
+    save(lambda: draw(result), into / "fronts.png")
 
 
 def main() -> None:

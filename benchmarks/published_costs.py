@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from cost_subjects import (
     BASE,
     BORT,
@@ -36,6 +35,7 @@ from cost_subjects import (
     extracted_name,
     plain_name,
 )
+from matplotlib.figure import Figure as Canvas
 from progress import say
 from transformers import BertConfig
 
@@ -47,9 +47,9 @@ from paretobert.profiling.fresh import FreshProcesses, Made, Subject
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Session
+from paretobert.reports.figures.drawing import canvas, legend, plain, save
+from paretobert.reports.palette import DOMINATED, FRONT, MARKS
 from paretobert.storage import folder, read_json, write_json
-
-matplotlib.use("Agg")
 
 SUBJECTS = Path(__file__).with_name("cost_subjects.py")
 PUBLISHED = Path(__file__).with_name("published_costs_data.csv")
@@ -155,33 +155,33 @@ def overhead(protocol: LatencyProtocol) -> dict[str, Any]:
     return _record(session) | {"rows": rows}
 
 
-def figure(rows: list[dict[str, Any]], protocol: LatencyProtocol, path: Path) -> None:
+def figure(result: dict[str, Any]) -> Canvas:
     """Ratios measured here beside published ones and those of multiply-adds."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
+    rows = result["width_depth_pairs"]["rows"]
+    protocol = LatencyProtocol.from_dict(result["protocol"])
+    drawing = canvas()
+    axes = plain(drawing.add_subplot(), title="BERT-base, twelve width-depth pairs")
     series = (
-        ("mac_ratio", "multiply-adds", "o", "#767676"),
-        ("k40_ratio", "K40, published", "s", "#E69F00"),
-        ("kirin810_ratio", "Kirin 810, published", "^", "#0072B2"),
+        ("mac_ratio", "multiply-adds", "o", DOMINATED),
+        ("k40_ratio", "K40, published", "s", MARKS[2].colour),
+        ("kirin810_ratio", "Kirin 810, published", "^", FRONT),
     )
+    axes.plot([0, 1], [0, 1], color=DOMINATED, linewidth=1, label="equal ratios")
     for name, label, marker, colour in series:
         known = [row for row in rows if row[name] is not None]
-        axes.scatter(
+        axes.plot(
             [row[name] for row in known],
             [row["ratio"]["value"] for row in known],
+            linestyle="none",
             marker=marker,
-            facecolors="none",
-            edgecolors=colour,
+            markerfacecolor="none",
+            markeredgecolor=colour,
             label=label,
         )
-    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=1, zorder=0)
     axes.set_xlabel("ratio to the full model: published, or of multiply-adds")
-    axes.set_ylabel(f"latency ratio measured here\n({protocol.title})")
-    axes.set_title("BERT-base, twelve width-depth pairs")
-    axes.legend(loc="upper left", frameon=False)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    axes.set_ylabel(f"latency ratio measured here\n{protocol.title}")
+    legend(drawing, axes)
+    return drawing
 
 
 def main() -> None:
@@ -190,11 +190,11 @@ def main() -> None:
     parser.add_argument("--measure-s", type=float, default=420.0, help="seconds for each part")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/published_costs"))
     parser.add_argument(
-        "--render", action="store_true", help="write the tables of an earlier result anew"
+        "--render", action="store_true", help="write figure and tables of an earlier result anew"
     )
     arguments = parser.parse_args()
     if arguments.render:
-        _write_table(read_json(arguments.out / "result.json"), arguments.out / "results.md")
+        _render(read_json(arguments.out / "result.json"), arguments.out)
         return
     protocol = replace(LatencyProtocol(), time_budget_s=arguments.measure_s)
     result = {
@@ -206,8 +206,13 @@ def main() -> None:
     }
     with folder(arguments.out) as into:
         write_json(into / "result.json", result)
-        figure(result["width_depth_pairs"]["rows"], protocol, into / "width_depth_pairs.png")
-        _write_table(result, into / "results.md")
+        _render(result, into)
+
+
+def _render(result: dict[str, Any], into: Path) -> None:
+    """Write the figure and the tables of a result."""
+    save(lambda: figure(result), into / "width_depth_pairs.png")
+    _write_table(result, into / "results.md")
 
 
 def _compared(session: Session, ours: str, theirs: str) -> dict[str, Any]:

@@ -23,12 +23,15 @@ from typing import Any, get_args
 import moocore
 import numpy as np
 from coarse import Coarse
+from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 from outcomes import unpack
 
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.profiling.environment import Environment
+from paretobert.reports.figures.drawing import canvas, legend, log_axis, plain, save
+from paretobert.reports.palette import FRONT, FULL, INK, MARKS
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.registry import engine_named
 from paretobert.search.front import MARGIN
@@ -38,6 +41,9 @@ from paretobert.storage import read_json, write_json
 from paretobert.tasks.metrics import METRICS
 
 SEEDS = 10
+COLOURS = (FRONT, FULL, *(mark.colour for mark in MARKS))
+DASHES = ("-", "--", "-.")
+
 EVALUATIONS = 250
 AT_MOST: Mapping[str, int] = {"gp": 30}
 """Where an engine's own time grows with what it has seen."""
@@ -141,32 +147,33 @@ def summary(curves: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def figure(results: Mapping[str, Any], path: Path) -> None:
-    """Draw the share against evaluations, with bands over seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    drawing, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, found in results.items():
+def figure(record: Mapping[str, Any]) -> Canvas:
+    """The share against evaluations, a line and a dash for each engine, with bands over seeds."""
+    drawing = canvas()
+    axes = plain(drawing.add_subplot(), title="What engines find on stdlib-docs")
+    for place, (name, found) in enumerate(record["engines"].items()):
+        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
         mean, half_width = np.array(found["mean"]), np.array(found["half_width"])
         evaluations = np.arange(1, len(mean) + 1)
-        axes.plot(evaluations, mean, label=name, linewidth=1.3)
-        axes.fill_between(evaluations, mean - half_width, mean + half_width, alpha=0.2)
-    for number, share in LINAS.items():
-        axes.plot([number], [share], "kx")
-    axes.plot([], [], "kx", linestyle="none", label="LINAS, of its own final")
+        axes.plot(evaluations, mean, label=name, linewidth=1.6, color=colour, linestyle=dash)
+        axes.fill_between(
+            evaluations,
+            mean - half_width,
+            mean + half_width,
+            alpha=0.12,
+            color=colour,
+            linewidth=0,
+        )
+    axes.plot(list(LINAS), list(LINAS.values()), "x", color=INK, label="LINAS, of its own final")
+    log_axis(axes.xaxis, 6, EVALUATIONS)
     axes.set(
-        xscale="log",
         xlim=(6, EVALUATIONS),
         ylim=(0.8, 1.002),
-        xlabel="networks scored",
+        xlabel=f"networks scored, of {record['networks']}; bands: intervals over the seeds",
         ylabel="share of the hypervolume of all networks",
     )
-    axes.legend(loc="lower right", fontsize="small")
-    axes.grid(alpha=0.3)
-    drawing.savefig(path, dpi=130)
+    legend(drawing, axes)
+    return drawing
 
 
 def main() -> None:
@@ -206,7 +213,7 @@ def main() -> None:
             "engines": {name: results[name] for name in get_args(EngineName) if name in results},
         }
         write_json(path, record)
-        figure(record["engines"], stem.with_name(f"{stem.name}-engines.png"))
+        save(lambda: figure(record), stem.with_name(f"{stem.name}-engines.png"))  # noqa: B023
 
 
 if __name__ == "__main__":

@@ -10,17 +10,22 @@ BERT-base. What answers one is chosen on the search split, the best network at l
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.figure import Figure as Canvas
 
 from paretobert.intervals import interval_name
-from paretobert.reports.palette import FRONT, FULL, GRID, INK, MARKS
-from paretobert.reports.static import STYLE
+from paretobert.reports.figures.drawing import (
+    canvas,
+    legend,
+    lengths,
+    log_axis,
+    plain,
+    point_outside,
+    save,
+)
+from paretobert.reports.palette import FRONT, FULL, INK, MARKS, SHAPES, Mark
 from paretobert.storage import read_json, write_text
 
 AIMS = {
@@ -31,7 +36,23 @@ AIMS = {
 
 PANELS = {"eager": "eager fp32", "int8": "int8"}
 
-TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
+SERIES = {
+    "own": "sub-networks of the supernet",
+    "finished": "finished ones",
+    "alone": "a sub-network's shape, trained alone",
+    "cofi": "CoFi",
+    "layerdrop": "LayerDrop",
+    "student": "student of evenly spaced layers",
+    "repaired": "pruned and repaired",
+}
+"""Each series for a reader."""
+
+
+class Aim(NamedTuple):
+    """A published point: its speed-up and its retention."""
+
+    x: float
+    y: float
 
 
 def kept(row: dict[str, Any], panel: str) -> dict[str, Any]:
@@ -46,72 +67,59 @@ def answer(record: dict[str, Any], panel: str, speedup: float) -> dict[str, Any]
     return max(fast, key=lambda row: row["seeds"][0]["search"], default=None)
 
 
-def draw(record: dict[str, Any]) -> Figure:
+def draw(record: dict[str, Any]) -> Canvas:
     """The two panels."""
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2, sharey=True)
-    for panel, place in zip(PANELS, axes, strict=True):
-        _panel(place, record, panel)
-    axes[0].set_ylabel(f"share of the full model's {record['task']['metric']}, report split")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    return figure
+    drawing = canvas(width=10, height=5.2)
+    panels = drawing.subplots(1, 2, sharey=True)
+    for panel, axes in zip(PANELS, panels, strict=True):
+        _panel(axes, record, panel)
+    panels[0].set_ylabel(f"share of the full model's {record['task']['metric']}, report split")
+    legend(drawing, panels[0])
+    return drawing
 
 
 def _panel(axes: Axes, record: dict[str, Any], panel: str) -> None:
-    axes.set_title(PANELS[panel], fontsize=10)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes, title=f"{record['task']['name']}, {PANELS[panel]}")
     others = sorted({row["series"] for row in record["networks"]} - {"own"})
-    looks = {"own": (FRONT, "o")} | {
-        name: (mark.colour, mark.matplotlib) for name, mark in zip(others, MARKS * 2, strict=False)
-    }
-    for number, (series, (colour, marker)) in enumerate(looks.items()):
+    looks = {"own": Mark(FRONT, "circle")} | dict(zip(others, MARKS * 2, strict=False))
+    own = [row for row in record["networks"] if panel in row]
+    speeds = [row[panel]["speedup"] for row in own]
+    log_axis(axes.xaxis, 1, max(speeds))
+    axes.set_xlim(0.9, 1.15 * max(speeds))
+    for number, (series, mark) in enumerate(looks.items()):
         rows = [
             row
-            for row in record["networks"]
-            if row["series"] == series and panel in row and not (row["full"] and panel == "eager")
+            for row in own
+            if row["series"] == series and not (row["full"] and panel == "eager")
         ]
         if not rows:
             continue
         found = [kept(row, panel) for row in rows]
-        ys = [entry["retention"] for entry in found]
         axes.errorbar(
             [row[panel]["speedup"] for row in rows],
-            ys,
-            yerr=(
-                [y - entry["low"] for y, entry in zip(ys, found, strict=True)],
-                [entry["high"] - y for y, entry in zip(ys, found, strict=True)],
-            ),
+            [entry["retention"] for entry in found],
+            yerr=lengths([(e["retention"], e["low"], e["high"]) for e in found]),
             linestyle="none",
-            marker=marker,
-            color=colour,
-            markerfacecolor=colour if number < len(MARKS) else "white",
+            marker=SHAPES[mark.shape],
+            color=mark.colour,
+            markerfacecolor=mark.colour if number < len(MARKS) else "white",
             elinewidth=0.7,
             markersize=6,
-            label="sub-networks of the supernet" if series == "own" else series,
+            label=SERIES.get(series, series),
         )
     if panel == "eager":
         axes.plot([1], [1], marker="*", color=FULL, markersize=12, linestyle="none", label="full")
-    aims = AIMS.get(record["task"]["name"], ())
-    if aims:
-        axes.plot(
-            [speedup for speedup, _ in aims],
-            [share for _, share in aims],
-            linestyle="none",
-            marker="x",
-            color=INK,
-            label="CoFi, BERT-base (published)",
-        )
-    axes.set_xscale("log")
+    aims = [Aim(speedup, share) for speedup, share in AIMS.get(record["task"]["name"], ())]
+    axes.plot(
+        [aim.x for aim in aims],
+        [aim.y for aim in aims],
+        linestyle="none",
+        marker="x",
+        color=INK,
+        label="CoFi, BERT-base (published)" if aims else None,
+    )
     axes.set_xlabel(f"times as fast as the full model in eager fp32\n{record['protocol']}")
-    axes.set_xticks(TICKS)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    fastest = max(row[panel]["speedup"] for row in record["networks"] if panel in row)
-    axes.set_xlim(0.9, 1.2 * max(fastest, *(speedup for speedup, _ in aims), 2))
+    point_outside(axes, aims, what="published beyond")
 
 
 def table(record: dict[str, Any]) -> str:
@@ -189,8 +197,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     record = read_json(folder / "result.json")
-    with matplotlib.rc_context(STYLE):
-        draw(record).savefig(folder / "retention.png", dpi=200)
+    save(lambda: draw(record), folder / "retention.png")
     write_text(folder / "results.md", table(record))
 
 

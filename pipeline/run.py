@@ -6,6 +6,7 @@ imported by the steps that need them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
@@ -29,6 +30,7 @@ from ..training.pace import StudentPace
 from .context import Context
 from .costs import Where, candidates, chosen, competing, numbers, table
 from .folder import RunFolder, claim, read_manifest
+from .following import followed
 from .losses import deployment_loss
 from .prepare import Prepared, prepare
 from .request import RunRequest
@@ -92,6 +94,14 @@ class Run:
         request = self.request
         state = "trained" if self.trained else "not trained yet"
         return f"<Run {self.folder.root}: {request.model} on {request.task.name}, {state}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the run, and its front once there is one."""
+        line = f"<p>{escape(repr(self))}</p>"
+        try:
+            return line + self.front()._repr_html_()
+        except InputError:
+            return line
 
     @classmethod
     def create(
@@ -233,7 +243,8 @@ class Run:
         """Train the supernet, or go on where training was interrupted: `steps.train`."""
         from .steps.train import train
 
-        train(self.context, progress=progress, tell=tell)
+        with followed() as line:
+            train(self.context, progress=progress or line.training, tell=tell)
 
     def profiled(self, protocol: LatencyProtocol | None = None) -> bool:
         """Whether costs are measured here, as far as the protocol's time budget allows."""
@@ -253,14 +264,15 @@ class Run:
         """Measure what networks cost: `steps.profile`; None measures as the run was asked to."""
         from .steps.profile import profile
 
-        return profile(
-            self.context,
-            protocol or self.request.protocol,
-            anew=anew,
-            deploying=deploying,
-            progress=progress,
-            scoring=scoring,
-        )
+        with followed() as line:
+            return profile(
+                self.context,
+                protocol or self.request.protocol,
+                anew=anew,
+                deploying=deploying or line.deploying,
+                progress=progress or line.latency,
+                scoring=scoring or line.scoring,
+            )
 
     def with_task_lengths(self, protocol: LatencyProtocol) -> LatencyProtocol:
         """The same protocol for sequences as long as the task's own."""
@@ -314,9 +326,13 @@ class Run:
         """Score networks on the search split: `steps.search`."""
         from .steps.search import search
 
-        return search(
-            self.context, options or self.request.search, progress=progress, timing=timing
-        )
+        with followed() as line:
+            return search(
+                self.context,
+                options or self.request.search,
+                progress=progress or line.scoring,
+                timing=timing or line.latency,
+            )
 
     def add(
         self,
@@ -329,7 +345,14 @@ class Run:
         """Add a network that a method of `baselines.methods` makes: `steps.add`."""
         from .steps.add import add
 
-        return add(self.context, method, options, progress=progress, timing=timing)
+        with followed() as line:
+            return add(
+                self.context,
+                method,
+                options,
+                progress=progress or line.training,
+                timing=timing or line.latency,
+            )
 
     def finish(
         self,
@@ -342,9 +365,14 @@ class Run:
         """Train members of the front on, each by itself: `steps.finish`; None for the defaults."""
         from .steps.finish import finish
 
-        return finish(
-            self.context, pace or StudentPace(), members=members, progress=progress, timing=timing
-        )
+        with followed() as line:
+            return finish(
+                self.context,
+                pace or StudentPace(),
+                members=members,
+                progress=progress or line.training,
+                timing=timing or line.latency,
+            )
 
     def halve(
         self,
@@ -455,7 +483,9 @@ class Run:
         from .steps.report import report
 
         costs = self.table()
-        return report(self.context, warnings=self.warnings(costs), progress=progress)
+        warnings = self.warnings(costs)
+        with followed() as line:
+            return report(self.context, warnings=warnings, progress=progress or line.scoring)
 
     def query(
         self,
@@ -478,13 +508,14 @@ class Run:
         """
         from .steps.query import query
 
-        return query(
-            self.context,
-            cast(Mapping[BudgetWord, str | float], limits),
-            where=where or Where(),
-            cheapest=cheapest,
-            progress=progress,
-        )
+        with followed() as line:
+            return query(
+                self.context,
+                cast(Mapping[BudgetWord, str | float], limits),
+                where=where or Where(),
+                cheapest=cheapest,
+                progress=progress or line.latency,
+            )
 
     def compare(
         self,
@@ -498,9 +529,15 @@ class Run:
         """Two networks side by side: `steps.compare`."""
         from .steps.compare import compare_networks
 
-        return compare_networks(
-            self.context, a, b, where=where or Where(), split=split, progress=progress
-        )
+        with followed() as line:
+            return compare_networks(
+                self.context,
+                a,
+                b,
+                where=where or Where(),
+                split=split,
+                progress=progress or line.latency,
+            )
 
     def show(self, network: str) -> "Shown":
         """Everything that is known of one network: `steps.show`."""

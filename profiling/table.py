@@ -303,6 +303,10 @@ class CostTable:
             raise ValueError("a table has one profile for each of at least one network")
         object.__setattr__(self, "_by_id", by_id)
 
+    def __repr__(self) -> str:
+        """The table on one line."""
+        return f"<CostTable {self.protocol.title}: {len(self)} networks>"
+
     def __getitem__(self, network: str) -> Profile:
         """The profile of a network by its id; a KeyError names one that the table lacks."""
         if network not in self._by_id:

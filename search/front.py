@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidate import Candidate
+from .markup import html_table
 from .quantities import QUANTITIES
 from .ranking import nondominated
 
@@ -70,6 +71,19 @@ class ParetoFront:
     members: tuple[Candidate, ...]
     dominated: tuple[Candidate, ...]
     unmeasured: tuple[Candidate, ...] = ()
+
+    def __repr__(self) -> str:
+        """The front on one line."""
+        words = " and ".join(QUANTITIES[name].word for name in self.objectives)
+        total = len(self.members) + len(self.dominated)
+        return f"<ParetoFront of {words}: {len(self.members)} of {total} networks>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the members, cheapest first."""
+        total = len(self.members) + len(self.dominated)
+        return html_table(
+            self.members, caption=f"The front: {len(self.members)} of {total} networks."
+        )
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], objectives: Sequence[str]) -> Self:

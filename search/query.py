@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from html import escape
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,8 +32,10 @@ from ..profiling.conditions import Conditions
 from ..profiling.table import LatencySummary
 from ..tasks.metrics import Evaluation, PairedComparison, compare, discordant
 from ..tasks.proportions import LEVEL, mcnemar_p_value, tango_interval
+from . import wording
 from .candidate import Candidate, score_record
 from .constraints import Constraint, LossLimit
+from .markup import html_table
 from .pool import RANKED_COSTS, Places, Pool, cheapest_first, outcomes
 from .quantities import QUANTITIES
 from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
@@ -321,6 +324,16 @@ class QueryResult:
             f"<QueryResult {self.num_feasible} of {self.num_candidates} fit; {verdict} "
             f"{self.name(first)}>"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, the networks beside it, one caveat."""
+        shown, doubts = wording.rows(self), wording.caveats(self)
+        parts = [f"<b>{escape(wording.headline(self))}</b>", escape(wording.reason(self))]
+        parts += [f"<i>Caveat: {escape(line)}</i>" for line in doubts[:1]]
+        table = html_table(
+            [entry for _, entry in shown], first=[part for part, _ in shown], stressed=0
+        )
+        return "".join(f"<p>{part}</p>" for part in parts) + table
 
     def name(self, candidate: Candidate) -> str:
         """What a candidate is called, with its deployment where there are several."""

@@ -22,7 +22,7 @@ import warnings
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -103,8 +103,8 @@ class Evaluation:
     metric: str
     interval: Interval
     standard_error: float
-    labels: Labels
-    predictions: Labels
+    labels: Labels = field(repr=False)
+    predictions: Labels = field(repr=False)
     others: Mapping[str, Score]
 
     def __post_init__(self) -> None:

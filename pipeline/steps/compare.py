@@ -69,6 +69,13 @@ class Comparison:
     flipped: tuple[int, ...]
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The comparison on one line."""
+        return (
+            f"<Comparison {self.a.name} and {self.b.name}: {self.scores.metric} "
+            f"{self.scores.interval.text('+.4f')}, {self.scores.verdict}>"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The comparison as one JSON object."""
         ratio = self.ratio

@@ -11,7 +11,7 @@ import io
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,6 +93,12 @@ class Picture(ABC):
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             self.drawn().savefig(buffer, format=kind, dpi=200, metadata=metadata)
         return buffer.getvalue()
+
+
+def save(drawing: Callable[[], Canvas], path: Path) -> None:
+    """Draw in the common style and write it as PNG."""
+    with matplotlib.rc_context(STYLE):
+        drawing().savefig(path, dpi=200)
 
 
 def canvas(*, width: float = 7.5, height: float = 5.2) -> Canvas:
@@ -203,6 +209,12 @@ class Placed(Protocol):
         """Its score."""
 
 
+def within(axes: Axes, point: Placed) -> bool:
+    """Whether a point lies within the axes' limits."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    return left <= point.x <= right and bottom <= point.y <= top
+
+
 def point_outside(axes: Axes, points: Sequence[Placed], *, what: str) -> None:
     """Say at the edge how many points the axes do not reach, and how far these go, with an arrow.
 
@@ -211,8 +223,7 @@ def point_outside(axes: Axes, points: Sequence[Placed], *, what: str) -> None:
         points: Some points.
         what: What they are.
     """
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    beyond = [p for p in points if not (left <= p.x <= right and bottom <= p.y <= top)]
+    beyond = [point for point in points if not within(axes, point)]
     if not beyond:
         return
     farthest = max(beyond, key=lambda point: point.x)

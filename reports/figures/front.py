@@ -41,6 +41,7 @@ from .drawing import (
     name_points,
     plain,
     point_outside,
+    within,
 )
 
 _ROOM = 1.12
@@ -198,13 +199,13 @@ class FrontFigure(Picture):
         """Marks with their intervals, the front as a staircase, numbers above its networks."""
         drawing = canvas()
         axes = plain(drawing.add_subplot(), title=self.title)
+        self._limit(axes)
         marked = marked_points(self)
         for entry in marked:
             _draw(axes, entry)
         if self.staircase:
             xs, ys = zip(*self.staircase, strict=True)
             axes.plot(xs, ys, color=self.front_colour, linewidth=1.5, zorder=2.5)
-        self._limit(axes)
         axes.set_xlabel(self.x_title, parse_math=False)
         axes.set_ylabel(self.y_title, parse_math=False)
         legend(drawing, axes, ranks={entry.name: entry.rank for entry in marked})
@@ -220,7 +221,8 @@ class FrontFigure(Picture):
             axes.set_xlim(min(xs) / _ROOM, max(xs) * _ROOM)
         else:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-            axes.set_xlim(0, max(xs) * _ROOM)
+            margin = (_ROOM - 1) * (max(xs) - min(xs) or max(xs))
+            axes.set_xlim(min(xs) - margin, max(xs) + margin)
         margin = (_ROOM - 1) * (max(ys) - min(ys) or 0.1)
         axes.set_ylim(min(ys) - margin, max(ys) + 2 * margin)
         published = [point for point in self.points if point.origin == "published"]
@@ -490,5 +492,5 @@ def _draw(axes: Axes, entry: MarkedPoints) -> None:
         elinewidth=0.9,
         alpha=PALE if entry.pale else None,
         zorder=2.8 if quiet else 3,
-        label=entry.name or None,
+        label=entry.name if any(within(axes, point) for point in points) else None,
     )
