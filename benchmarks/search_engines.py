@@ -34,9 +34,9 @@ from paretobert.reports.figures.drawing import canvas, legend, log_axis, plain, 
 from paretobert.reports.palette import FRONT, FULL, INK, MARKS
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.registry import engine_named
-from paretobert.search.front import MARGIN
 from paretobert.search.options import EngineName
 from paretobert.search.problem import Observation, Problem
+from paretobert.search.ranking import MARGIN
 from paretobert.storage import read_json, write_json
 from paretobert.tasks.metrics import METRICS
 

@@ -162,6 +162,15 @@ Plan = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int,
+    typer.Option(
+        help="Processes on this machine that score networks of the search, with an equal share "
+        "of its cores each. The same command on other machines that reach the run's --storage "
+        "scores with them."
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 Verbose = Annotated[
@@ -179,10 +188,12 @@ TaskOrNone = Annotated[
     typer.Option("--task", help="stdlib-docs, files (own data), or a GLUE task such as SST-2."),
 ]
 
-LedgerUrl = Annotated[
+StorageUrl = Annotated[
     str | None,
     typer.Option(
-        "--ledger", help="The URL of a database for what is learnt, e.g. postgresql+psycopg://..."
+        "--storage",
+        help="The URL of a database for what is learnt and searched, which several machines may "
+        "share, e.g. postgresql://...; files in the run folder where it is not given.",
     ),
 ]
 
@@ -211,7 +222,7 @@ class Asked:
         task: The task's name.
         seed: Of everything that is drawn.
         settings: Who decides the training options that are not given.
-        ledger: URL of the ledger's database.
+        storage: URL of the database of the ledger and of studies.
         unlabelled: Files of texts without labels.
         task_given: The task's options.
         training_given: Those of the training.
@@ -224,7 +235,7 @@ class Asked:
     task: str | None
     seed: int
     settings: Settings
-    ledger: str | None
+    storage: str | None
     unlabelled: Sequence[Path]
     task_given: Given
     training_given: Given
@@ -246,7 +257,7 @@ class Asked:
                 settings=self.settings,
                 protocol=self._protocol,
                 search=self._search,
-                ledger=self.ledger,
+                storage=self.storage,
                 unlabelled=self.unlabelled,
             )
         self._refuse_options()
@@ -289,7 +300,7 @@ class Asked:
     def _refuse_options(self) -> None:
         given = self.task_given | self.training_given | self.protocol_given | self.search_given
         named = self.model is not None or self.task is not None
-        if named or given or self.ledger is not None or self.unlabelled:
+        if named or given or self.storage is not None or self.unlabelled:
             raise InputError(
                 "To start a run give both --model and --task; to go on with one give the folder "
                 "alone."

@@ -12,18 +12,19 @@ from .options import (
     Asked,
     Folder,
     Json,
-    LedgerUrl,
     ModelOrNone,
     Plan,
     ProtocolGiven,
     SearchGiven,
     Seed,
     SettingsOption,
+    StorageUrl,
     TaskGiven,
     TaskOrNone,
     TrainingGiven,
     UnlabelledFiles,
     Verbose,
+    Workers,
 )
 from .tables import front_table, question
 
@@ -50,10 +51,11 @@ def command(
     task: TaskOrNone = None,
     settings: SettingsOption = "auto",
     seed: Seed = 0,
-    ledger: LedgerUrl = None,
+    storage: StorageUrl = None,
     finish: Annotated[
         int, typer.Option(help="How many members of the front are finished: see `finish`.")
     ] = 0,
+    workers: Workers = 1,
     unlabelled: UnlabelledFiles = None,
     plan: Plan = False,
     verbose: Verbose = False,
@@ -62,8 +64,8 @@ def command(
     """Train, profile, search and report; each step resumes where it was.
 
     A new run needs --model and --task; the folder alone goes on with a run. A file such as
-    docs.toml may stand for the folder and the options. --finish belongs to the command, not to
-    the run: give it again to go on.
+    docs.toml may stand for the folder and the options. --finish and --workers belong to the
+    command, not to the run: give them again to go on.
     """
     begin(verbose=verbose)
     asked = Asked(
@@ -72,7 +74,7 @@ def command(
         task=task,
         seed=seed,
         settings=settings,
-        ledger=ledger,
+        storage=storage,
         unlabelled=unlabelled or (),
         task_given=task_given,
         training_given=training_given,
@@ -86,7 +88,7 @@ def command(
     keep_log(run.folder.root)
     steps.train(run)
     steps.profile(run)
-    front = steps.search(run)
+    front = steps.search(run, workers=workers)
     if finish:
         for entry in steps.finish(run, finish, {}):
             show(entry.sentence())

@@ -5,23 +5,30 @@ from dataclasses import replace
 from ..pipeline.run import Run
 from . import steps
 from .display import begin, say_next, show, show_json
-from .options import Folder, Json, SearchGiven, Verbose
+from .options import Folder, Json, SearchGiven, Verbose, Workers
 from .tables import corrected_scores, front_table, question
 
 EPILOG = """
 $ paretobert search runs/docs
 
 $ paretobert search runs/docs --engine model --trials 60 --max-latency 8ms
+
+$ paretobert search runs/docs --engine model --trials 500 --workers 4
 """
 
 
 def command(
-    folder: Folder, search_given: SearchGiven, verbose: Verbose = False, json: Json = False
+    folder: Folder,
+    search_given: SearchGiven,
+    workers: Workers = 1,
+    verbose: Verbose = False,
+    json: Json = False,
 ) -> None:
     """Score sub-networks on the search split and print the front."""
     begin(folder, verbose=verbose)
     run = Run.open(folder)
-    front = steps.search(run, replace(run.request.search, **search_given))
+    options = replace(run.request.search, **search_given)
+    front = steps.search(run, options, workers=workers)
     if json:
         scores = corrected_scores(front)
         show_json(

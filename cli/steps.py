@@ -147,10 +147,12 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
         )
 
 
-def search(run: Run, options: SearchOptions | None = None) -> ParetoFront:
-    """Search, and say what was skipped."""
+def search(run: Run, options: SearchOptions | None = None, *, workers: int = 1) -> ParetoFront:
+    """Search with so many processes, and say what was skipped."""
     with _timed("search") as done, meter() as progress:
-        result = run.search(options, progress=progress.evaluation, timing=progress.latency)
+        result = run.search(
+            options, workers=workers, progress=progress.evaluation, timing=progress.latency
+        )
         if result.front.members:
             done.append(_best(result.front))
     if result.skipped:

@@ -119,12 +119,12 @@ class Context:
     @cached_property
     def ledger(self) -> Ledger:
         """Everything learnt about the run's networks."""
-        return Ledger.open(self.request.ledger or self.folder.ledger, run=self.manifest["run"])
+        return Ledger.open(self.request.storage or self.folder.ledger, run=self.manifest["run"])
 
     @property
     def has_ledger(self) -> bool:
         """Whether anything can have been learnt yet; asking makes no ledger."""
-        return self.request.ledger is not None or self.folder.ledger.exists()
+        return self.request.storage is not None or self.folder.ledger.exists()
 
     @cached_property
     def workshop(self) -> "Workshop":

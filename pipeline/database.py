@@ -90,7 +90,7 @@ def url_engine(url: str) -> Engine:
         InputError: When the URL or the driver cannot be used.
     """
     try:
-        return create_engine(url)
+        return create_engine(url, pool_pre_ping=True)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         shown = url.rpartition("@")[2]

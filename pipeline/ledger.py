@@ -156,11 +156,23 @@ class Ledger:
                 outcomes=predictions[1],
             )
 
-    def evaluations(self, *, split: str, deployment: Deployment) -> "Evaluations":
-        """Every network's evaluation on a split as deployed, by the network's id."""
+    def evaluations(
+        self, *, split: str, deployment: Deployment, network: str | None = None
+    ) -> "Evaluations":
+        """The evaluations on a split as deployed, by the network's id.
+
+        Args:
+            split: The split's name.
+            deployment: Runtime and precision.
+            network: Whose evaluation is wanted; None for everyone's.
+        """
         with self._reading() as connection:
             rows = self._observations(
-                connection, "score", deployment=scored_as(deployment), place=split
+                connection,
+                "score",
+                deployment=scored_as(deployment),
+                place=split,
+                network=network,
             )
             columns = connection.execute(select(LABELS).where(LABELS.c.run == self._run)).all()
         labels = {
@@ -429,12 +441,14 @@ class Ledger:
     def fingerprint(self, subject: Subject) -> str | None:
         """The fingerprint of the files that were last scored or timed; None where none were."""
         with self._reading() as connection:
-            for row in self._observations(
-                connection, "fingerprint", deployment=subject.deployment, place=""
-            ):
-                if row.network == subject.network:
-                    return str(row.record)
-        return None
+            rows = self._observations(
+                connection,
+                "fingerprint",
+                deployment=subject.deployment,
+                place="",
+                network=subject.network,
+            )
+        return str(rows[0].record) if rows else None
 
     def close(self) -> None:
         """Give back what is open."""
@@ -480,26 +494,32 @@ class Ledger:
         self._upsert(connection, OBSERVATIONS, row, keys=keys)
 
     def _observations(
-        self, connection: Connection, quantity: str, *, deployment: Deployment, place: str
+        self,
+        connection: Connection,
+        quantity: str,
+        *,
+        deployment: Deployment,
+        place: str,
+        network: str | None = None,
     ) -> Sequence[Any]:
+        """What was observed of a network, or of all, the latest last."""
         columns = OBSERVATIONS.c
-        return connection.execute(
-            select(
-                columns.network,
-                columns.value,
-                columns.record,
-                columns.labels,
-                columns.typecode,
-                columns.outcomes,
-            )
-            .where(
-                columns.run == self._run,
-                columns.quantity == quantity,
-                columns.deployment == deployment.slug,
-                columns.place == place,
-            )
-            .order_by(columns.observed)
-        ).all()
+        query = select(
+            columns.network,
+            columns.value,
+            columns.record,
+            columns.labels,
+            columns.typecode,
+            columns.outcomes,
+        ).where(
+            columns.run == self._run,
+            columns.quantity == quantity,
+            columns.deployment == deployment.slug,
+            columns.place == place,
+        )
+        if network is not None:
+            query = query.where(columns.network == network)
+        return connection.execute(query.order_by(columns.observed)).all()
 
     def _sessions(
         self, *, purpose: Purpose, conditions_id: str | None = None

@@ -45,7 +45,7 @@ def prepare(
     unlabelled: Sequence[str | Path],
     protocol: LatencyProtocol | None = None,
     search: SearchOptions | None = None,
-    ledger: str | None = None,
+    storage: str | None = None,
 ) -> Prepared:
     """Find the model, load the data and resolve every option; arguments as for `Run.create`.
 
@@ -76,7 +76,7 @@ def prepare(
         training=training,
         protocol=protocol or LatencyProtocol(),
         search=search or SearchOptions(),
-        ledger=ledger,
+        storage=storage,
         unlabelled=() if transfer is None else transfer.files,
     )
     check_together(

@@ -24,7 +24,7 @@ class RunRequest:
         training: How the supernet is trained.
         protocol: How latencies are measured.
         search: How sub-networks are searched.
-        ledger: URL of the ledger's database; None for a file in the run folder.
+        storage: URL of the database of ledger and studies; None for files in the run folder.
         unlabelled: Files of texts without labels, and what became of their rows.
     """
 
@@ -34,7 +34,7 @@ class RunRequest:
     training: TrainingOptions
     protocol: LatencyProtocol
     search: SearchOptions
-    ledger: str | None = None
+    storage: str | None = None
     unlabelled: tuple[UnlabelledFile, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class RunRequest:
             "training": self.training.to_dict(),
             "protocol": self.protocol.to_dict(),
             "search": self.search.to_dict(),
-            "ledger": self.ledger,
+            "storage": self.storage,
             "unlabelled": files_record(self.unlabelled),
         }
         plain: dict[str, Any] = json.loads(json.dumps(record))
@@ -67,7 +67,7 @@ class RunRequest:
                 training=TrainingOptions.from_dict(record["training"]),
                 protocol=LatencyProtocol.from_dict(record["protocol"]),
                 search=SearchOptions.from_dict(record["search"]),
-                ledger=record["ledger"],
+                storage=record.get("storage"),
                 unlabelled=tuple(
                     UnlabelledFile.from_dict(path, file)
                     for path, file in record["unlabelled"].items()

@@ -114,7 +114,7 @@ class Run:
         settings: Settings = "auto",
         protocol: LatencyProtocol | None = None,
         search: SearchOptions | None = None,
-        ledger: str | None = None,
+        storage: str | None = None,
         unlabelled: Sequence[str | Path] = (),
     ) -> Self:
         """Start a run, or find the same one that was started before.
@@ -131,7 +131,8 @@ class Run:
                 (`dynabert.settings`), or "paper", the published settings.
             protocol: How latencies are measured; None for the defaults.
             search: How sub-networks are searched; None for the defaults.
-            ledger: The URL of a database for the ledger; None for a file in the run folder.
+            storage: The URL of a database for the ledger and the studies of searches; None for
+                files in the run folder.
             unlabelled: Files of texts without labels that distillation and closed-form repair
                 learn from beside the training texts.
 
@@ -148,7 +149,7 @@ class Run:
             settings=settings,
             protocol=protocol,
             search=search,
-            ledger=ledger,
+            storage=storage,
             unlabelled=unlabelled,
         )
         claim(place, prepared.request.to_dict(), task=prepared.task.summary())
@@ -320,16 +321,18 @@ class Run:
         self,
         options: SearchOptions | None = None,
         *,
+        workers: int = 1,
         progress: Counting | None = None,
         timing: "Callable[[MeasuringProgress], None] | None" = None,
     ) -> "SearchResult":
-        """Score networks on the search split: `steps.search`."""
+        """Score networks on the search split, with so many processes: `steps.search`."""
         from .steps.search import search
 
         with followed() as line:
             return search(
                 self.context,
                 options or self.request.search,
+                workers=workers,
                 progress=progress or line.scoring,
                 timing=timing or line.latency,
             )

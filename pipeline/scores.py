@@ -29,14 +29,11 @@ def score_missing(
     Returns:
         The evaluations by the network's id.
     """
-    ledger = context.ledger
-    known = ledger.evaluations(split=split, deployment=deployment)
+    known = context.ledger.evaluations(split=split, deployment=deployment)
     missing = [network for network in networks if network.id not in known]
     new: dict[str, Evaluation] = {}
     for number, network in enumerate(missing, start=1):
-        ledger.add_network(network)
-        new[network.id] = context.workshop.score(network, split=split, deployment=deployment)
-        ledger.add_evaluation(network.id, new[network.id], deployment=deployment)
+        new[network.id] = _scored(context, network, split=split, deployment=deployment)
         if progress is not None:
             progress(number, len(missing))
     return {
@@ -47,8 +44,21 @@ def score_missing(
 
 def search_value(context: Context, network: Network, *, deployment: Deployment) -> float:
     """A network's score on the search split, as deployed; computed unless it is known."""
-    scored = score_missing(context, [network], split="search", deployment=deployment)
-    return scored[network.id].value
+    known = context.ledger.evaluations(
+        split="search", deployment=deployment, network=network.id
+    ).get(network.id)
+    found = known or _scored(context, network, split="search", deployment=deployment)
+    return found.value
+
+
+def _scored(
+    context: Context, network: Network, *, split: str, deployment: Deployment
+) -> Evaluation:
+    """Score a network and keep the score."""
+    context.ledger.add_network(network)
+    found = context.workshop.score(network, split=split, deployment=deployment)
+    context.ledger.add_evaluation(network.id, found, deployment=deployment)
+    return found
 
 
 def report_splits(context: Context) -> list[str]:

@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from .candidate import Candidate
 from .markup import html_table
 from .quantities import QUANTITIES
-from .ranking import nondominated
-
-MARGIN = 0.1
-"""How far `reference_beyond` lies outside the candidates, as a share of their range."""
+from .ranking import MARGIN, nondominated
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ file corrupt afterwards, so it is cut off first, under the journal's own lock.
 """
 
 import json
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from ..errors import InputError
+
+_KWARGS = {"pool_pre_ping": True}
+"""A connection that was lost while a network was scored is made again."""
 
 
 def open_study(
@@ -49,8 +53,9 @@ def open_study(
         study = optuna.create_study(
             storage=place, study_name=name, directions=directions, load_if_exists=True
         )
+    is_new = not study.get_trials(deepcopy=False)
     existing = study.user_attrs.get("asked")
-    if existing is None and not study.get_trials(deepcopy=False):
+    if existing is None and is_new:
         study.set_user_attr("asked", plain)
     elif not isinstance(existing, dict):
         raise InputError(f"{storage} holds a study {name!r} that is not of this program.")
@@ -104,8 +109,13 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def _database(url: str) -> BaseStorage:
+    """A database; of two who make its tables at once one fails, and finds them made."""
     try:
-        return RDBStorage(url)
+        for pause_s in (0.2, 0.4, 0.8):
+            with suppress(IntegrityError, ProgrammingError):
+                return RDBStorage(url, engine_kwargs=_KWARGS)
+            time.sleep(pause_s)
+        return RDBStorage(url, engine_kwargs=_KWARGS)
     except (SQLAlchemyError, ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"The study's database {url} cannot be used: {reason}.") from None
+        reason, shown = str(error).splitlines()[0].rstrip("."), url.rpartition("@")[2]
+        raise InputError(f"The study's database {shown} cannot be used: {reason}.") from None

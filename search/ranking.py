@@ -7,6 +7,10 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+MARGIN = 0.1
+"""How far the reference point of a hypervolume lies beyond the worst values, as a share of their
+range."""
+
 
 def nondominated(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows no other row beats; equal rows do not beat one another."""

@@ -1,29 +1,47 @@
 """A study: which networks an engine has scored, kept so that it goes on after a kill (Optuna).
 
-The study is an Optuna study in a journal file or a database. It is where processes agree on what
-is scored and what somebody is at; how to choose is the engine's affair (`engines`). A trial is a
-network, by the genes of the space, and is *complete* with the objectives' values and, as Optuna's
-constraints, how far it is beyond each limit, as a share of it. A network over a limit on costs is
-never scored and is no trial. An interrupted trial fails, and its network is proposed again.
+The study is an Optuna study in a journal file or a database. It is where workers agree on what is
+scored and what somebody is at; how to choose is the engine's affair (`engines`). A trial is a
+network by its key, an attribute: as parameters, the genes of a space would cost a database some
+hundred statements under the study's lock. It is *complete* with the objectives' values and, as
+Optuna's constraints, how far it is beyond each limit, as a share of it. A network over a limit on
+costs is never scored and is no trial.
+
+Any number of workers, on one machine or many, run the same study by the same call, without a
+coordinator. A worker claims a network by a *running* trial that names both. Storages number
+trials one after the other, so of two claims on a network the one with the lower number holds; the
+other one fails, and its worker proposes again. What a worker was at that died (`liveness`) or was
+interrupted fails too, and is what the next worker takes. So nobody waits for a lock while engines
+think or networks are scored.
 
 Outcomes come from who evaluates, and who does keeps them: nothing is scored twice, and a study
 that was lost is made again without scoring.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import RandomSampler
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from .engines.engine import Engine
-from .engines.sampled import config_of, gene_distributions
 from .journal import open_study, quiet_optuna
+from .liveness import Liveness, joined
 from .problem import Observation, Problem
 from .quantities import QUANTITIES
+
+LOOK_S = 0.1
+"""Seconds between two looks at the study while others are at all that is left."""
+
+NOBODY = ""
+"""Who began a trial that does not say so."""
 
 
 def run_study(
@@ -35,80 +53,167 @@ def run_study(
     name: str,
     asked: Mapping[str, Any],
     on_progress: Callable[[int, int], None] | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> tuple[Observation, ...]:
-    """Score what an engine proposes, or go on where an earlier call stopped.
+    """Score what an engine proposes, with others who do, or go on where an earlier call stopped.
 
     Args:
         engine: The engine, with its problem.
-        num_trials: Networks to score, those of earlier calls among them.
+        num_trials: Networks to score, those of other workers and earlier calls among them.
         evaluate: Gives a network's score on the search split, and keeps it.
         storage: A journal file or the URL of a database that Optuna can use, made when missing.
         name: The study's name in the storage.
         asked: What decides what is proposed, as JSON types; more trials may be asked for later.
         on_progress: Called with the numbers of networks scored and wanted.
+        goes_on: Whether to begin another network.
 
     Returns:
-        What was scored, in order; fewer than wanted where the engine has nothing left.
+        What was scored, in the order in which this worker learnt of it, which is that of the
+        trials where it works alone; fewer than wanted where the engine has nothing left.
 
     Raises:
-        InputError: When the storage is damaged or holds another search.
+        InputError: When the storage is damaged, cannot be reached or holds another search.
     """
     problem = engine.problem
-    with quiet_optuna():
-        study = open_study(
-            storage,
-            name=name,
-            asked=asked,
-            directions=[QUANTITIES[objective].direction for objective in problem.objectives],
-        )
-        study.sampler = RandomSampler()
-        while True:
-            observed = observations(study, problem)
-            if on_progress is not None:
-                on_progress(min(len(observed), num_trials), num_trials)
-            if len(observed) >= num_trials:
-                break
-            config = engine.propose(observed)
-            if config is None:
-                break
-            _score(study, problem, config, evaluate)
-    return tuple(observed)
-
-
-def observations(study: Study, problem: Problem) -> list[Observation]:
-    """What a study has scored, each network once, in the order in which it was asked for."""
-    place = problem.objectives.index("score")
-    found: dict[SubnetConfig, Observation] = {}
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        config = config_of(problem.space, trial.params)
-        found.setdefault(config, Observation(config, trial.values[place]))
-    return list(found.values())
-
-
-def _score(
-    study: Study,
-    problem: Problem,
-    config: SubnetConfig,
-    evaluate: Callable[[SubnetConfig], float],
-) -> None:
-    """Score a network as a trial."""
-    distributions = gene_distributions(problem.space)
-    study.enqueue_trial(dict(zip(distributions, problem.space.encode(config), strict=True)))
-    trial = study.ask(fixed_distributions=distributions)
     try:
-        config = config_of(problem.space, trial.params)
-        trial.set_user_attr("key", config.key)
-        seen = Observation(config, evaluate(config))
-        for quantity, violation in problem.violations(seen).items():
-            trial.set_constraint(quantity, violation)
-        values = problem.signed(seen)
-        study.tell(
-            trial,
-            [
-                QUANTITIES[name].signed(value)
-                for name, value in zip(problem.objectives, values, strict=True)
-            ],
-        )
-    except BaseException:
-        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-        raise
+        with quiet_optuna():
+            study = open_study(
+                storage,
+                name=name,
+                asked=asked,
+                directions=[QUANTITIES[objective].direction for objective in problem.objectives],
+            )
+            study.sampler = RandomSampler()
+            with joined(study, storage) as liveness:
+                shared = _Shared(study, problem, liveness)
+                while goes_on():
+                    shared.look()
+                    observed, pending = shared.observed, shared.pending
+                    if on_progress is not None:
+                        on_progress(min(len(observed), num_trials), num_trials)
+                    if len(observed) >= num_trials:
+                        break
+                    config = None
+                    if len(observed) + len(pending) < num_trials:
+                        config = shared.given_back() or engine.propose(observed, pending)
+                    if config is not None:
+                        shared.score(config, evaluate)
+                    elif pending:
+                        time.sleep(LOOK_S)
+                    else:
+                        break
+                return tuple(shared.observed)
+    except StorageInternalError as error:
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"The study's database cannot be used ({reason}): mend it and give the same command "
+            "again; what was scored is not scored again."
+        ) from None
+
+
+class _Shared:
+    """A study as one worker sees it.
+
+    Attributes:
+        observed: What is scored, in the order in which the worker learnt of it: it only grows.
+        pending: What other workers are at.
+    """
+
+    def __init__(self, study: Study, problem: Problem, liveness: Liveness) -> None:
+        self.observed: list[Observation] = []
+        self.pending: list[SubnetConfig] = []
+        self._study, self._problem, self._liveness = study, problem, liveness
+        self._score_at = problem.objectives.index("score")
+        self._counted: set[int] = set()
+        self._known: set[SubnetConfig] = set()
+        self._failed: dict[SubnetConfig, None] = {}
+
+    def look(self) -> None:
+        """Learn what was scored and failed since, and let what dead workers were at fail."""
+        trials = self._study.get_trials(deepcopy=False)
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        workers = {_worker(trial) for trial in running} - {NOBODY}
+        alive = workers - self._liveness.dead(workers)
+        for trial in running:
+            if _worker(trial) not in alive:
+                self._fail(trial)
+        self.pending = [_config(trial) for trial in running if _worker(trial) in alive]
+        for trial in trials:
+            if not trial.state.is_finished() or trial.number in self._counted:
+                continue
+            self._counted.add(trial.number)
+            if "key" in trial.user_attrs:
+                self._learn(trial)
+
+    def _learn(self, trial: FrozenTrial) -> None:
+        """Take in a finished trial."""
+        config = _config(trial)
+        if trial.state != TrialState.COMPLETE:
+            self._failed[config] = None
+        elif config not in self._known:
+            self._known.add(config)
+            self.observed.append(Observation(config, trial.values[self._score_at]))
+
+    def given_back(self) -> SubnetConfig | None:
+        """A network that somebody began and nobody has scored or is at; None where there is none.
+
+        A claim that came too late is on a network that somebody else has scored or is at.
+        """
+        self._failed = {each: None for each in self._failed if each not in self._known}
+        return next((each for each in self._failed if each not in self.pending), None)
+
+    def score(self, config: SubnetConfig, evaluate: Callable[[SubnetConfig], float]) -> None:
+        """Claim a network and score it, unless another worker was faster."""
+        trial = self._claimed(config)
+        if trial is None:
+            return
+        try:
+            self._tell(trial, Observation(config, evaluate(config)))
+        except BaseException:
+            self._fail(trial)
+            raise
+
+    def _claimed(self, config: SubnetConfig) -> FrozenTrial | None:
+        """A claim of this worker's on a network; None where an earlier one holds."""
+        attributes = {"key": config.key, "worker": self._liveness.name}
+        self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+        live = self._live()
+        first = next((t for t in live if t.user_attrs.get("key") == config.key), None)
+        if first is not None and _worker(first) == self._liveness.name:
+            return first
+        for trial in live:
+            if trial.state == TrialState.RUNNING and _worker(trial) == self._liveness.name:
+                self._fail(trial)
+        return None
+
+    def _tell(self, trial: FrozenTrial, seen: Observation) -> None:
+        """Complete a trial; one that was given back in the meantime is left to others."""
+        problem = self._problem
+        values = [
+            QUANTITIES[name].signed(value)
+            for name, value in zip(problem.objectives, problem.signed(seen), strict=True)
+        ]
+        with suppress(UpdateFinishedTrialError):
+            live = Trial(self._study, trial._trial_id)
+            for quantity, violation in problem.violations(seen).items():
+                live.set_constraint(quantity, violation)
+            self._study.tell(live, values, skip_if_finished=True)
+
+    def _fail(self, trial: FrozenTrial) -> None:
+        with suppress(UpdateFinishedTrialError):
+            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _live(self) -> list[FrozenTrial]:
+        """The trials that hold a network, in the order in which they were begun."""
+        states = (TrialState.RUNNING, TrialState.COMPLETE)
+        return self._study.get_trials(deepcopy=False, states=states)
+
+
+def _config(trial: FrozenTrial) -> SubnetConfig:
+    """The network of a trial."""
+    return SubnetConfig.from_key(trial.user_attrs["key"])
+
+
+def _worker(trial: FrozenTrial) -> str:
+    """The worker that began a trial."""
+    return str(trial.user_attrs.get("worker", NOBODY))

@@ -29,12 +29,13 @@ from ..costs import Where, candidates, chosen, cost_table, is_here, measured
 from ..delivery import time_again
 from ..observations import SessionRecord, Subject
 from ..scores import score_missing, search_value
+from ..workers import helped
 from .predictor import known_predictor
 from .profile import measure_added
 
 if TYPE_CHECKING:
     from ...profiling.measuring import MeasuringProgress
-    from ...search.problem import Problem
+    from ...search.problem import Observation, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -69,49 +70,32 @@ def search(
     context: Context,
     options: SearchOptions,
     *,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     timing: "Callable[[MeasuringProgress], None] | None" = None,
 ) -> SearchResult:
     """Score networks on the search split; what was scored before is not scored again.
 
-    Searches with different options are different studies in the same journal. The front, and what
-    is next to it, is measured in fresh processes, and a second time.
+    Searches with different options are different studies in the same storage. Any number of calls
+    may score for the same one, on this machine and others that reach the storage. The front, and
+    what is next to it, is measured in fresh processes, and a second time.
 
     Args:
         context: The run.
         options: What to search.
+        workers: Processes that score, this one among them.
         progress: Is called with the number of scored networks and of all.
         timing: Is called after every visit to a network that is measured.
 
     Raises:
         InputError: When the run is not trained and profiled yet, or its study is damaged.
     """
-    context.require_supernet()
-    record = chosen(context, Where())[0]
-    costs = cost_table(context, record)
-    deployment = costs.protocol.deployment
-    from ...search.engines.registry import engine_named
-    from ...search.study import run_study
-
-    problem, landmarks = problem_of(context, options, costs, record), context.subnets()
-
-    def network_of(config: SubnetConfig) -> Network:
-        """A network of the space, a landmark by its own label."""
-        return landmarks.get(config) or context.cut(config)
-
-    def evaluate(config: SubnetConfig) -> float:
-        return search_value(context, network_of(config), deployment=deployment)
-
+    scoring = Scoring(context, options)
+    problem, costs, record = scoring.problem, scoring.costs, scoring.record
+    deployment, network_of = scoring.deployment, scoring.network_of
     with context.timed("search"):
-        observed = run_study(
-            engine_named(options.engine, problem),
-            num_trials=len(problem.landmarks) if options.engine == "grid" else options.trials,
-            evaluate=evaluate,
-            storage=context.folder.study,
-            name=study_name(options),
-            asked=_asked(context, options),
-            on_progress=progress,
-        )
+        with helped(context, options, workers=workers):
+            observed = scoring.run(progress=progress)
         networks = [network_of(seen.config) for seen in observed]
         beside = list(context.beside().values())
         score_missing(context, beside, split="search", deployment=deployment)
@@ -139,11 +123,75 @@ def search(
     return result
 
 
-def study_name(options: SearchOptions) -> str:
-    """A name for what decides a study's trials; their number may grow."""
+class Scoring:
+    """The part of a search that its workers share: an engine proposes, networks are scored.
+
+    Attributes:
+        problem: What is searched.
+        record: The session whose costs are known.
+        costs: What it measured.
+        deployment: As which networks are scored.
+    """
+
+    def __init__(self, context: Context, options: SearchOptions) -> None:
+        """Find out what is searched.
+
+        Raises:
+            InputError: When the run is not trained and profiled yet.
+        """
+        context.require_supernet()
+        self.record = chosen(context, Where())[0]
+        self.costs = cost_table(context, self.record)
+        self.deployment = self.costs.protocol.deployment
+        self.problem = problem_of(context, options, self.costs, self.record)
+        self._context, self._options = context, options
+        self._landmarks = context.subnets()
+
+    def network_of(self, config: SubnetConfig) -> Network:
+        """A network of the space, a landmark by its own label."""
+        return self._landmarks.get(config) or self._context.cut(config)
+
+    def run(
+        self,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> "tuple[Observation, ...]":
+        """Score until so many networks are scored as were asked for, by whomever.
+
+        Args:
+            progress: Is called with the number of scored networks and of all.
+            goes_on: Whether to begin another network.
+
+        Raises:
+            InputError: When the study is damaged or cannot be reached.
+        """
+        from ...search.engines.registry import engine_named
+        from ...search.study import run_study
+
+        context, options = self._context, self._options
+        is_grid = options.engine == "grid"
+        return run_study(
+            engine_named(options.engine, self.problem),
+            num_trials=len(self.problem.landmarks) if is_grid else options.trials,
+            evaluate=self._evaluate,
+            storage=context.request.storage or context.folder.study,
+            name=study_name(context, options),
+            asked=_asked(context, options),
+            on_progress=progress,
+            goes_on=goes_on,
+        )
+
+    def _evaluate(self, config: SubnetConfig) -> float:
+        return search_value(self._context, self.network_of(config), deployment=self.deployment)
+
+
+def study_name(context: Context, options: SearchOptions) -> str:
+    """A name for what decides the trials of a study, whose number may grow; unique among runs."""
     record = options.to_dict()
     del record["trials"]
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+    return f"{context.manifest['run']} {digest}"
 
 
 def problem_of(

@@ -26,7 +26,7 @@ from ...networks.shape import EncoderShape
 from ...networks.space import Space
 from ...networks.subnet import SubnetConfig
 from ..problem import Observation, Problem
-from ..ranking import nondominated, survivors
+from ..ranking import MARGIN, nondominated, survivors
 from .engine import Engine, first_new, known_to
 from .exact import additive_front
 
@@ -45,9 +45,6 @@ OPTIMISM = 1.0
 POPULATION = 100
 GENERATIONS = 20
 """Of mutation and crossover on a model."""
-
-MARGIN = 0.1
-"""How far the reference point is beyond the worst observation, as a share of the range."""
 
 _BEYOND = 5.0
 
@@ -95,16 +92,19 @@ class Model(Engine):
             return start
         if len(observed) < self._first:
             return self.drawn(known)
-        base = self._first + (len(observed) - self._first) // BATCH * BATCH
+        begun = len(observed) + len(pending)
+        base = self._first + (begun - self._first) // BATCH * BATCH
         if base not in self._batches:
-            self._batches[base] = self._batch(observed[:base])
+            self._batches[base] = self._batch(observed[:base], pending)
         return first_new(self._batches[base], known) or self.drawn(known)
 
-    def _batch(self, observed: Sequence[Observation]) -> list[SubnetConfig]:
-        """New networks, the most promising first."""
+    def _batch(
+        self, observed: Sequence[Observation], pending: Collection[SubnetConfig]
+    ) -> list[SubnetConfig]:
+        """New networks, the most promising first beside what others are at."""
         problem, generator = self.problem, Random(f"{self.problem.seed} batch {len(observed)}")
         optimistic = fitted(problem.space.shape, observed)
-        known = {seen.config for seen in observed}
+        known = known_to(observed, pending)
 
         def judged(configs: Sequence[SubnetConfig]) -> Pool:
             values = [
@@ -117,8 +117,10 @@ class Model(Engine):
             judged, [seen.config for seen in problem.front(observed)], generator
         )
         new = [place for place, config in enumerate(evolved.configs) if config not in known]
-        front = np.array([problem.signed(seen) for seen in observed])
-        return _most_hypervolume(evolved.take(new), front, number=2 * BATCH)
+        there = np.array([problem.signed(seen) for seen in observed])
+        if pending:
+            there = np.vstack([there, judged(list(pending)).values])
+        return _most_hypervolume(evolved.take(new), there, number=2 * BATCH)
 
     def _evolved(
         self,

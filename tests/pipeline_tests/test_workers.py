@@ -1,0 +1,101 @@
+"""Four workers share a study and a ledger, two are killed: nothing is lost, nothing done twice."""
+
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import moocore
+import numpy as np
+import pytest
+
+from paretobert.deploy.deployment import EAGER_FP32
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.pipeline.ledger import Ledger
+from paretobert.search.engines.registry import engine_named
+from paretobert.search.problem import Observation
+
+from . import black_box
+
+NUM_TRIALS = 40
+NUM_WORKERS = 4
+KILLED_AT = {0: 3, 1: 5}
+"""At which of its networks each of two workers is killed."""
+
+Places = tuple[Path | str, Path | str]
+
+
+@pytest.fixture(params=["journal", "postgresql"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
+    """Where the study and the ledger are."""
+    if request.param == "journal":
+        return tmp_path / "study.journal", tmp_path / "ledger.db"
+    url: str = request.getfixturevalue("server")
+    return url, url
+
+
+def worker(run: str, places: Places) -> "subprocess.Popen[str]":
+    command = [sys.executable, black_box.__file__, run, *map(str, places), str(NUM_TRIALS)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def killed(process: "subprocess.Popen[str]", *, at: int) -> list[str]:
+    """What a worker had begun that is killed while it is at so many-th network."""
+    lines = process.stdout
+    assert lines is not None
+    said = [lines.readline().strip() for _ in range(at)]
+    process.send_signal(signal.SIGKILL)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    return said + [line.strip() for line in out.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def volume(observed: Sequence[Observation]) -> float:
+    """The hypervolume of a front, of which the full model is the reference point."""
+    asked = black_box.problem()
+    reference = [0.0, asked.cost(black_box.SPACE.full).values["num_flops"]]
+    values = np.array([asked.signed(seen) for seen in observed])
+    return float(moocore.hypervolume(values, ref=reference))
+
+
+def alone(seed: int) -> float:
+    """The hypervolume that one worker finds."""
+    engine = engine_named("nsga2", black_box.problem(seed))
+    observed: list[Observation] = []
+    while len(observed) < NUM_TRIALS:
+        config = engine.propose(observed)
+        assert config is not None
+        observed.append(Observation(config, black_box.score(config)))
+    return volume(observed)
+
+
+def test_nothing_is_lost_or_scored_twice(places: Places) -> None:
+    run = uuid.uuid4().hex
+    workers = [worker(run, places) for _ in range(NUM_WORKERS)]
+    ended = [killed(workers[number], at=at) for number, at in KILLED_AT.items()]
+    begun = [key for said in ended for key in said]
+    found = []
+    for process in workers[len(KILLED_AT) :]:
+        out, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+        *said, last = out.splitlines()
+        begun += said
+        found.append(set(last.split()[1:]))
+    first, second = found
+    assert first == second == set(begun)
+    assert len(first) == NUM_TRIALS
+    interrupted = {said[-1] for said in ended}
+    assert {key for key, times in Counter(begun).items() if times > 1} <= interrupted
+    with closing(Ledger.open(places[1], run=run)) as ledger:
+        scores = ledger.evaluations(split="search", deployment=EAGER_FP32)
+        assert {network.name for network in ledger.networks().values()} == first
+    assert len(scores) == NUM_TRIALS
+
+    configs = map(SubnetConfig.from_key, first)
+    together = volume([Observation(config, black_box.score(config)) for config in configs])
+    volumes = [alone(seed) for seed in range(5)]
+    assert together > min(volumes) - 2 * np.std(volumes)
