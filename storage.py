@@ -26,12 +26,14 @@ import sys
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InputError, shortened
+
+Known = TypeVar("Known")
 
 MAX_NAME_BYTES = 200
 """Of one part of a destination: file systems take 255, of which temporaries need some."""
@@ -334,6 +336,30 @@ def read_json(path: Path) -> Any:
 
 NOT_JSON = object()
 """What `parsed_json` returns for everything that is no JSON."""
+
+
+def read_known(
+    path: Path, parse: Callable[[Mapping[str, Any]], Known], *, lacking: str
+) -> Known | None:
+    """Read a record that is not always there.
+
+    Args:
+        path: Its JSON file.
+        parse: Makes the record of what the file holds.
+        lacking: What a file that holds no such record is said to do.
+
+    Returns:
+        The record; None where there is no file.
+
+    Raises:
+        InputError: When the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return parse(read_json(path))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(f"{path} {lacking}: the file is damaged.") from None
 
 
 def parsed_json(text: bytes | str) -> Any:

@@ -10,14 +10,14 @@ Legend: L layers of the full model.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..storage import read_json, write_json
+from ..storage import read_known, write_json
 
 LOSSES_FILE = "losses.json"
 
@@ -79,17 +79,28 @@ class RepairLosses:
         Args:
             config: The sub-network, as if it kept every word-vector.
         """
-        total = self.gaps[0][config.layers[0]]
-        following = (*config.layers[1:], len(self.layers))
-        for layer, heads, neurons, next_layer in zip(
-            config.layers, config.heads, config.neurons, following, strict=True
-        ):
-            total += self.gaps[layer + 1][next_layer - layer - 1]
-            known = self.layers[layer]
-            for size, curve in ((heads, known.heads), (neurons, known.neurons)):
-                sizes, losses = zip(*curve, strict=True)
-                total += float(np.interp(size, sizes, losses))
-        return total
+        kept = zip(config.layers, config.heads, config.neurons, strict=True)
+        bounds = (-1, *config.layers, len(self.layers))
+        return sum(self.of_gap(*gap) for gap in pairwise(bounds)) + sum(
+            self.of_halves(layer, heads=heads, neurons=neurons) for layer, heads, neurons in kept
+        )
+
+    def of_gap(self, before: int, after: int) -> float:
+        """What the logits lose when the layers between two kept ones go.
+
+        Args:
+            before: The kept layer before them; -1 for none.
+            after: The one after them; L for none.
+        """
+        return self.gaps[before + 1][after - before - 1]
+
+    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
+        """What the logits lose when a layer keeps so many heads and neurons."""
+        known, lost = self.layers[layer], 0.0
+        for size, curve in ((heads, known.heads), (neurons, known.neurons)):
+            sizes, losses = zip(*curve, strict=True)
+            lost += float(np.interp(size, sizes, losses))
+        return lost
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
@@ -118,10 +129,6 @@ def read_losses(supernet: Path) -> RepairLosses | None:
     Raises:
         InputError: When the file is damaged.
     """
-    path = supernet / LOSSES_FILE
-    if not path.exists():
-        return None
-    try:
-        return RepairLosses.from_dict(read_json(path))
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{path} holds no losses of layers: the file is damaged.") from None
+    return read_known(
+        supernet / LOSSES_FILE, RepairLosses.from_dict, lacking="holds no losses of layers"
+    )

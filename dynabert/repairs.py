@@ -23,7 +23,7 @@ from ..encoders.families import family_of, shape_of
 from ..errors import InputError
 from ..networks.network import Cut, Network
 from ..networks.subnet import SubnetConfig
-from ..storage import read_bytes, read_json, write_bytes, write_json
+from ..storage import read_bytes, read_known, write_bytes, write_json
 from ..tasks.batches import EncodedTexts, encode_texts
 from ..tasks.task import Texts
 from .halves import HALVES, normalisation, projection
@@ -144,13 +144,9 @@ def read_options(supernet: Path) -> RepairOptions | None:
     Raises:
         InputError: When the file is damaged.
     """
-    path = supernet / REPAIR_FILE
-    if not path.exists():
-        return None
-    try:
-        return RepairOptions.from_dict(read_json(path))
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{path} names no texts and seed: the file is damaged.") from None
+    return read_known(
+        supernet / REPAIR_FILE, RepairOptions.from_dict, lacking="names no texts and seed"
+    )
 
 
 def repair_texts(

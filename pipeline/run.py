@@ -17,6 +17,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
 from ..search.budget import BudgetWord
 from ..search.candidate import Candidate
+from ..search.explanation import Explanation
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.quantities import QUANTITIES, quantity_worded
@@ -519,6 +520,12 @@ class Run:
                 cheapest=cheapest,
                 progress=progress or line.latency,
             )
+
+    def explain(self, result: QueryResult, *, where: Where | None = None) -> Explanation:
+        """Why a query's answer is what it is: `search.explanation`; `where` as it was asked."""
+        from .steps.query import explain_query
+
+        return explain_query(self.context, result, where=where or Where())
 
     def compare(
         self,

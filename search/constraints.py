@@ -50,6 +50,11 @@ class Constraint:
         """What is limited, for a reader; the score by the name of the task's primary metric."""
         return metric if self.quantity == "score" else self.kind.word
 
+    def relaxed(self, factor: float) -> "Constraint":
+        """The limit on so many times more, or, where larger is better, on so many times less."""
+        limit = self.limit / factor if self.kind.larger_is_better else self.limit * factor
+        return Constraint(self.quantity, limit)
+
     def phrase(self, *, metric: str = "score") -> str:
         """The constraint for a reader, with the name of the task's primary metric."""
         sign = ">=" if self.kind.larger_is_better else "<="
@@ -96,6 +101,10 @@ class LossLimit:
         if not 0 < self.limit < 1:
             raise ValueError(f"a loss must be between 0 and 1, not {self.limit!r}")
 
-    def phrase(self) -> str:
-        """The limit for a reader."""
+    def relaxed(self, factor: float) -> "LossLimit":
+        """The limit on so many times more, which no loss may reach 1 by."""
+        return LossLimit(min(self.limit * factor, math.nextafter(1, 0)))
+
+    def phrase(self, *, metric: str = "score") -> str:
+        """The limit for a reader; the metric is understood."""
         return f"a loss of at most {100 * self.limit:.4g} points, surely, against the full model"

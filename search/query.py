@@ -43,6 +43,9 @@ from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
 SHOWN_RUNNERS_UP = 3
 """How many runners-up are timed again and shown, beside the cheapest that ties."""
 
+MORE = 1.1
+"""How many times more of a limit an explanation asks for; the page as well."""
+
 FAR_OFF = 100.0
 """A limit that every network misses by more than this factor lacks a unit, probably."""
 
@@ -187,6 +190,23 @@ class Budget:
             "max_loss": self.loss and self.loss.limit,
             "cheapest": self.cheapest,
         }
+
+    @property
+    def parts(self) -> dict[str, Constraint | LossLimit]:
+        """Every limit, by its quantity or `loss`."""
+        limits: dict[str, Constraint | LossLimit] = {
+            entry.quantity: entry for entry in self.limits
+        }
+        return limits if self.loss is None else {**limits, "loss": self.loss}
+
+    def changed(self, name: str, part: Constraint | LossLimit | None) -> "Budget":
+        """The same with another limit in the place of one of `parts`, or with none."""
+        if name == "loss":
+            assert not isinstance(part, Constraint)
+            return replace(self, loss=part)
+        assert not isinstance(part, LossLimit)
+        kept = ((part if entry.quantity == name else entry) for entry in self.limits)
+        return replace(self, limits=tuple(entry for entry in kept if entry is not None))
 
     @property
     def is_limited(self) -> bool:

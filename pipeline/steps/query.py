@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...deploy.deployment import EAGER_FP32
+from ...dynabert.losses import read_losses
 from ...profiling.table import LatencySummary
 from ...search.budget import BudgetWord, parse_budget
 from ...search.candidate import Candidate
 from ...search.constraints import Constraint, LossLimit
+from ...search.explanation import Explanation, explain
 from ...search.pool import Pool
 from ...search.quantities import quantity_worded
 from ...search.query import Budget, QueryResult, Timing, deliver
@@ -109,6 +111,29 @@ def query(
         doubtful=result.warnings if timed_again else None,
     )
     return replace(result, warnings=(*place, *warnings))
+
+
+def explain_query(context: Context, result: QueryResult, *, where: Where) -> Explanation:
+    """Explain what a query found, by what is known: nothing is scored or measured for it.
+
+    Args:
+        context: The run.
+        result: What `query` found.
+        where: Which measurements it chose from.
+    """
+    sessions = chosen(context, where)
+    everywhere = chosen(context, replace(where, runtime="any", precision="any"))
+    here = {record.conditions.protocol.deployment for record in sessions}
+    return explain(
+        competing(context, sessions),
+        result,
+        elsewhere={
+            record.conditions.protocol.deployment.title: competing(context, [record])
+            for record in everywhere
+            if record.conditions.protocol.deployment not in here or len(here) > 1
+        },
+        losses=read_losses(context.folder.supernet),
+    )
 
 
 def _full(

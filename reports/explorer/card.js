@@ -5,7 +5,6 @@ import { bracketed, fourPlaces, general, points, valueText } from "./format.js";
 import { ALL, COSTS } from "./model.js";
 import { intervalText } from "./scatter.js";
 
-const MORE = 1.1;
 const OPTIONS = { loss: "max-loss" };
 
 /** A row's number, its label and, where there are several, its deployment. */
@@ -114,13 +113,7 @@ function missed(model, row, budget) {
 
 /** What ten percent more of each limit buys, one limit at a time. */
 function more(model, pool, budget, result) {
-  const relaxed = (quantity, limit) => (model.quantities[quantity].larger ? limit / MORE : limit * MORE);
-  const changes = budget.limits.map((entry) => {
-    const limit = relaxed(entry.quantity, entry.limit);
-    return [entry.quantity, limit, { ...budget, limits: budget.limits.map((other) => (other === entry ? { ...entry, limit } : other)) }];
-  });
-  if (budget.loss !== null) changes.push(["loss", budget.loss * MORE, { ...budget, loss: budget.loss * MORE }]);
-  return changes.map(([quantity, limit, asked]) => {
+  return model.rule.relaxed(budget).map(([quantity, limit, asked]) => {
     const found = model.rule.deliver(pool.rows, asked, pool.again).answer;
     const text = `With ${limitText(model, quantity, limit)}: `;
     if (!found) return h("li", {}, text, "still none.");

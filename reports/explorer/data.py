@@ -28,7 +28,7 @@ from ...search.candidate import Candidate
 from ...search.front import ParetoFront
 from ...search.pool import Column, Pool, outcomes
 from ...search.quantities import QUANTITIES
-from ...search.query import SHOWN_RUNNERS_UP, TIMED
+from ...search.query import MORE, SHOWN_RUNNERS_UP, TIMED
 from ...search.selection import FOLDS, MIN_EXAMPLES, REPEATS, parts
 from ...tasks.metrics import CORRELATIONS, Evaluation, compare, discordant, weighted_scores
 from ...tasks.proportions import tango_interval
@@ -121,6 +121,7 @@ def explorer_data(content: ReportContent) -> dict[str, Any]:
         },
         "classes": list(content.class_names),
         "shown_rivals": SHOWN_RUNNERS_UP,
+        "more": MORE,
         "quantities": _quantities(),
         "palette": {
             "front": FRONT,

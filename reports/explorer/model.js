@@ -119,6 +119,7 @@ export class Model {
       losses: data.scores.loss,
       compare: (a, b) => this.compare(a, b, "search"),
       shownRivals: data.shown_rivals,
+      more: data.more,
     });
     this.pools = new Map();
     this.fronts = new Map();

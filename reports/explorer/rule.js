@@ -21,9 +21,10 @@ export class Rule {
    * @param losses By the score's place, what is lost against the full model: value, low, high, tie.
    * @param compare Compares the scores at two places in pairs; null where that is not known.
    * @param shownRivals How many runners-up are shown beside an answer.
+   * @param more How many times more of a limit `relaxed` asks for.
    */
-  constructor({ quantities, losses, compare, shownRivals }) {
-    Object.assign(this, { quantities, losses, compare, shownRivals });
+  constructor({ quantities, losses, compare, shownRivals, more }) {
+    Object.assign(this, { quantities, losses, compare, shownRivals, more });
   }
 
   sign(name) {
@@ -119,6 +120,18 @@ export class Rule {
       isLess ||= ours < theirs;
     }
     return isLess;
+  }
+
+  /** Each limit with so many times more of it, and the budget that has it in the place of the old. */
+  relaxed(budget) {
+    const found = budget.limits.map((entry) => {
+      const limit = this.quantities[entry.quantity].larger ? entry.limit / this.more : entry.limit * this.more;
+      const limits = budget.limits.map((other) => (other === entry ? { ...entry, limit } : other));
+      return [entry.quantity, limit, { ...budget, limits }];
+    });
+    if (budget.loss === null) return found;
+    const loss = Math.min(budget.loss * this.more, 1 - Number.EPSILON / 2);
+    return [...found, ["loss", loss, { ...budget, loss }]];
   }
 
   /** Whether the interval of something that was timed holds a limit. */

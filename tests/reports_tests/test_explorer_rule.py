@@ -17,10 +17,10 @@ from paretobert.reports.content import Measured, Setting, TimedAgain
 from paretobert.reports.explorer.data import FIELDS, explorer_data
 from paretobert.reports.explorer.document import MODULES, document, joined
 from paretobert.search.budget import parse_budget
-from paretobert.search.constraints import LossLimit
+from paretobert.search.constraints import Constraint, LossLimit
 from paretobert.search.pool import Pool
 from paretobert.search.quantities import QUANTITIES
-from paretobert.search.query import Budget, Timing, answer_query, deliver
+from paretobert.search.query import MORE, Budget, Timing, answer_query, deliver
 from paretobert.search.selection import corrected_choice
 from paretobert.tasks.metrics import compare, score_predictions
 from paretobert.tasks.proportions import detectable_loss, mcnemar_p_value, tango_interval
@@ -247,6 +247,19 @@ def functions(browser):
 
     yield call
     page.close()
+
+
+def test_a_tenth_more_of_a_limit_is_the_query_s_own(functions):
+    limits = (Constraint("latency_ms", 7.3), Constraint("throughput_per_s", 210.0))
+    quantities = {name: {"larger": entry.larger_is_better} for name, entry in QUANTITIES.items()}
+    asked = [{"quantity": entry.quantity, "limit": entry.limit} for entry in limits]
+    for loss in (0.02, 0.95):
+        found = functions(
+            "new Rule(argument).relaxed(argument.budget).map(([name, limit]) => [name, limit])",
+            {"quantities": quantities, "more": MORE, "budget": {"limits": asked, "loss": loss}},
+        )
+        parts = {entry.quantity: entry for entry in limits} | {"loss": LossLimit(loss)}
+        assert found == [[name, part.relaxed(MORE).limit] for name, part in parts.items()]
 
 
 def test_statistics_are_those_of_the_package(functions):
