@@ -26,6 +26,7 @@ COMMANDS = (
     "search",
     "add",
     "finish",
+    "halve",
     "report",
     "query",
     "compare",

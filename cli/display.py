@@ -164,6 +164,10 @@ class Meter:
         """Show how many sub-networks have been scored."""
         self._update("search", done, total, f"{done} of {total} sub-networks")
 
+    def scoring(self, fidelity: str, done: int, total: int) -> None:
+        """Show how many networks a fidelity has scored."""
+        self._update(fidelity, done, total, f"{done} of {total} networks")
+
     def reporting(self, done: int, total: int) -> None:
         """Show how many sub-networks have been scored for the report."""
         self._update("report", done, total, f"{done} of {total} sub-networks")

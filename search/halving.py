@@ -66,14 +66,6 @@ class Agreement:
     tau: float | None
     n: int
 
-    def __str__(self) -> str:
-        """The agreement for a reader."""
-        tau = "unknown" if self.tau is None else f"{self.tau:.2f}"
-        return (
-            f"{self.region}: {self.cheap} and {self.dear} rank {self.n} networks with a Kendall "
-            f"correlation of {tau}"
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
@@ -90,14 +82,27 @@ class Halving:
     """What successive halving found.
 
     Attributes:
+        names: Those of the fidelities, the cheapest first.
         rungs: What each fidelity scored, the cheapest first, audited networks included.
         agreements: How alike neighbouring fidelities rank, region by region.
         front: The front of what the last fidelity scored and every limit allows.
     """
 
+    names: tuple[str, ...]
     rungs: tuple[tuple[Observation, ...], ...]
     agreements: tuple[Agreement, ...]
     front: tuple[Observation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types, networks by their keys."""
+        return {
+            "rungs": [
+                {"fidelity": name, "scores": {seen.config.key: seen.score for seen in rung}}
+                for name, rung in zip(self.names, self.rungs, strict=True)
+            ],
+            "agreements": [entry.to_dict() for entry in self.agreements],
+            "front": [seen.config.key for seen in self.front],
+        }
 
 
 def thirds(problem: Problem, configs: Sequence[SubnetConfig]) -> Callable[[SubnetConfig], str]:
@@ -159,6 +164,7 @@ def successive_halving(
         generator = Random(f"{problem.seed} audit {number}")
         wanted = [*passed, *generator.sample(gone, min(audited, len(gone)))]
     return Halving(
+        names=tuple(fidelity.name for fidelity in fidelities),
         rungs=tuple(rungs),
         agreements=_agreements(fidelities, rungs, named),
         front=tuple(problem.front(rungs[-1])),

@@ -5,7 +5,6 @@ The networks that a search scored with inherited weights are the first rung of s
 run like any that `finish` trains, kept with its weights, and is scored once.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from ...search.halving import Fidelity, Halving
     from ...training.loop import TrainingProgress
 
-logger = logging.getLogger(__name__)
-
 
 def halve(
     context: Context,
@@ -38,8 +35,6 @@ def halve(
     training: "Callable[[TrainingProgress], None] | None" = None,
 ) -> "Halving":
     """Distil the best of what is scored, fewer and longer from pace to pace.
-
-    How alike neighbouring fidelities rank is logged, region by region.
 
     Args:
         context: The run.
@@ -67,20 +62,18 @@ def halve(
         *(distilled(context, pace, deployment, training) for pace in paces),
     ]
     with context.timed("halve"):
-        found = successive_halving(problem, configs, fidelities, eta=eta, on_progress=progress)
-    for entry in found.agreements:
-        logger.info("%s", entry)
-    return found
+        return successive_halving(problem, configs, fidelities, eta=eta, on_progress=progress)
 
 
 def inherited(context: Context, deployment: Deployment) -> "Fidelity":
-    """Networks with the weights of the supernet."""
+    """Networks with the weights of the supernet, or repaired where it is not trained."""
     from ...search.halving import Fidelity
 
     def score(config: SubnetConfig) -> float:
         return search_value(context, context.cut(config), deployment=deployment)
 
-    return Fidelity("inherited", score)
+    repaired = context.request.training.recipe == "closed-form"
+    return Fidelity("closed form" if repaired else "inherited", score)
 
 
 def distilled(

@@ -1,8 +1,12 @@
 """Successive halving with two real fidelities: weights that are inherited, and trained on."""
 
+import json
 from pathlib import Path
 
+import pytest
+
 from paretobert import Run
+from paretobert.cli.app import main
 from paretobert.training.pace import StudentPace
 
 PACE = StudentPace(steps=2, learning_rate=1e-3, precision="fp32", checkpoint_steps=1)
@@ -28,3 +32,11 @@ def test_the_best_half_is_trained_on(run_copy: Path) -> None:
     steps.clear()
     assert run.halve([PACE], eta=2, training=steps.append) == found
     assert not steps
+    assert json.loads(json.dumps(found.to_dict()))["rungs"][1]["fidelity"] == "2 steps"
+
+
+def test_a_rung_that_is_no_number_is_refused(
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["halve", str(run_copy), "--rungs", "few"]) == 2
+    assert "A rung is a whole number of steps, or finished" in capsys.readouterr().err

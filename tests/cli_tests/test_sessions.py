@@ -24,6 +24,12 @@ SHAPES = {
     "search": [r"The front on search: \d+ of \d networks$", rf"#\s+{SCORED}"],
     "add": [r"mine \(\w+\)$", r"accuracy, search\s+0\.\d{4} \[", r"accuracy, report", "latency"],
     "finish": [r".*, accuracy 0\.\d{4}"],
+    "halve": [
+        r"region\s+cheap\s+dear\s+networks\s+Kendall tau$",
+        r"all\s+inherited\s+2 steps\s+\d",
+        r"The front of the last rung: \d of \d networks, of \d at first$",
+        r"network\s+inherited\s+2 steps$",
+    ],
     "report": [],
     "query": [
         r"L\S+: accuracy 0\.\d{3} \[0\.\d{3}, \d\.\d{3}\], \d\S* ms",
@@ -59,12 +65,13 @@ NEXT = {
     "search": "paretobert query",
     "add": "paretobert report",
     "finish": "paretobert report",
+    "halve": "paretobert report",
     "export": "paretobert predict",
     "measure": "paretobert profile",
 }
 """The command that each one ends with on standard error."""
 
-BRIEF = {"finish": ["--steps", "2"]}
+BRIEF = {"finish": ["--steps", "2"], "halve": ["--rungs", "2"]}
 """Options that make an example quick."""
 
 HERE = {
