@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("paretobert needs Python 3.11 or newer; choose one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(shell grep '^torch==' constraints.txt)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,hub,parquet,onnx,openvino,postgresql,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,hub,parquet,onnx,openvino,postgresql,multi-gpu,test]'
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/paretobert
 	touch $@
 

@@ -1,5 +1,8 @@
 """`paretobert train`: the supernet of a run."""
 
+import os
+
+from ..pipeline.run import Run
 from . import steps
 from .display import begin, keep_log, say_next
 from .options import (
@@ -48,6 +51,7 @@ def command(
     """Train the supernet of a new run, or go on with a run that was interrupted.
 
     A new run needs --model and --task and fixes every other option, those of later steps too.
+    Started by accelerate launch, several processes share each batch, a GPU for each.
     """
     begin(verbose=verbose)
     asked = Asked(
@@ -65,7 +69,25 @@ def command(
     )
     if steps.planned(asked, wanted=plan, whole=verbose, json=json):
         return
-    run = asked.run()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        _train_together(asked)
+    else:
+        _train(asked.run())
+
+
+def _train(run: Run) -> None:
     keep_log(run.folder.root)
     steps.train(run)
     say_next(run.context.command("profile"))
+
+
+def _train_together(asked: Asked) -> None:
+    """Train as one of the processes of a launcher, of which the main one starts the run."""
+    from ..training import parallel
+
+    with parallel.joined():
+        run = parallel.in_turn(asked.run)
+        if parallel.is_main():
+            _train(run)
+        else:
+            run.train()

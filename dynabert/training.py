@@ -57,6 +57,7 @@ from ..tasks.evaluation import evaluate
 from ..tasks.heads import Head
 from ..tasks.metrics import Evaluation
 from ..tasks.task import Task, Texts
+from ..training import parallel
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
@@ -152,7 +153,8 @@ def train_supernet(
     for name, stage in stages[:-1]:
         latest = made(checkpoints / name, partial(stage, latest))
     made(supernet, partial(stages[-1][1], latest))
-    shutil.rmtree(checkpoints)
+    if parallel.is_main():
+        shutil.rmtree(checkpoints)
 
 
 def step_configs(
@@ -631,7 +633,7 @@ class _Training:
         search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
         state_file = self.checkpoints / f"{stage}.safetensors"
         for earlier in set(self.checkpoints.glob("*.safetensors")) - {state_file}:
-            earlier.unlink()
+            earlier.unlink(missing_ok=True)
         finished = run_stage(
             stage,
             supernet.model,

@@ -3,7 +3,7 @@
 It knows no method: what is learnt in a step is a function that adds the gradients of a batch.
 Batches depend on the seed and the step alone and the state is saved at a step interval, so that a
 killed stage continues to the same weights. A stage that is judged while it trains ends with its
-best weights (`best`), others with their last.
+best weights (`best`), others with their last. Several processes may share each batch (`parallel`).
 """
 
 import math
@@ -20,6 +20,7 @@ from .. import storage
 from ..errors import InputError
 from ..intervals import Interval, duration
 from ..tasks.batches import Batch, EncodedTexts, padded, training_batches
+from . import parallel
 from .best import Judge, judgement_interval
 from .pace import Pace, steps_per_epoch
 from .state import restore_state, save_state
@@ -92,9 +93,11 @@ def made(folder: Path, make: Callable[[], Result]) -> Path:
     """Return `folder`, made first unless an earlier call has made it."""
     if not folder.is_dir():
         model, tokenizer = make()
-        with storage.folder(folder) as temporary:
-            model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
+        if parallel.is_main():
+            with storage.folder(folder) as temporary:
+                model.save_pretrained(temporary)
+                tokenizer.save_pretrained(temporary)
+    parallel.wait()
     return folder
 
 
@@ -142,6 +145,7 @@ def run_stage(
     peaks = [group["lr"] for group in optimizer.param_groups]
     torch.manual_seed(pace.seed)
     first, earlier_s, best = restore_state(state_file, model, optimizer)
+    parallel.draw_apart(first)
     model.train()
     started, elapsed_s, judging_s, seen, loss = time.perf_counter(), 0.0, 0.0, 0, math.nan
     per_epoch = steps_per_epoch(len(encoded), batch_size=pace.batch_size)
@@ -149,9 +153,10 @@ def run_stage(
     total = total if max_steps is None else min(total, max_steps)
     every = judgement_interval(per_epoch)
     for step, indices in _steps(encoded, total=total, pace=pace, first=first):
-        batch = padded(encoded, indices, device=device)
+        share = parallel.share_of(indices)
+        batch = padded(encoded, share.indices, device=device)
         optimizer.zero_grad(set_to_none=False)
-        loss = gradients(batch, step)
+        loss = parallel.average(model, gradients(batch, step), weight=share.weight)
         if not math.isfinite(loss):
             raise Diverged(
                 f"The loss of stage {stage} is {loss} at step {step + 1}: "
@@ -169,7 +174,8 @@ def run_stage(
             best.offer(model, step + 1, judge())
             judging_s += time.perf_counter() - begun
         elapsed_s = time.perf_counter() - started
-        if (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total:
+        is_due = (step + 1) % pace.checkpoint_steps == 0 and step + 1 < total
+        if is_due and parallel.is_main():
             seconds = earlier_s + elapsed_s
             save_state(state_file, model, optimizer, step=step + 1, seconds=seconds, best=best)
         progress(TrainingProgress(stage, step + 1, total, loss, seen / elapsed_s))
@@ -182,6 +188,8 @@ def run_stage(
         best_step=best.step or None,
         scores=best.scores,
     )
+    if not parallel.is_main():
+        return finished
     storage.append_record(
         log,
         {

@@ -1,6 +1,7 @@
 """Training the supernet of a run."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ..context import Context
@@ -29,9 +30,10 @@ def train(
     if context.trained:
         return
     from ...dynabert.training import train_supernet
+    from ...training.parallel import is_main
 
     checkpoint = context.checkpoint
-    with context.timed("train"):
+    with context.timed("train") if is_main() else nullcontext():
         train_supernet(
             model=checkpoint,
             task=context.task,
