@@ -85,7 +85,7 @@ def run_study(
             )
             study.sampler = RandomSampler()
             with joined(study, storage) as liveness:
-                shared = _Shared(study, problem, liveness)
+                shared = Shared(study, problem, liveness)
                 while goes_on():
                     shared.look()
                     observed, pending = shared.observed, shared.pending
@@ -111,7 +111,7 @@ def run_study(
         ) from None
 
 
-class _Shared:
+class Shared:
     """A study as one worker sees it.
 
     Attributes:
@@ -120,6 +120,13 @@ class _Shared:
     """
 
     def __init__(self, study: Study, problem: Problem, liveness: Liveness) -> None:
+        """Begin without having looked.
+
+        Args:
+            study: What workers share.
+            problem: What is searched.
+            liveness: Knows this worker's name, and which others are alive.
+        """
         self.observed: list[Observation] = []
         self.pending: list[SubnetConfig] = []
         self._study, self._problem, self._liveness = study, problem, liveness

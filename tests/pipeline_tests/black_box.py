@@ -1,11 +1,6 @@
-"""A search whose scores follow from sizes; as a program, a worker of it.
+"""A search whose scores follow from sizes, and a worker of it."""
 
-    python black_box.py RUN STUDY LEDGER TRIALS
-
-prints the key of each network when it begins to score it, and in the end those of all.
-"""
-
-import sys
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -20,7 +15,7 @@ from paretobert.pipeline.ledger import Ledger
 from paretobert.search import liveness
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.registry import engine_named
-from paretobert.search.problem import Observation, Problem
+from paretobert.search.problem import Problem
 from paretobert.search.study import run_study
 from paretobert.tasks.metrics import Evaluation
 
@@ -41,15 +36,26 @@ def score(config: SubnetConfig) -> float:
     return 0.9 - lost / 30
 
 
-def searched(
-    ledger: Ledger, study: Path | str, *, run: str, num_trials: int
-) -> tuple[Observation, ...]:
+def work(run: str, places: tuple[Path | str, Path | str], num_trials: int, said: int) -> None:
+    """Search with whoever else does.
+
+    Args:
+        run: The name of run and study.
+        places: Of the study and of the ledger.
+        num_trials: Networks to score.
+        said: A file that gets the key of each network when its scoring begins, one a line, and in
+            the end, as one line, those of all.
+    """
+    study, known = places
+    liveness.BEAT_S, liveness.SILENT_S = 0.1, 1.0
+    ledger = Ledger.open(known, run=run)
+
     def evaluate(config: SubnetConfig) -> float:
         network = Network(config.key, Cut(SHAPE, config))
-        known = ledger.evaluations(split="search", deployment=EAGER_FP32, network=network.id)
-        if known:
-            return known[network.id].value
-        print(config.key, flush=True)
+        there = ledger.evaluations(split="search", deployment=EAGER_FP32, network=network.id)
+        if there:
+            return there[network.id].value
+        os.write(said, f"{config.key}\n".encode())
         time.sleep(SCORING_S)
         share = Interval(score(config), 0.0, 1.0, 2, "examples")
         found = Evaluation("t", "search", "accuracy", share, 0.1, (0, 1), (0, 1), {})
@@ -57,7 +63,7 @@ def searched(
         ledger.add_evaluation(network.id, found, deployment=EAGER_FP32)
         return found.value
 
-    return run_study(
+    found = run_study(
         engine_named("nsga2", problem()),
         num_trials=num_trials,
         evaluate=evaluate,
@@ -65,16 +71,4 @@ def searched(
         name=run,
         asked={},
     )
-
-
-def main() -> None:
-    run, *places, num_trials = sys.argv[1:]
-    study, known = (Path(place) if place.startswith("/") else place for place in places)
-    liveness.BEAT_S, liveness.SILENT_S = 0.1, 1.0
-    ledger = Ledger.open(known, run=run)
-    found = searched(ledger, study, run=run, num_trials=int(num_trials))
-    print("done", *(seen.config.key for seen in found))
-
-
-if __name__ == "__main__":
-    main()
+    os.write(said, " ".join(seen.config.key for seen in found).encode())

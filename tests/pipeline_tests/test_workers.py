@@ -1,8 +1,8 @@
 """Four workers share a study and a ledger, two are killed: nothing is lost, nothing done twice."""
 
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -38,20 +38,32 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
     return url, url
 
 
-def worker(run: str, places: Places) -> "subprocess.Popen[str]":
-    command = [sys.executable, black_box.__file__, run, *map(str, places), str(NUM_TRIALS)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class Worker:
+    """A process of its own, with what it says."""
 
+    def __init__(self, run: str, places: Places) -> None:
+        reading, writing = os.pipe()
+        forked = multiprocessing.get_context("fork")
+        self.process = forked.Process(
+            target=black_box.work, args=(run, places, NUM_TRIALS, writing)
+        )
+        self.process.start()
+        os.close(writing)
+        self.said = os.fdopen(reading)
 
-def killed(process: "subprocess.Popen[str]", *, at: int) -> list[str]:
-    """What a worker had begun that is killed while it is at so many-th network."""
-    lines = process.stdout
-    assert lines is not None
-    said = [lines.readline().strip() for _ in range(at)]
-    process.send_signal(signal.SIGKILL)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    return said + [line.strip() for line in out.splitlines(keepends=True) if line.endswith("\n")]
+    def killed(self, *, at: int) -> list[str]:
+        """What it had begun, when it was killed at its so many-th network."""
+        begun = [self.said.readline().strip() for _ in range(at)]
+        self.process.kill()
+        return begun + self.ended(-signal.SIGKILL)
+
+    def ended(self, status: int) -> list[str]:
+        """What else it said."""
+        with self.said:
+            lines = self.said.read().splitlines()
+        self.process.join(60)
+        assert self.process.exitcode == status
+        return lines
 
 
 def volume(observed: Sequence[Observation]) -> float:
@@ -75,16 +87,14 @@ def alone(seed: int) -> float:
 
 def test_nothing_is_lost_or_scored_twice(places: Places) -> None:
     run = uuid.uuid4().hex
-    workers = [worker(run, places) for _ in range(NUM_WORKERS)]
-    ended = [killed(workers[number], at=at) for number, at in KILLED_AT.items()]
+    workers = [Worker(run, places) for _ in range(NUM_WORKERS)]
+    ended = [workers[number].killed(at=at) for number, at in KILLED_AT.items()]
     begun = [key for said in ended for key in said]
     found = []
-    for process in workers[len(KILLED_AT) :]:
-        out, error = process.communicate(timeout=60)
-        assert process.returncode == 0, error
-        *said, last = out.splitlines()
+    for worker in workers[len(KILLED_AT) :]:
+        *said, last = worker.ended(0)
         begun += said
-        found.append(set(last.split()[1:]))
+        found.append(set(last.split()))
     first, second = found
     assert first == second == set(begun)
     assert len(first) == NUM_TRIALS
