@@ -93,9 +93,13 @@ class _Locks(Liveness):
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[_Locks]:
-    """Hold a lock; its file gets its name when it is locked, so that none finds it free before."""
+    """Hold a lock; its file gets its name when it is locked, so that none finds it free before.
+
+    What dead workers left is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     locks = _Locks(folder)
+    locks.dead([each.name for each in folder.iterdir() if not each.name.startswith(".")])
     path, unnamed = folder / locks.name, folder / f".{locks.name}"
     with unnamed.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -144,16 +144,17 @@ class Shared:
         for trial in running:
             if _worker(trial) not in alive:
                 self._fail(trial)
+                self._learn(trial)
         self.pending = [_config(trial) for trial in running if _worker(trial) in alive]
         for trial in trials:
-            if not trial.state.is_finished() or trial.number in self._counted:
-                continue
-            self._counted.add(trial.number)
-            if "key" in trial.user_attrs:
+            if trial.state.is_finished() and trial.number not in self._counted:
+                self._counted.add(trial.number)
                 self._learn(trial)
 
     def _learn(self, trial: FrozenTrial) -> None:
-        """Take in a finished trial."""
+        """Take in a trial that ended; one that names no network is none of ours."""
+        if "key" not in trial.user_attrs:
+            return
         config = _config(trial)
         if trial.state != TrialState.COMPLETE:
             self._failed[config] = None

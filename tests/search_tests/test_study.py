@@ -1,6 +1,6 @@
 """What a study keeps: nothing is scored twice, a kill costs one trial, damage is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from paretobert.networks.spaces import Layerwise
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.search.constraints import Constraint
 from paretobert.search.engines.registry import engine_named
+from paretobert.search.liveness import joined
 from paretobert.search.options import EngineName
 from paretobert.search.problem import Observation, Problem
 from paretobert.search.study import run_study
@@ -42,6 +43,7 @@ def study(
     evaluate: Callable[[SubnetConfig], float] = scored,
     asked: dict[str, object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> tuple[Observation, ...]:
     return run_study(
         engine_named(engine, searched or problem()),
@@ -51,6 +53,7 @@ def study(
         name="paretobert",
         asked=asked or {"engine": engine},
         on_progress=on_progress,
+        goes_on=goes_on,
     )
 
 
@@ -201,3 +204,66 @@ def test_more_trials_may_be_asked_for(files: Files) -> None:
     more = study(searched, engine="random", num_trials=5, **files)
     assert more[:3] == few
     assert len(more) == len(trials(files["storage"])) == 5
+
+
+def test_what_a_dead_worker_was_at_is_taken_first(counted: Counted, files: Files) -> None:
+    study(num_trials=2, **files)
+    storage = JournalStorage(JournalFileBackend(str(files["storage"])))
+    begun = {"key": KEYS[4], "worker": "gone"}
+    claim = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=begun)
+    optuna.load_study(study_name="paretobert", storage=storage).add_trial(claim)
+    calls, evaluate = counted
+    found = study(evaluate=evaluate, **files)
+    assert calls == [KEYS[4], KEYS[2], KEYS[3], KEYS[5]]
+    assert len(found) == len(KEYS)
+
+
+def test_a_living_worker_s_network_is_left_to_it(counted: Counted, files: Files) -> None:
+    study(num_trials=2, **files)
+    storage = JournalStorage(JournalFileBackend(str(files["storage"])))
+    shared = optuna.load_study(study_name="paretobert", storage=storage)
+    calls, evaluate = counted
+    with joined(shared, files["storage"]) as other:
+        begun = {"key": KEYS[2], "worker": other.name}
+        claim = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=begun)
+        shared.add_trial(claim)
+        assert len(study(num_trials=2, evaluate=evaluate, **files)) == 2
+        limited = iter([True] * 4 + [False])
+        study(evaluate=evaluate, goes_on=lambda: next(limited), **files)
+        assert calls == KEYS[3:]
+    study(evaluate=evaluate, **files)
+    assert calls == [*KEYS[3:], KEYS[2]]
+
+
+def test_of_two_claims_the_first_holds(counted: Counted, files: Files) -> None:
+    """Another worker claims between a proposal and the claim that follows it."""
+    storage = JournalStorage(JournalFileBackend(str(files["storage"])))
+    calls, evaluate = counted
+    engine = engine_named("grid", problem())
+    proposed = engine.propose
+    study(num_trials=1, **files)
+    shared = optuna.load_study(study_name="paretobert", storage=storage)
+    with joined(shared, files["storage"]) as other:
+
+        def overtaken(
+            observed: Sequence[Observation], pending: Collection[SubnetConfig] = ()
+        ) -> SubnetConfig | None:
+            config = proposed(observed, pending)
+            if config is not None and config.key == KEYS[1]:
+                begun = {"key": config.key, "worker": other.name}
+                claim = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=begun)
+                shared.add_trial(claim)
+            return config
+
+        engine.propose = overtaken
+        limited = iter([True] * 6 + [False])
+        run_study(
+            engine,
+            num_trials=6,
+            evaluate=evaluate,
+            storage=files["storage"],
+            name="paretobert",
+            asked={"engine": "grid"},
+            goes_on=lambda: next(limited),
+        )
+    assert calls == KEYS[2:]
