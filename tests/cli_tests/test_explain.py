@@ -16,10 +16,10 @@ def test_an_answer_is_explained(
     assert main(asked) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     limits = lines[lines.index("Which limit binds:") + 1 :][:2]
-    assert [line.split(" (")[0] for line in limits] == ["parameters <= 1M", "FLOPs <= 300K"]
+    assert [line.split(" (")[0] for line in limits] == ["params <= 1M", "flops <= 300K"]
     assert limits[0].endswith("does not bind")
     assert "What a tenth more of each buys:" in lines
-    assert any(line.startswith("with FLOPs <= 330K: ") for line in lines)
+    assert any(line.startswith("with flops <= 330K: ") for line in lines)
     assert "What is left of each layer" in lines
 
     assert main([*asked, "--json"]) == 0
@@ -36,4 +36,4 @@ def test_what_nothing_fits_is_explained(
     assert main(["query", str(run_copy), "--params", "10K", "--explain"]) == 1
     printed = capsys.readouterr().out
     assert "missed by" in printed
-    assert "with parameters <= 11K: nothing fits" in printed
+    assert "with params <= 11K: nothing fits" in printed
