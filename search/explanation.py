@@ -6,7 +6,8 @@ precision. Which layers, heads and neurons went, and what speaks for it: the bes
 the budget that treats a layer the other way, scored on the same examples, and, where the run has
 measured them, what `dynabert.losses` say that the logits lose.
 
-Everything is judged by what is known, as `answer_query` does: nothing is timed again for it.
+Everything is judged by what is known, as `answer_query` does: nothing is timed again for it, and
+what was timed again for the answer has its second timing.
 """
 
 from collections.abc import Mapping
@@ -153,6 +154,7 @@ def explain(
     """
     found = result.answer or result.nearest
     assert found is not None
+    pool = pool.replaced(result.named)
     others = [
         _alternative(name, other, result.budget, result.answer)
         for name, other in (elsewhere or {}).items()
@@ -188,13 +190,14 @@ def _against(asked: str, found: Candidate | None, answer: Candidate | None) -> A
 def _limits(pool: Pool, result: QueryResult, found: Candidate) -> list[LimitShare]:
     """Each limit, with the answer that there would be without it."""
     headroom, answer = result.headroom(found), result.answer
+    within = answer_query(pool, result.budget).answer
     shares = []
     for name, part in result.budget.parts.items():
         phrase = part.phrase(metric=found.evaluation.metric)
         without = result.budget.changed(name, None)
         other = _alternative(f"without {phrase}", pool, without, answer)
         binds = other.candidate is not None and (
-            answer is None or other.candidate.key != answer.key
+            within is None or other.candidate.key != within.key
         )
         shares.append(LimitShare(phrase, headroom[name] / part.limit, other, binds))
     return shares
