@@ -9,8 +9,9 @@ each worker had a machine to itself; by not waiting at all, which leaves what sh
 Workers are loaded before the clock starts. Processor time is the workers' own, and the database's.
 Every network that was scored is counted, so that one scored twice would show.
 
-What a longer study costs a worker is measured on studies of many trials, entered at once: opening
-it, a look at it, and what an engine takes to propose.
+Scoring costs the same whatever the storage, so it is done with files only. What a longer study
+costs a worker is measured on studies of many trials, entered at once: opening it, a look at it,
+and what an engine takes to propose.
 """
 
 import argparse
@@ -47,12 +48,12 @@ from paretobert.search.engines.registry import engine_named
 from paretobert.search.options import EngineName, SearchOptions
 from paretobert.search.problem import Observation, Problem
 from paretobert.search.study import run_study
-from paretobert.storage import write_json
+from paretobert.storage import read_json, write_json
 from paretobert.tasks.loading import TaskRequest, load_task
 from paretobert.tasks.metrics import score_predictions
 
-WAIT_S = 0.5
-TRIALS = {"really": 16, "by waiting": 40, "not at all": 100}
+WAIT_S = 1.0
+TRIALS = {"really": 8, "by waiting": 24, "not at all": 80}
 WORKERS = (1, 2, 4)
 LENGTHS = (1_000, 10_000, 100_000)
 ENGINES: Mapping[EngineName, int] = {"random": 100_000, "nsga2": 1_000, "model": 1_000}
@@ -277,6 +278,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run with a trained supernet of stdlib-docs")
     parser.add_argument("--storage", help="the URL of a PostgreSQL server")
     parser.add_argument("--data", type=Path, help="that server's data folder")
+    parser.add_argument("--parts", nargs="+", default=["shared", "long_studies"])
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/many_workers.json"))
     arguments = parser.parse_args()
@@ -284,50 +286,61 @@ def main() -> None:
         how, study, trials = arguments.worker
         work(arguments.run, how, study, int(trials))
         return
-    before, found = Environment.capture(), []
-    storages: Mapping[str, str | None] = {"files": None, "postgresql": arguments.storage}
-    record: dict[str, Any] = {"command": "python " + " ".join(sys.argv), "wait_s": WAIT_S}
-    for name, storage in storages.items():
-        for how in TRIALS:
+    known = read_json(arguments.out) if arguments.out.exists() else {}
+    parts = {"shared": shared, "long_studies": long_studies}
+    for part in arguments.parts:
+        environment = Environment.capture().to_dict()
+        known[part] = {
+            "command": "python " + " ".join(sys.argv),
+            "cores": len(os.sched_getaffinity(0)),
+            "environment": environment,
+            **parts[part](arguments.run, arguments.storage, arguments.data),
+        }
+        write_json(arguments.out, known)
+
+
+def shared(source: Path, storage: str, data: Path) -> dict[str, Any]:
+    """What workers score together, and what that costs them and the database."""
+    found, networks, before = [], 0, database_bytes(storage)
+    for name, place in {"files": None, "postgresql": storage}.items():
+        for how, trials in TRIALS.items():
+            if place and how == "really":
+                continue
             for workers in WORKERS:
                 with tempfile.TemporaryDirectory() as scratch:
                     folder = Path(scratch) / "run"
-                    made(folder, arguments.run, storage)
-                    server_s = postgres_cpu_s(arguments.data) if storage else 0.0
+                    made(folder, source, place)
+                    server_s = postgres_cpu_s(data)
                     entry = {"storage": name, **together(folder, how, workers)}
-                    if storage:
-                        time.sleep(0.5)
-                        server_s = postgres_cpu_s(arguments.data) - server_s
-                        entry["database_cpu_s_per_network"] = round(server_s / TRIALS[how], 4)
-                    found.append(entry)
-                    print(entry, file=sys.stderr)
+                if place:
+                    time.sleep(0.5)
+                    server_s = postgres_cpu_s(data) - server_s
+                    entry["database_cpu_s_per_network"] = round(server_s / trials, 4)
+                    networks += trials
+                found.append(entry)
+                print(entry, file=sys.stderr)
+    after = database_bytes(storage)
+    grown = {table: after[table] - before.get(table, 0) for table in after}
+    return {
+        "wait_s": WAIT_S,
+        "supernet_bytes": sum(each.stat().st_size for each in (source / "supernet").iterdir()),
+        "database_bytes_per_network": {
+            table: round(size / networks) for table, size in grown.items() if size
+        },
+        "scored": found,
+    }
+
+
+def long_studies(source: Path, storage: str, data: Path) -> dict[str, Any]:
+    """What studies of many trials cost a worker."""
+    found = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
-        before_bytes = database_bytes(arguments.storage)
-        made(folder, arguments.run, arguments.storage)
-        together(folder, "not at all", 1)
-        after_bytes = database_bytes(arguments.storage)
-        record["bytes_per_network"] = {
-            table: round((after_bytes[table] - before_bytes[table]) / TRIALS["not at all"])
-            for table in after_bytes
-            if after_bytes[table] > before_bytes[table]
-        }
-        job = Job(folder)
-        record["long_studies"] = []
+        made(folder, source, storage)
         for number in LENGTHS:
-            record["long_studies"].append(long_study(arguments.storage, number, job))
-            print(record["long_studies"][-1], file=sys.stderr)
-    supernet = arguments.run / "supernet"
-    record["supernet_bytes"] = sum(each.stat().st_size for each in supernet.iterdir())
-    write_json(
-        arguments.out,
-        {
-            **record,
-            "environment": before.to_dict(),
-            "cores": len(os.sched_getaffinity(0)),
-            "shared": found,
-        },
-    )
+            found.append(long_study(storage, number, Job(folder)))
+            print(found[-1], file=sys.stderr)
+    return {"studies": found}
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ class Pool:
         self._made: dict[int, Candidate] = {}
         self._columns: dict[str, Column] = {}
         self._found: Outcomes | None = None
+        self._part: tuple[Pool, Places] | None = None
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> "Pool":
@@ -153,18 +154,27 @@ class Pool:
         return self._columns[quantity]
 
     def take(self, places: Places) -> "Pool":
-        """Some of the networks, in the order of their places."""
+        """Some of the networks, in the order of their places.
+
+        Of what is taken again and again, predictions are copied once.
+        """
+        whole, mine = self, places
+        if self._part is not None:
+            whole, before = self._part
+            mine = before[places]
 
         def some() -> Outcomes:
-            mine = self.outcomes
-            return Outcomes(mine.metric, mine.labels, mine.predictions[places])
+            found = whole.outcomes
+            return Outcomes(found.metric, found.labels, found.predictions[mine])
 
-        return Pool(
+        taken = Pool(
             [self.keys[place] for place in places],
             make=lambda place: self[int(places[place])],
             columns=lambda quantity: self.column(quantity).take(places),
             outcomes=some,
         )
+        taken._part = whole, mine
+        return taken
 
     def replaced(self, candidates: Sequence[Candidate]) -> "Pool":
         """The same with other costs for some of the networks.
