@@ -19,9 +19,9 @@ from . import launched
 
 ACCELERATE = (
     *("accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes"),
-    *("2", "--mixed_precision", "no", "--dynamo_backend", "no"),
+    *("2", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
 )
-TORCHRUN = ("torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29500")
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 LAUNCHER = ACCELERATE if find_spec("accelerate") else TORCHRUN
 """What starts the processes; torch's own is what `accelerate launch` calls."""
 
@@ -43,7 +43,7 @@ def words(tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path) -> list[str]
         *("--model", str(checkpoint), "--task", "files", "--data", str(colours_csv)),
         *("--widths", "1,0.5", "--depths", "1,0.5", "--learning-rate", "1e-3"),
         *("--teacher-epochs", "1", "--width-epochs", "1", "--depth-epochs", "1"),
-        *("--training-precision", "fp32", "--training-batch-size", "32", "--max-length", "32"),
+        *("--training-precision", "fp32", "--training-batch-size", "64", "--max-length", "32"),
         *("--settings", "paper", "--seq-len", "8"),
     ]
 
