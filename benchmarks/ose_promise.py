@@ -67,7 +67,7 @@ class Trial:
 TRIALS = (
     Trial("sizes, masked words", "sizes", "mlm", 0.1, (5, 20, 80)),
     Trial("heads, masked words", "heads", "mlm", 0.1, (5, 20, 80)),
-    Trial("sizes, labels", "sizes", "task", 0.5, (20, 200)),
+    Trial("sizes, labels", "sizes", "task", 0.1, (20, 100)),
 )
 
 
