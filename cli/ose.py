@@ -110,4 +110,4 @@ def command(
         show_json(found.to_dict())
         return
     show(extraction_table(found), whole=verbose)
-    say(f"ose: {escape(str(folder / 'figure.html'))}, and the winner in {folder / 'winner'}")
+    say(f"ose: {escape(str(folder / 'figure.png'))}, and the winner in {folder / 'winner'}")

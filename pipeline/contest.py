@@ -131,11 +131,6 @@ class OseRequest:
         return self.space != PUBLISHED and Path(self.space).is_dir()
 
     @property
-    def unit(self) -> str:
-        """What inference costs are."""
-        return "multiply-adds" if self.speed == "macs" else "ms"
-
-    @property
     def protocol(self) -> LatencyProtocol:
         """How latencies are measured."""
         return LatencyProtocol(seq_len=self.seq_len, time_budget_s=self.measure_s)

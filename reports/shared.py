@@ -1,7 +1,6 @@
 """What figures, tables and sentences share: readers' words, networks' numbers (no torch)."""
 
 from collections.abc import Sequence
-from html import escape
 
 from ..deploy.deployment import Deployment
 from ..networks.network import Printed, Stored
@@ -68,13 +67,3 @@ def source(candidate: Candidate) -> str:
     if isinstance(recipe, Printed):
         return recipe.source
     return recipe.method if isinstance(recipe, Stored) else ""
-
-
-def plotly_text(text: str) -> str:
-    """Text as plotly shows it literally: it reads a small HTML, and TeX between dollar signs."""
-    return escape(text, quote=False).replace("$", "&#36;")
-
-
-def plotly_lines(text: str) -> str:
-    """The same for a text of several lines."""
-    return plotly_text(text).replace("\n", "<br>")

@@ -8,7 +8,7 @@ measure trains only what was never trained.
     ledger.db           errors and latencies; the candidates of a run use the run's own ledger
     extraction.json     what was asked, the blocks, and the ranking with its terms
     ranking.csv         the ranking
-    figure.html         W over the set, and the winner's terms beside its neighbours'
+    figure.png, .svg    W over the set, and the winner's terms beside its neighbours'
     winner/             its configuration, as transformers loads it, the tokenizer, network.json
 """
 
@@ -219,17 +219,16 @@ def _contest(folder: Path, request: OseRequest) -> Contest:
 
 
 def _write(found: Extracted, contest: Contest) -> None:
-    from ...reports.extraction import extraction_figure, extraction_html
+    from ...reports.figures.extraction import extraction_figure
 
     write_json(found.folder / "extraction.json", found.to_dict())
     with atomic_folder(found.folder / "winner") as winner:
         contest.config(found.winner.label).save_pretrained(winner)
         contest.tokenizer.save_pretrained(winner)
         write_json(winner / "network.json", {"id": found.winner.id, **found.winner.to_dict()})
-    figure = extraction_figure(
-        found.extraction, candidates=len(found.points), inference=found.request.unit
-    )
-    write_text(found.folder / "figure.html", extraction_html(figure))
+    figure = extraction_figure(found.extraction, candidates=len(found.points))
+    for ending in ("png", "svg"):
+        figure.save(found.folder / f"figure.{ending}")
     write_text(found.folder / "ranking.csv", ranking_csv(found.extraction))
 
 

@@ -44,9 +44,9 @@ def test_the_ranking_is_printed_with_its_terms_in_80_columns(
         assert float(w) == pytest.approx(product, rel=0.02), name
     assert rows[-1][-1] == "0"
     assert "3 of 4 candidates trained" in printed.out
-    assert "figure.html" in printed.err
+    assert "figure.png" in printed.err
     assert {path.name for path in (tmp_path / "ose").iterdir()} == {
-        *("ledger.db", "extraction.json", "ranking.csv", "figure.html", "winner"),
+        *("ledger.db", "extraction.json", "ranking.csv", "figure.png", "figure.svg", "winner"),
     }
 
 

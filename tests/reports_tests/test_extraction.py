@@ -2,12 +2,7 @@
 
 import math
 
-from paretobert.reports.extraction import (
-    NEIGHBOURS,
-    extraction_drawing,
-    extraction_figure,
-    extraction_html,
-)
+from paretobert.reports.figures.extraction import NEIGHBOURS, extraction_figure
 from paretobert.search.ose import Extraction, Point, Size, extract
 
 POINTS = [Point(f"p{n}", Size(n * 1e6, n * 1e9)) for n in range(1, 21)]
@@ -24,7 +19,7 @@ def extraction() -> Extraction[float]:
 
 def test_the_record_has_every_trained_candidate_by_its_terms() -> None:
     found = extraction()
-    figure = extraction_figure(found, candidates=20, inference="multiply-adds")
+    figure = extraction_figure(found, candidates=20)
     names = {figure.winner.name, *(mark.name for mark in figure.others)}
     assert names == {f"p{n}" for n in range(1, 20)} - {"p3"}
     best = max(found.ranking, key=lambda entry: entry.value)
@@ -35,7 +30,7 @@ def test_the_record_has_every_trained_candidate_by_its_terms() -> None:
 
 
 def test_neighbours_are_nearest_in_size_and_hold_the_winner() -> None:
-    figure = extraction_figure(extraction(), candidates=20, inference="multiply-adds")
+    figure = extraction_figure(extraction(), candidates=20)
     sizes = [mark.millions for mark in figure.neighbours]
     assert sizes == sorted(sizes)
     assert len(sizes) == NEIGHBOURS + 1
@@ -46,13 +41,13 @@ def test_neighbours_are_nearest_in_size_and_hold_the_winner() -> None:
 
 
 def test_the_drawing_shows_the_record() -> None:
-    figure = extraction_figure(extraction(), candidates=20, inference="multiply-adds")
-    scatter, star, *bars = extraction_drawing(figure).data
-    assert list(star.y) == [figure.winner.w]
-    assert list(scatter.y) == [mark.w for mark in figure.others]
-    assert [list(bar.y) for bar in bars] == [
-        [mark.terms[place] for mark in figure.neighbours] for place in range(3)
-    ]
-    html = extraction_html(figure)
-    assert "<html>" in html
-    assert 'src="http' not in html
+    figure = extraction_figure(extraction(), candidates=20)
+    above, *below = figure.drawn().axes
+    candidates, winner = above.get_lines()
+    assert list(winner.get_ydata()) == [figure.winner.w]
+    assert list(candidates.get_ydata()) == [mark.w for mark in figure.others]
+    widths = [[bar.get_width() for bar in axes.patches] for axes in below]
+    assert widths == [[mark.terms[place] for mark in figure.neighbours] for place in range(3)]
+    assert figure.png() == figure.png()
+    assert figure.png().startswith(b"\x89PNG")
+    assert b"<svg" in figure.svg()
