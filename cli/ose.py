@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..pipeline.contest import OseRequest, Speed
 from ..pipeline.steps.ose import extract_architecture
 from ..tasks.loading import TaskRequest
-from .display import begin, meter, say, show, show_json
+from .display import begin, meter, say, say_next, show, show_json
 from .fields import FieldsOf, Given
 from .options import Json, ModelOrNone, Seed, TaskGiven, TaskOrNone, Verbose
 from .tables import extraction_table
@@ -111,3 +111,5 @@ def command(
         return
     show(extraction_table(found), whole=verbose)
     say(f"ose: {escape(str(folder / 'figure.png'))}, and the winner in {folder / 'winner'}")
+    if request.is_run:
+        say_next(f"paretobert add {space} --method finished --network {found.winner.name}")

@@ -223,7 +223,7 @@ def _write(found: Extracted, contest: Contest) -> None:
 
     write_json(found.folder / "extraction.json", found.to_dict())
     with atomic_folder(found.folder / "winner") as winner:
-        contest.config(found.winner.label).save_pretrained(winner)
+        contest.config(found.extraction.winner.point.name).save_pretrained(winner)
         contest.tokenizer.save_pretrained(winner)
         write_json(winner / "network.json", {"id": found.winner.id, **found.winner.to_dict()})
     figure = extraction_figure(found.extraction, candidates=len(found.points))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paretobert import Run
 from paretobert.cli.app import main
 
 
@@ -57,6 +58,21 @@ def test_json_has_the_same_as_the_file(
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((tmp_path / "ose" / "extraction.json").read_text())
     assert printed["ranking"][0]["w"] >= printed["ranking"][1]["w"]
+
+
+def test_the_sub_networks_of_a_run_by_their_measured_latency(
+    run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--steps", "1", "--learning-rates", "1e-9", "--speed", "latency"]
+    assert main(["ose", str(tmp_path / "ose"), "--space", str(run_copy), *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    profiles = {entry.network.name: entry for entry in Run.open(run_copy).table()}
+    for entry in found["ranking"]:
+        assert entry["params"] == profiles[entry["name"]].num_params
+        assert entry["inference"] == profiles[entry["name"]].values["latency_ms"]
+    assert main(["ose", str(tmp_path / "ose"), "--space", str(run_copy), *words]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"--method finished --network {found['ranking'][0]['name']}" in said
 
 
 @pytest.mark.parametrize(
