@@ -125,7 +125,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _lock(file.fileno())
+            hold(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -170,7 +170,7 @@ def folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     descriptor = os.open(temporary, os.O_RDONLY)
     try:
-        _lock(descriptor)
+        hold(descriptor)
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
             entry.chmod(0o755 if entry.is_dir() else 0o644)
@@ -198,7 +198,7 @@ def recover(path: Path) -> None:
         return
     for aside in _siblings(path):
         writer = aside.with_name(aside.name.removesuffix(_ASIDE))
-        if aside.name.endswith(_ASIDE) and not (writer.exists() and _is_held(writer)):
+        if aside.name.endswith(_ASIDE) and not (writer.exists() and is_held(writer)):
             with suppress(FileNotFoundError):
                 aside.rename(path)
             return
@@ -250,7 +250,7 @@ def _remove_left_over(path: Path) -> None:
         with suppress(FileNotFoundError):
             age_s = time.time() - left.lstat().st_ctime
             aside_alone = left.name.endswith(_ASIDE) and not os.path.lexists(path)
-            if age_s < _YOUNG_S or aside_alone or _is_held(left):
+            if age_s < _YOUNG_S or aside_alone or is_held(left):
                 continue
             _remove(left)
 
@@ -262,14 +262,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _lock(descriptor: int) -> None:
-    """Hold a temporary until this process ends or closes it; some file systems have no locks."""
+def hold(descriptor: int) -> None:
+    """Hold a file until this process ends or closes it; some file systems have no locks."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_held(path: Path) -> bool:
-    """Whether the writer of a temporary is alive, as far as can be known."""
+def is_held(path: Path) -> bool:
+    """Whether a process that holds a file is alive; so it is said where that cannot be known."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:

@@ -10,8 +10,6 @@ trial and beats under `study.optimize` only; a trial whose worker dies before th
 never stale for it, and would run for ever. Ours belongs to the worker, and beats before it claims.
 """
 
-import fcntl
-import os
 import threading
 import time
 import uuid
@@ -21,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from optuna.study import Study
+
+from ..storage import hold, is_held
 
 BEAT_S = 5.0
 """Seconds between two beats of a worker."""
@@ -72,23 +72,17 @@ class _Locks(Liveness):
         self.folder = folder
 
     def dead(self, workers: Collection[str]) -> set[str]:
-        return {worker for worker in workers if not self._holds(worker)}
+        return {worker for worker in workers if not self._lives(worker)}
 
-    def _holds(self, worker: str) -> bool:
-        """Whether a worker holds its lock; the file of one that does not is removed."""
+    def _lives(self, worker: str) -> bool:
+        """Whether a worker holds its file; that of one that does not is removed."""
         path = self.folder / worker
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
+        if not path.exists():
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        path.unlink(missing_ok=True)
-        return False
+        if not is_held(path):
+            path.unlink(missing_ok=True)
+            return False
+        return True
 
 
 @contextmanager
@@ -102,7 +96,7 @@ def _locked(folder: Path) -> Iterator[_Locks]:
     locks.dead([each.name for each in folder.iterdir() if not each.name.startswith(".")])
     path, unnamed = folder / locks.name, folder / f".{locks.name}"
     with unnamed.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        hold(file.fileno())
         unnamed.rename(path)
         try:
             yield locks

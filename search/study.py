@@ -9,10 +9,10 @@ costs is never scored and is no trial.
 
 Any number of workers, on one machine or many, run the same study by the same call, without a
 coordinator. A worker claims a network by a *running* trial that names both. Storages number
-trials one after the other, so of two claims on a network the one with the lower number holds; the
-other one fails, and its worker proposes again. What a worker was at that died (`liveness`) or was
-interrupted fails too, and is what the next worker takes. So nobody waits for a lock while engines
-think or networks are scored.
+trials one after the other, so of two claims on a network the one with the lower number holds, and
+of more claims than networks are wanted the lowest do; the others fail, and their workers look
+again. What a worker was at that died (`liveness`) or was interrupted fails too, and is what the
+next worker takes. So nobody waits for a lock while engines think or networks are scored.
 
 Outcomes come from who evaluates, and who does keeps them: nothing is scored twice, and a study
 that was lost is made again without scoring.
@@ -97,7 +97,7 @@ def run_study(
                     if len(observed) + len(pending) < num_trials:
                         config = shared.given_back() or engine.propose(observed, pending)
                     if config is not None:
-                        shared.score(config, evaluate)
+                        shared.score(config, evaluate, most=num_trials)
                     elif pending:
                         time.sleep(LOOK_S)
                     else:
@@ -170,9 +170,21 @@ class Shared:
         self._failed = {each: None for each in self._failed if each not in self._known}
         return next((each for each in self._failed if each not in self.pending), None)
 
-    def score(self, config: SubnetConfig, evaluate: Callable[[SubnetConfig], float]) -> None:
-        """Claim a network and score it, unless another worker was faster."""
-        trial = self._claimed(config)
+    def score(
+        self,
+        config: SubnetConfig,
+        evaluate: Callable[[SubnetConfig], float],
+        *,
+        most: int,
+    ) -> None:
+        """Claim a network and score it, unless another worker was faster.
+
+        Args:
+            config: The network.
+            evaluate: Scores it.
+            most: Networks that the study is to have.
+        """
+        trial = self._claimed(config, most=most)
         if trial is None:
             return
         try:
@@ -181,12 +193,12 @@ class Shared:
             self._fail(trial)
             raise
 
-    def _claimed(self, config: SubnetConfig) -> FrozenTrial | None:
-        """A claim of this worker's on a network; None where an earlier one holds."""
+    def _claimed(self, config: SubnetConfig, *, most: int) -> FrozenTrial | None:
+        """A claim of this worker on a network; None where earlier ones hold it, or are enough."""
         attributes = {"key": config.key, "worker": self._liveness.name}
         self._study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
         live = self._live()
-        first = next((t for t in live if t.user_attrs.get("key") == config.key), None)
+        first = next((t for t in live[:most] if t.user_attrs.get("key") == config.key), None)
         if first is not None and _worker(first) == self._liveness.name:
             return first
         for trial in live:

@@ -47,7 +47,7 @@ def work(run: str, places: tuple[Path | str, Path | str], num_trials: int, said:
             the end, as one line, those of all.
     """
     study, known = places
-    liveness.BEAT_S, liveness.SILENT_S = 0.1, 1.0
+    liveness.BEAT_S, liveness.SILENT_S = 0.2, 4.0
     ledger = Ledger.open(known, run=run)
 
     def evaluate(config: SubnetConfig) -> float:

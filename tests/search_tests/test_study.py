@@ -235,13 +235,18 @@ def test_a_living_worker_s_network_is_left_to_it(counted: Counted, files: Files)
     assert calls == [*KEYS[3:], KEYS[2]]
 
 
-def test_of_two_claims_the_first_holds(counted: Counted, files: Files) -> None:
-    """Another worker claims between a proposal and the claim that follows it."""
-    storage = JournalStorage(JournalFileBackend(str(files["storage"])))
+@pytest.mark.parametrize(
+    ("theirs", "num_trials", "left"), [(1, 6, [2, 3, 4, 5]), (4, 2, [])], ids=["same", "last"]
+)
+def test_of_claims_that_meet_the_first_holds(
+    theirs: int, num_trials: int, left: list[int], counted: Counted, files: Files
+) -> None:
+    """Another worker claims after a proposal, the same network or the last that is wanted."""
     calls, evaluate = counted
     engine = engine_named("grid", problem())
     proposed = engine.propose
     study(num_trials=1, **files)
+    storage = JournalStorage(JournalFileBackend(str(files["storage"])))
     shared = optuna.load_study(study_name="paretobert", storage=storage)
     with joined(shared, files["storage"]) as other:
 
@@ -250,7 +255,7 @@ def test_of_two_claims_the_first_holds(counted: Counted, files: Files) -> None:
         ) -> SubnetConfig | None:
             config = proposed(observed, pending)
             if config is not None and config.key == KEYS[1]:
-                begun = {"key": config.key, "worker": other.name}
+                begun = {"key": KEYS[theirs], "worker": other.name}
                 claim = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=begun)
                 shared.add_trial(claim)
             return config
@@ -259,11 +264,11 @@ def test_of_two_claims_the_first_holds(counted: Counted, files: Files) -> None:
         limited = iter([True] * 6 + [False])
         run_study(
             engine,
-            num_trials=6,
+            num_trials=num_trials,
             evaluate=evaluate,
             storage=files["storage"],
             name="paretobert",
             asked={"engine": "grid"},
             goes_on=lambda: next(limited),
         )
-    assert calls == KEYS[2:]
+    assert calls == [KEYS[place] for place in left]
