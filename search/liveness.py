@@ -22,7 +22,7 @@ from optuna.study import Study
 
 from ..storage import hold, is_held
 
-BEAT_S = 5.0
+BEAT_S = 15.0
 """Seconds between two beats of a worker."""
 
 SILENT_S = 60.0

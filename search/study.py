@@ -37,8 +37,9 @@ from .liveness import Liveness, joined
 from .problem import Observation, Problem
 from .quantities import QUANTITIES
 
-LOOK_S = 0.1
-"""Seconds between two looks at the study while others are at all that is left."""
+LOOK_S, LONGEST_LOOK_S = 0.1, 2.0
+"""Seconds between looks at the study while others are at all that is left: ever more of them, for
+hundreds may be waiting for the last one."""
 
 NOBODY = ""
 """Who began a trial that does not say so."""
@@ -85,7 +86,7 @@ def run_study(
             )
             study.sampler = RandomSampler()
             with joined(study, storage) as liveness:
-                shared = Shared(study, problem, liveness)
+                shared, pause_s = Shared(study, problem, liveness), LOOK_S
                 while goes_on():
                     shared.look()
                     observed, pending = shared.observed, shared.pending
@@ -98,8 +99,10 @@ def run_study(
                         config = shared.given_back() or engine.propose(observed, pending)
                     if config is not None:
                         shared.score(config, evaluate, most=num_trials)
+                        pause_s = LOOK_S
                     elif pending:
-                        time.sleep(LOOK_S)
+                        time.sleep(pause_s)
+                        pause_s = min(2 * pause_s, LONGEST_LOOK_S)
                     else:
                         break
                 return tuple(shared.observed)
