@@ -24,6 +24,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -36,6 +37,7 @@ from paretobert.dynabert.options import TrainingOptions
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.families import shape_of
 from paretobert.networks.network import Cut, Network
+from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
 from paretobert.pipeline.folder import RunFolder, claim, read_manifest
@@ -53,7 +55,8 @@ from paretobert.tasks.loading import TaskRequest, load_task
 from paretobert.tasks.metrics import score_predictions
 
 WAIT_S = 1.0
-TRIALS = {"really": 8, "by waiting": 24, "not at all": 80}
+REALLY = "really"
+TRIALS = {REALLY: 8, "by waiting": 16, "not at all": 40}
 WORKERS = (1, 2, 4)
 LENGTHS = (1_000, 10_000, 100_000)
 ENGINES: Mapping[EngineName, int] = {"random": 100_000, "nsga2": 1_000, "model": 1_000}
@@ -90,7 +93,7 @@ class Job:
     def _score(self, config: SubnetConfig, how: str) -> float:
         print(config.key, flush=True)
         network = self.context.cut(config)
-        if how == "really":
+        if how == REALLY:
             return search_value(self.context, network, deployment=EAGER_FP32)
         ledger, labels = self.context.ledger, tuple(number % 16 for number in range(602))
         if how == "by waiting":
@@ -109,7 +112,7 @@ class Job:
 def work(folder: Path, how: str, study: str, trials: int) -> None:
     """Load, say so, wait for a word, score, and say what that took."""
     job = Job(folder)
-    if how == "really":
+    if how == REALLY:
         import torch
 
         torch.set_num_threads(1)
@@ -136,13 +139,18 @@ def made(folder: Path, source: Path, storage: str | None) -> None:
     )
     claim(RunFolder(folder), request.to_dict(), task=load_task(request.task).summary())
     (folder / "supernet").symlink_to((source / "supernet").resolve())
-    from transformers import AutoConfig
-
-    shape = shape_of(AutoConfig.from_pretrained(folder / "supernet"))
-    context = Context(RunFolder(folder), request)
+    context, shape = Context(RunFolder(folder), request), shape_in(source / "supernet")
     full = SubnetConfig.full(shape)
     context.ledger.add_network(Network(full.key, Cut(shape, full)))
     context.ledger.close()
+
+
+@cache
+def shape_in(supernet: Path) -> EncoderShape:
+    """The sizes of a supernet."""
+    from transformers import AutoConfig
+
+    return shape_of(AutoConfig.from_pretrained(supernet))
 
 
 def together(folder: Path, how: str, workers: int) -> dict[str, Any]:
@@ -238,15 +246,19 @@ def entered(storage: str, number: int, job: Job) -> str:
 
 def long_study(storage: str, number: int, job: Job) -> dict[str, Any]:
     """What a study of so many trials costs a worker."""
-    from paretobert.search.journal import open_study, quiet_optuna
+    from paretobert.search.journal import opened_study, quiet_optuna
     from paretobert.search.liveness import joined
     from paretobert.search.study import Shared
 
     name = entered(storage, number, job)
     with quiet_optuna():
         start_s = time.perf_counter()
-        study = open_study(storage, name=name, asked={}, directions=["maximize", "minimize"])
-        with joined(study, storage) as liveness:
+        with (
+            opened_study(
+                storage, name=name, asked={}, directions=["maximize", "minimize"]
+            ) as study,
+            joined(study, storage) as liveness,
+        ):
             shared = Shared(study, job.problem, liveness)
             shared.look()
             open_s = time.perf_counter() - start_s
@@ -278,7 +290,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run with a trained supernet of stdlib-docs")
     parser.add_argument("--storage", help="the URL of a PostgreSQL server")
     parser.add_argument("--data", type=Path, help="that server's data folder")
-    parser.add_argument("--parts", nargs="+", default=["shared", "long_studies"])
+    parser.add_argument("--parts", nargs="+", default=["scoring", "sharing", "long_studies"])
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/many_workers.json"))
     arguments = parser.parse_args()
@@ -287,7 +299,7 @@ def main() -> None:
         work(arguments.run, how, study, int(trials))
         return
     known = read_json(arguments.out) if arguments.out.exists() else {}
-    parts = {"shared": shared, "long_studies": long_studies}
+    parts = {"scoring": scoring, "sharing": sharing, "long_studies": long_studies}
     for part in arguments.parts:
         environment = Environment.capture().to_dict()
         known[part] = {
@@ -299,31 +311,38 @@ def main() -> None:
         write_json(arguments.out, known)
 
 
-def shared(source: Path, storage: str, data: Path) -> dict[str, Any]:
-    """What workers score together, and what that costs them and the database."""
+def scoring(source: Path, storage: str, data: Path) -> dict[str, Any]:
+    """What workers really score together, with files."""
+    found = []
+    for workers in WORKERS:
+        with tempfile.TemporaryDirectory() as scratch:
+            made(Path(scratch) / "run", source, None)
+            found.append({"storage": "files", **together(Path(scratch) / "run", REALLY, workers)})
+        print(found[-1], file=sys.stderr)
+    size = sum(each.stat().st_size for each in (source / "supernet").iterdir())
+    return {"supernet_bytes": size, "scored": found}
+
+
+def sharing(source: Path, storage: str, data: Path) -> dict[str, Any]:
+    """What sharing costs workers and the database."""
     found, networks, before = [], 0, database_bytes(storage)
-    for name, place in {"files": None, "postgresql": storage}.items():
-        for how, trials in TRIALS.items():
-            if place and how == "really":
-                continue
-            for workers in WORKERS:
-                with tempfile.TemporaryDirectory() as scratch:
-                    folder = Path(scratch) / "run"
-                    made(folder, source, place)
-                    server_s = postgres_cpu_s(data)
-                    entry = {"storage": name, **together(folder, how, workers)}
-                if place:
-                    time.sleep(0.5)
-                    server_s = postgres_cpu_s(data) - server_s
-                    entry["database_cpu_s_per_network"] = round(server_s / trials, 4)
-                    networks += trials
-                found.append(entry)
-                print(entry, file=sys.stderr)
+    for name, place in {"postgresql": storage, "files": None}.items():
+        for how, workers in product(("by waiting", "not at all"), WORKERS):
+            with tempfile.TemporaryDirectory() as scratch:
+                made(Path(scratch) / "run", source, place)
+                server_s = postgres_cpu_s(data)
+                entry = {"storage": name, **together(Path(scratch) / "run", how, workers)}
+            if place:
+                time.sleep(0.5)
+                server_s = postgres_cpu_s(data) - server_s
+                entry["database_cpu_s_per_network"] = round(server_s / TRIALS[how], 4)
+                networks += TRIALS[how]
+            found.append(entry)
+            print(entry, file=sys.stderr)
     after = database_bytes(storage)
     grown = {table: after[table] - before.get(table, 0) for table in after}
     return {
         "wait_s": WAIT_S,
-        "supernet_bytes": sum(each.stat().st_size for each in (source / "supernet").iterdir()),
         "database_bytes_per_network": {
             table: round(size / networks) for table, size in grown.items() if size
         },

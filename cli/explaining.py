@@ -15,22 +15,25 @@ def show_explanation(found: Explanation) -> None:
     show("\n".join(["", *explanation_lines(found)]))
     layers = layers_sheet(found)
     if layers is not None:
-        show(layers, whole=True)
+        show(layers)
 
 
 def explanation_lines(found: Explanation) -> list[str]:
     """Which limits bind, what more of them buys, and what other deployments would give."""
-    lines = []
+    lines, key = [], found.candidate.key
     if found.limits:
         lines.append("Which limit binds:")
     for limit in found.limits:
         left = f"{limit.left:.1%} left" if limit.left >= 0 else f"missed by {-limit.left:.1%}"
-        verdict = f"binds: {_outcome(limit.without)}" if limit.binds else "does not bind"
+        verdict = f"binds: {_outcome(limit.without, key)}" if limit.binds else "does not bind"
         lines.append(f"  {limit.limit} ({left}) {verdict}")
-    if found.more:
-        lines += ["What a tenth more of each buys:", *map(_line, found.more)]
-    if found.elsewhere:
-        lines += ["What the same budget buys elsewhere:", *map(_line, found.elsewhere)]
+    for heading, entries in (
+        ("What a tenth more of each buys:", found.more),
+        ("What the same budget buys elsewhere:", found.elsewhere),
+    ):
+        if entries:
+            lines.append(heading)
+        lines += [f"  {entry.asked}: {_outcome(entry, key)}" for entry in entries]
     return lines
 
 
@@ -57,17 +60,15 @@ def layers_sheet(found: Explanation) -> Sheet | None:
     )
 
 
-def _line(entry: Alternative) -> str:
-    return f"  {entry.asked}: {_outcome(entry)}"
-
-
-def _outcome(entry: Alternative) -> str:
-    """What an alternative comes to."""
+def _outcome(entry: Alternative, key: str) -> str:
+    """What an alternative to the network of a key comes to."""
     found = entry.candidate
     if found is None:
         return "nothing fits"
+    if found.key == key:
+        return "the same network"
     if entry.comparison is None:
-        return f"{_named(found)}"
+        return _named(found)
     interval = entry.comparison.interval.scaled(100).text("+.2f", unit=" points")
     return f"{_named(found)}, {interval}, {entry.comparison.verdict}"
 

@@ -26,14 +26,15 @@ _KWARGS = {"pool_pre_ping": True}
 """A connection that was lost while a network was scored is made again."""
 
 
-def open_study(
+@contextmanager
+def opened_study(
     storage: Path | str,
     *,
     name: str,
     asked: Mapping[str, Any],
     directions: Sequence[Literal["minimize", "maximize"]],
-) -> Study:
-    """Open a study, or make it where there is none.
+) -> Iterator[Study]:
+    """Open a study for the block, or make it where there is none.
 
     Args:
         storage: A journal file or the URL of a database.
@@ -45,8 +46,25 @@ def open_study(
         InputError: When the storage is damaged or cannot be reached, or holds a study of that
             name that was asked something else; the message names what differs.
     """
-    plain = json.loads(json.dumps(asked))
     place = _journal(storage) if isinstance(storage, Path) else _database(storage)
+    try:
+        yield _claimed(place, storage, name=name, asked=asked, directions=directions)
+    finally:
+        if isinstance(place, RDBStorage):
+            place.remove_session()
+            place.engine.dispose()
+
+
+def _claimed(
+    place: BaseStorage,
+    storage: Path | str,
+    *,
+    name: str,
+    asked: Mapping[str, Any],
+    directions: Sequence[Literal["minimize", "maximize"]],
+) -> Study:
+    """The study of a name, which was asked the same, or is new."""
+    plain = json.loads(json.dumps(asked))
     try:
         study = optuna.load_study(study_name=name, storage=place)
     except KeyError:

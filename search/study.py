@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from .engines.engine import Engine
-from .journal import open_study, quiet_optuna
+from .journal import opened_study, quiet_optuna
 from .liveness import Liveness, joined
 from .problem import Observation, Problem
 from .quantities import QUANTITIES
@@ -77,13 +77,15 @@ def run_study(
     """
     problem = engine.problem
     try:
-        with quiet_optuna():
-            study = open_study(
+        with (
+            quiet_optuna(),
+            opened_study(
                 storage,
                 name=name,
                 asked=asked,
                 directions=[QUANTITIES[objective].direction for objective in problem.objectives],
-            )
+            ) as study,
+        ):
             study.sampler = RandomSampler()
             with joined(study, storage) as liveness:
                 shared, pause_s = Shared(study, problem, liveness), LOOK_S
