@@ -7,6 +7,7 @@ anything is measured.
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Self
 
@@ -88,8 +89,9 @@ class Deployment:
         return self.precision != "fp32"
 
     @classmethod
+    @lru_cache(maxsize=64)
     def from_slug(cls, slug: str) -> Self:
-        """Read back a slug.
+        """Read back a slug; thousands of networks have the same few.
 
         Raises:
             InputError: When `slug` is not the slug of a deployment.

@@ -118,9 +118,7 @@ class Ledger:
             query = query.where(NETWORKS.c.kind == kind)
         with self._reading() as connection:
             rows = connection.execute(query.order_by(NETWORKS.c.added, NETWORKS.c.id)).all()
-        return Parsed(
-            {row.id: row.record for row in rows}, lambda text: self._parsed(_network, text)
-        )
+        return Parsed(dict(map(tuple, rows)), lambda text: self._parsed(_network, text))
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment

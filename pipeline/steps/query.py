@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ...deploy.deployment import EAGER_FP32
@@ -81,6 +82,7 @@ def query(
     budget = budget_of(context, limits, cheapest=cheapest)
     conditions = sessions[0].conditions
     place = tuple(filter(None, [elsewhere(conditions)]))
+    costs = cache(lambda: cost_table(context, sessions[0]))
 
     def timed(
         networks: Sequence[Candidate],
@@ -90,7 +92,7 @@ def query(
         if not is_here(conditions):
             known = {entry.key: entry.latency for entry in networks}
             found = {key: latency for key, latency in known.items() if latency is not None}
-            return Timing(found, cost_table(context, sessions[0]).disturbances)
+            return Timing(found, costs().disturbances)
         return time_again(
             context, networks, conditions.protocol, decided=decided, progress=progress
         )
@@ -107,7 +109,7 @@ def query(
         return replace(result, warnings=place)
     warnings = table_warnings(
         context,
-        cost_table(context, sessions[0]),
+        costs(),
         doubtful=result.warnings if timed_again else None,
     )
     return replace(result, warnings=(*place, *warnings))
