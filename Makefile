@@ -10,7 +10,7 @@ DEMO := runs/demo --model minilm --task stdlib-docs \
 	--widths 1,.5,.25 --depths 1,.5 --teacher-epochs 5 --width-epochs 2 --depth-epochs 3 \
 	--half-width .1 --front-half-width .05
 
-.PHONY: demo test clean
+.PHONY: demo test readme docs clean
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -33,6 +33,19 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet $(shell grep '^torch==' constraints.txt)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,hub,parquet,onnx,openvino,postgresql,multi-gpu,test]'
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/paretobert
+	touch $@
+
+# README.md from its template and the committed files that its numbers stand in.
+readme:
+	$(PYTHON) docs/readme.py
+
+# The tutorial, executed, and the pages; a warning is an error.
+docs: .venv/.docs-ready
+	OMP_NUM_THREADS=1 $(BIN)/python docs/execute.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.venv/.docs-ready: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,docs]'
 	touch $@
 
 clean:
