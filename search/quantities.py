@@ -78,6 +78,9 @@ QUANTITIES = {
 """Every quantity by name. `score` is the task's primary metric, whatever that is, as a fraction;
 `num_flops` counts two per multiply-add, for one example; `speedup` is against the full model."""
 
+TIMED = ("latency_ms", "throughput_per_s", "speedup")
+"""What a second timing decides."""
+
 COSTS = tuple(name for name in QUANTITIES if name != "score")
 """What a score is paid with."""
 

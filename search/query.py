@@ -37,7 +37,7 @@ from .candidate import Candidate, score_record
 from .constraints import Constraint, LossLimit
 from .markup import html_table
 from .pool import RANKED_COSTS, Places, Pool, cheapest_first, outcomes
-from .quantities import QUANTITIES
+from .quantities import QUANTITIES, TIMED
 from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
 
 SHOWN_RUNNERS_UP = 3
@@ -48,9 +48,6 @@ MORE = 1.1
 
 FAR_OFF = 100.0
 """A limit that every network misses by more than this factor lacks a unit, probably."""
-
-TIMED = ("latency_ms", "throughput_per_s", "speedup")
-"""Quantities that a second timing decides."""
 
 Floats = NDArray[np.float64]
 
@@ -264,7 +261,7 @@ class PassedOver:
             if self.undecided
             else "which broke the latency limit when measured again"
         )
-        return f"Passed over: {self.name}, {reason}: {_costs(self.candidate)}."
+        return f"Passed over: {self.name}, {reason}: {wording.costs(self.candidate)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,103 +433,11 @@ class QueryResult:
 
     def sentences(self) -> list[str]:
         """The result for a reader, warnings first, one sentence or list item per line."""
-        found = self._refusal(self.nearest) if self.nearest is not None else self._found()
-        return [*self.warnings, *found]
-
-    def _found(self) -> list[str]:
-        answer = self.answer
-        assert answer is not None
-        metric = answer.evaluation.metric
-        aim = self.budget.cheapest
-        verdict = "scores best" if aim is None else f"is best by {QUANTITIES[aim].word}"
-        lines = [
-            f"{self.name(answer)} {verdict} of the {self._field(metric)}.",
-            f"{metric}: {outcomes(answer).interval.text('.4f')} on {answer.evaluation.n} search "
-            "examples.",
-        ]
-        if self.corrected is not None and self.corrected.num_tried > 1:
-            lines.append(
-                f"{metric}: {self.corrected.corrected:.4f} when corrected for having been chosen "
-                f"from {self.corrected.num_tried}."
-            )
-        if self.report is not None:
-            lines.append(
-                f"{metric}: {self.report.interval.text('.4f')} on {self.report.n} report "
-                "examples, which took no part in the choice."
-            )
-        if self.budget.loss is not None:
-            lines.append(f"Against the full model it loses {_loss(self.budget.loss_of(answer))}.")
-        lines.append(f"Costs: {_costs(answer)}.")
-        if self.report is not None and answer.latency is not None:
-            latency = answer.latency
-            lines.append(
-                f"Brackets of latencies: {latency.ratio.meaning}, all of one session; the full "
-                f"model takes {_time(latency.full_ms)}."
-            )
-        lines.extend(entry.sentence() for entry in self.passed_over)
-        if self.budget.limits:
-            lines.append(f"Headroom: {self._headroom_text(answer)}.")
-        lines.extend(
-            f"{place}. {self.name(entry.candidate)}: {metric} "
-            f"{entry.candidate.evaluation.value:.4f}, {_difference(entry.comparison)}; "
-            f"{_costs(entry.candidate)}{self._tie_of_times(entry)}."
-            for place, entry in enumerate(self.rivals, start=2)
-        )
-        tie = self.cheapest_tie
-        if tie is not None and aim is None:
-            lines.append(
-                "The cheapest of these that is not distinguishable from the answer is "
-                f"{self.name(tie.candidate)}."
-            )
-        return lines
-
-    def _refusal(self, nearest: Candidate) -> list[str]:
-        metric = nearest.evaluation.metric
-        lines = [
-            f"None of the {self.num_candidates} networks meets "
-            f"{self.budget.phrase(metric=metric)}.",
-            *self.hints,
-            f"Nearest is {self.name(nearest)}: {metric} {outcomes(nearest).interval.text('.4f')}, "
-            f"{_costs(nearest)}.",
-            *(
-                f"It misses {miss.constraint.phrase(metric=metric)} by "
-                f"{miss.constraint.kind.text(miss.excess)} ({_share(miss)}){_judged_at(miss)}."
-                for miss in self.misses(nearest)
-            ),
-        ]
-        loss = self.budget.loss
-        if loss is not None and self.budget.loss_of(nearest).interval.high > loss.limit:
-            lines.append(
-                f"It misses {loss.phrase()}: it loses {_loss(self.budget.loss_of(nearest))}."
-            )
-        return [*lines, *(entry.sentence() for entry in self.passed_over)]
-
-    def _field(self, metric: str) -> str:
-        if not self.budget.is_limited:
-            return f"{self.num_candidates} networks"
-        return (
-            f"{self.num_feasible} networks (of {self.num_candidates}) that meet "
-            f"{self.budget.phrase(metric=metric)}"
-        )
-
-    def _headroom_text(self, answer: Candidate) -> str:
-        metric = answer.evaluation.metric
-        left = self.headroom(answer)
-        return ", ".join(
-            f"{entry.kind.text(left[entry.quantity])} of {entry.word(metric=metric)} "
-            f"({left[entry.quantity] / entry.limit:.1%})"
-            for entry in self.budget.limits
-        )
+        return wording.sentences(self)
 
     def _loss_record(self, candidate: Candidate) -> dict[str, float] | None:
         loss = self.budget.loss
         return None if loss is None else self.budget.loss_of(candidate).interval.numbers
-
-    def _tie_of_times(self, entry: RunnerUp) -> str:
-        if self.budget.cheapest not in TIMED or entry.ratio is None:
-            return ""
-        verdict = "a tie in time" if not entry.ratio.excludes(1) else "distinguishable in time"
-        return f"; {verdict}"
 
 
 def answer_query(pool: Pool, budget: Budget | None = None) -> QueryResult:
@@ -758,17 +663,6 @@ def _is_cheaper(candidate: Candidate, than: Candidate) -> bool:
     return all(a <= b for a, b in known) and any(a < b for a, b in known)
 
 
-def _difference(comparison: PairedComparison) -> str:
-    """How a network scores against the answer, with the verdict."""
-    difference = comparison.interval.scaled(-1).text("+.4f")
-    return f"{difference} against the answer, {comparison.verdict}"
-
-
-def _loss(comparison: PairedComparison) -> str:
-    """What is lost against the full model."""
-    return f"{comparison.interval.scaled(100).text('.2f', unit=' points')}, {comparison.verdict}"
-
-
 def _record(candidate: Candidate) -> dict[str, Any]:
     config = candidate.network.config
     assert config is not None
@@ -782,40 +676,3 @@ def _record(candidate: Candidate) -> dict[str, Any]:
 
 def _comparison_record(comparison: PairedComparison) -> dict[str, Any]:
     return {"difference": comparison.interval.numbers, **comparison.test}
-
-
-def _time(time_ms: Interval) -> str:
-    return time_ms.text(QUANTITIES["latency_ms"].text)
-
-
-def _costs(candidate: Candidate) -> str:
-    values, latency = candidate.profile.values, candidate.latency
-    parts = [
-        f"{QUANTITIES['num_params'].text(values['num_params'])} parameters",
-        f"{QUANTITIES['num_flops'].text(values['num_flops'])} FLOPs",
-    ]
-    for name, word in (("size_bytes", "on disk"), ("peak_memory_bytes", "of memory")):
-        if name in values:
-            parts.append(f"{QUANTITIES[name].text(values[name])} {word}")
-    if latency is None:
-        return ", ".join(parts)
-    speed = (
-        "the full model"
-        if latency.is_reference
-        else f"{latency.speedup:.3g} times the full model's speed"
-    )
-    mark = "" if latency.resolved else " (not resolved)"
-    return ", ".join([_time(latency.time_ms) + mark, speed, *parts])
-
-
-def _share(miss: Miss) -> str:
-    """How far a limit is missed, as a share of it, or as a factor where it is missed by far."""
-    share = miss.constraint.relative_violation(miss.value)
-    return f"{share:.1%}" if share < 1 else f"{1 + share:.3g} times the limit"
-
-
-def _judged_at(miss: Miss) -> str:
-    if miss.constraint.quantity not in TIMED:
-        return ""
-    end = "lower" if miss.constraint.kind.larger_is_better else "upper"
-    return f", judged by the {end} end of its interval, {miss.constraint.kind.text(miss.value)}"

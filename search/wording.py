@@ -1,16 +1,18 @@
-"""An answer in a few words: its headline, the networks to see beside it, what to be careful of.
+"""An answer in words: what a person reads first, and everything in sentences (no torch).
 
-`QueryResult.sentences` says everything; this is what a person reads first.
+First comes a headline, then the networks to see beside the answer, then what to be careful of.
 """
 
 from typing import TYPE_CHECKING
 
-from ..tasks.metrics import Evaluation
+from ..intervals import Interval
+from ..tasks.metrics import Evaluation, PairedComparison
 from .candidate import Candidate, StatedScore
-from .quantities import QUANTITIES
+from .pool import outcomes
+from .quantities import QUANTITIES, TIMED
 
 if TYPE_CHECKING:
-    from .query import QueryResult
+    from .query import Miss, QueryResult, RunnerUp
 
 
 def headline(result: "QueryResult") -> str:
@@ -44,11 +46,7 @@ def reason(result: "QueryResult") -> str:
         return f"None of {result.num_candidates} networks meets {asked}.{missed}"
     aim = result.budget.cheapest
     verdict = "Scores best" if aim is None else f"Best by {QUANTITIES[aim].word}"
-    field = (
-        f"{result.num_feasible} networks (of {result.num_candidates}) that meet {asked}"
-        if result.budget.is_limited
-        else f"{result.num_candidates} networks"
-    )
+    field = _field(result, metric)
     if result.report is None:
         return f"{verdict} of the {field}."
     return (
@@ -81,6 +79,108 @@ def caveats(result: "QueryResult") -> tuple[str, ...]:
     return (*result.hints, *result.warnings, *passed)
 
 
+def sentences(result: "QueryResult") -> list[str]:
+    """Everything, warnings first, one sentence or list item per line."""
+    found = _refusal(result, result.nearest) if result.nearest is not None else _found(result)
+    return [*result.warnings, *found]
+
+
+def _found(result: "QueryResult") -> list[str]:
+    answer = result.answer
+    assert answer is not None
+    metric = answer.evaluation.metric
+    aim = result.budget.cheapest
+    verdict = "scores best" if aim is None else f"is best by {QUANTITIES[aim].word}"
+    lines = [
+        f"{result.name(answer)} {verdict} of the {_field(result, metric)}.",
+        f"{metric}: {outcomes(answer).interval.text('.4f')} on {answer.evaluation.n} search "
+        "examples.",
+    ]
+    if result.corrected is not None and result.corrected.num_tried > 1:
+        lines.append(
+            f"{metric}: {result.corrected.corrected:.4f} when corrected for having been chosen "
+            f"from {result.corrected.num_tried}."
+        )
+    if result.report is not None:
+        lines.append(
+            f"{metric}: {result.report.interval.text('.4f')} on {result.report.n} report "
+            "examples, which took no part in the choice."
+        )
+    if result.budget.loss is not None:
+        lines.append(f"Against the full model it loses {_loss(result.budget.loss_of(answer))}.")
+    lines.append(f"Costs: {costs(answer)}.")
+    if result.report is not None and answer.latency is not None:
+        latency = answer.latency
+        lines.append(
+            f"Brackets of latencies: {latency.ratio.meaning}, all of one session; the full "
+            f"model takes {_time(latency.full_ms)}."
+        )
+    lines.extend(entry.sentence() for entry in result.passed_over)
+    if result.budget.limits:
+        lines.append(f"Headroom: {_headroom_text(result, answer)}.")
+    lines.extend(
+        f"{place}. {result.name(entry.candidate)}: {metric} "
+        f"{entry.candidate.evaluation.value:.4f}, {_difference(entry.comparison)}; "
+        f"{costs(entry.candidate)}{_tie_of_times(result, entry)}."
+        for place, entry in enumerate(result.rivals, start=2)
+    )
+    tie = result.cheapest_tie
+    if tie is not None and aim is None:
+        lines.append(
+            "The cheapest of these that is not distinguishable from the answer is "
+            f"{result.name(tie.candidate)}."
+        )
+    return lines
+
+
+def _refusal(result: "QueryResult", nearest: Candidate) -> list[str]:
+    metric = nearest.evaluation.metric
+    lines = [
+        f"None of the {result.num_candidates} networks meets "
+        f"{result.budget.phrase(metric=metric)}.",
+        *result.hints,
+        f"Nearest is {result.name(nearest)}: {metric} {outcomes(nearest).interval.text('.4f')}, "
+        f"{costs(nearest)}.",
+        *(
+            f"It misses {miss.constraint.phrase(metric=metric)} by "
+            f"{miss.constraint.kind.text(miss.excess)} ({_share(miss)}){_judged_at(miss)}."
+            for miss in result.misses(nearest)
+        ),
+    ]
+    loss = result.budget.loss
+    if loss is not None and result.budget.loss_of(nearest).interval.high > loss.limit:
+        lines.append(
+            f"It misses {loss.phrase()}: it loses {_loss(result.budget.loss_of(nearest))}."
+        )
+    return [*lines, *(entry.sentence() for entry in result.passed_over)]
+
+
+def _field(result: "QueryResult", metric: str) -> str:
+    if not result.budget.is_limited:
+        return f"{result.num_candidates} networks"
+    return (
+        f"{result.num_feasible} networks (of {result.num_candidates}) that meet "
+        f"{result.budget.phrase(metric=metric)}"
+    )
+
+
+def _headroom_text(result: "QueryResult", answer: Candidate) -> str:
+    metric = answer.evaluation.metric
+    left = result.headroom(answer)
+    return ", ".join(
+        f"{entry.kind.text(left[entry.quantity])} of {entry.word(metric=metric)} "
+        f"({left[entry.quantity] / entry.limit:.1%})"
+        for entry in result.budget.limits
+    )
+
+
+def _tie_of_times(result: "QueryResult", entry: "RunnerUp") -> str:
+    if result.budget.cheapest not in TIMED or entry.ratio is None:
+        return ""
+    verdict = "a tie in time" if not entry.ratio.excludes(1) else "distinguishable in time"
+    return f"; {verdict}"
+
+
 def _facts(candidate: Candidate, score: Evaluation | StatedScore) -> str:
     interval, latency = score.interval, candidate.latency
     shown = f"{score.value:.3f}" if interval is None else interval.text(".3f")
@@ -90,3 +190,52 @@ def _facts(candidate: Candidate, score: Evaluation | StatedScore) -> str:
     if candidate.num_params is not None:
         parts.append(f"{QUANTITIES['num_params'].text(candidate.num_params)} parameters")
     return ", ".join(parts)
+
+
+def _difference(comparison: PairedComparison) -> str:
+    """How a network scores against the answer, with the verdict."""
+    difference = comparison.interval.scaled(-1).text("+.4f")
+    return f"{difference} against the answer, {comparison.verdict}"
+
+
+def _loss(comparison: PairedComparison) -> str:
+    """What is lost against the full model."""
+    return f"{comparison.interval.scaled(100).text('.2f', unit=' points')}, {comparison.verdict}"
+
+
+def _time(time_ms: Interval) -> str:
+    return time_ms.text(QUANTITIES["latency_ms"].text)
+
+
+def costs(candidate: Candidate) -> str:
+    """What a network costs, for a sentence."""
+    values, latency = candidate.profile.values, candidate.latency
+    parts = [
+        f"{QUANTITIES['num_params'].text(values['num_params'])} parameters",
+        f"{QUANTITIES['num_flops'].text(values['num_flops'])} FLOPs",
+    ]
+    for name, word in (("size_bytes", "on disk"), ("peak_memory_bytes", "of memory")):
+        if name in values:
+            parts.append(f"{QUANTITIES[name].text(values[name])} {word}")
+    if latency is None:
+        return ", ".join(parts)
+    speed = (
+        "the full model"
+        if latency.is_reference
+        else f"{latency.speedup:.3g} times the full model's speed"
+    )
+    mark = "" if latency.resolved else " (not resolved)"
+    return ", ".join([_time(latency.time_ms) + mark, speed, *parts])
+
+
+def _share(miss: "Miss") -> str:
+    """How far a limit is missed, as a share of it, or as a factor where it is missed by far."""
+    share = miss.constraint.relative_violation(miss.value)
+    return f"{share:.1%}" if share < 1 else f"{1 + share:.3g} times the limit"
+
+
+def _judged_at(miss: "Miss") -> str:
+    if miss.constraint.quantity not in TIMED:
+        return ""
+    end = "lower" if miss.constraint.kind.larger_is_better else "upper"
+    return f", judged by the {end} end of its interval, {miss.constraint.kind.text(miss.value)}"

@@ -27,8 +27,8 @@ from ...profiling.table import LatencySummary, Profile
 from ...search.candidate import Candidate
 from ...search.front import ParetoFront
 from ...search.pool import Column, Pool, outcomes
-from ...search.quantities import QUANTITIES
-from ...search.query import MORE, SHOWN_RUNNERS_UP, TIMED
+from ...search.quantities import QUANTITIES, TIMED
+from ...search.query import MORE, SHOWN_RUNNERS_UP
 from ...search.selection import FOLDS, MIN_EXAMPLES, REPEATS, parts
 from ...tasks.metrics import CORRELATIONS, Evaluation, compare, discordant, weighted_scores
 from ...tasks.proportions import tango_interval
