@@ -81,6 +81,9 @@ class TaskRequest:
                 raise InputError(
                     f"The {option} must be from {smallest} to {largest:,}, not {value}."
                 )
+        for name in ("data", "report_data"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
         for path in (self.data, self.report_data):
             if path is not None and not _can_exist(path):
                 raise InputError(f"{shortened(str(path))} is the name of no file or folder.")

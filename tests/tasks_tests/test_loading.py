@@ -148,3 +148,8 @@ def test_inconsistent_tasks_are_refused(changes, message):
 def test_uneven_columns_are_refused(columns, message):
     with pytest.raises(ValueError, match=message):
         TextSplit(*columns)
+
+
+def test_a_path_may_be_written_as_text():
+    request = TaskRequest("files", data="docs.csv", report_data="more.csv")
+    assert request == TaskRequest("files", data=Path("docs.csv"), report_data=Path("more.csv"))
