@@ -145,8 +145,7 @@ def known_errors(contest: Architectures, folder: Path, arm: Arm) -> dict[str, Su
     """The errors that are known of an arm's steps and seed, by the candidate's key."""
     options = request_of(folder, arm).error
     labels = {network.id: name for name, network in contest.networks.items()}
-    learning = Architectures(request_of(folder, arm))
-    conditions = learning.conditions(options, RATE, dtype="bfloat16")
+    conditions = contest.conditions(options, RATE, dtype="bfloat16")
     found = contest.ledger.errors(conditions=conditions)
     return {labels[each]: error for each, error in found.items() if each in labels}
 

@@ -21,7 +21,7 @@ them, and without. The cost is counted in trainings, and timed.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -113,22 +113,20 @@ def errors_of(
     folder: Path, data: Path, trial: Trial, ledger: Ledger
 ) -> tuple[list[Point], dict[tuple[int, int], dict[str, SurrogateError]]]:
     """The candidates, and by steps and seed the errors of all but the largest."""
-    found: dict[tuple[int, int], dict[str, SurrogateError]] = {}
-    points: list[Point] = []
+    first = request_of(folder, data, trial, steps=trial.steps[0], seed=SEEDS[0])
+    contest = Architectures(first)
+    contest.ledger = ledger
+    labels = {network.id: name for name, network in contest.networks.items()}
+    found = {}
     for steps in trial.steps:
         for seed in SEEDS:
-            request = request_of(folder, data, trial, steps=steps, seed=seed)
-            contest = Architectures(request)
-            contest.ledger = ledger
-            points = contest.points()
-            labels = {network.id: name for name, network in contest.networks.items()}
-            known = ledger.errors(
-                conditions=contest.conditions(request.error, trial.rate, dtype="float32")
-            )
+            options = replace(first.error, steps=steps, seed=seed)
+            conditions = contest.conditions(options, trial.rate, dtype="float32")
+            known = ledger.errors(conditions=conditions)
             found[steps, seed] = {
                 labels[each]: error for each, error in known.items() if each in labels
             }
-    return points, found
+    return contest.points(), found
 
 
 def w_of(points: Sequence[Point], errors: Mapping[str, float]) -> dict[str, float]:
@@ -208,6 +206,20 @@ def judged(
     return rows
 
 
+def kept(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How often the promise was kept over all questions, and how often its assumption held."""
+    return {
+        "questions": len(SEEDS) * len(rows),
+        "of_blocks": sum(row["kept_of_blocks"] for row in rows),
+        "of_steps_too": sum(row["kept_of_steps_too"] for row in rows),
+        "farthest_below": round(
+            max(1 - row["epsilon"] - min(row["of_blocks"]) for row in rows), 4
+        ),
+        "neighbours_in_blocks": sum(row["neighbours_in_blocks"] for row in rows),
+        "of_which_larger_errs_no_more": sum(row["of_which_larger_errs_no_more"] for row in rows),
+    }
+
+
 def collect(folder: Path, data: Path, out: Path) -> None:
     """Write what was found."""
     ledger = Ledger.open(folder / "errors" / "ledger.db", run="ose")
@@ -231,6 +243,7 @@ def collect(folder: Path, data: Path, out: Path) -> None:
                 for point in points
             ],
         }
+        results = {counted: judged(alike, losses, trial) for counted, alike in sizes.items()}
         trials[trial.name] = {
             "candidates": len(points),
             "learning_rate": trial.rate,
@@ -246,7 +259,8 @@ def collect(folder: Path, data: Path, out: Path) -> None:
                 }
                 for (steps, seed), known in losses.items()
             },
-            "results": {counted: judged(alike, losses, trial) for counted, alike in sizes.items()},
+            "kept": {counted: kept(rows) for counted, rows in results.items()},
+            "results": results,
         }
     record = {
         "command": f"python {' '.join(sys.argv)}",
