@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from paretobert.bort.architecture import Architecture, multiply_adds, parameters
-from paretobert.bort.latency import latencies_of
+from paretobert.bort.latency import latencies_of, to_measure
 from paretobert.bort.options import ErrorOptions, SurrogateError
 from paretobert.bort.published import PRINTED, RELEASED, ROBERTA_TABLES
 from paretobert.bort.space import published_space
 from paretobert.pipeline.contest import Architectures, OseRequest, Speed
 from paretobert.pipeline.ledger import Ledger
+from paretobert.pipeline.sessions import conditions_here
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
 from paretobert.search.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
@@ -202,25 +203,30 @@ def pick(
     }
 
 
-def surrogates(contest: Architectures) -> dict[str, list[Point]]:
-    """The candidates' sizes by both speeds and both vocabularies."""
-    ms = {point.name: point.size.inference for point in contest.points()}
-    found = {}
-    for vocabulary, tables in (("own", contest.tables), ("Bort's", ROBERTA_TABLES)):
-        for speed in ("macs", "latency"):
-            found[f"{speed}, {vocabulary} vocabulary"] = [
-                Point(
-                    each.key,
-                    Size(
-                        parameters(each, tables),
-                        ms[each.key]
-                        if speed == "latency"
-                        else multiply_adds(each, seq_len=TOKENS),
-                    ),
-                )
-                for each in published_space()
-            ]
-    return found
+def measured(contest: Architectures) -> dict[str, float] | None:
+    """Milliseconds of every candidate; None where they were not measured here yet."""
+    conditions = conditions_here(contest.request.protocol).id
+    if not contest.ledger.sessions(purpose="profile", conditions_id=conditions):
+        return None
+    return {point.name: point.size.inference for point in contest.points()}
+
+
+def surrogates(
+    contest: Architectures, milliseconds: Mapping[str, float] | None
+) -> dict[str, list[Point]]:
+    """The candidates' sizes by both speeds, as far as measured, and both vocabularies."""
+    counts = {each.key: multiply_adds(each, seq_len=TOKENS) for each in published_space()}
+    speeds: dict[str, Mapping[str, float]] = {"macs": counts}
+    if milliseconds is not None:
+        speeds["latency"] = milliseconds
+    return {
+        f"{speed}, {vocabulary} vocabulary": [
+            Point(each.key, Size(parameters(each, tables), inference[each.key]))
+            for each in published_space()
+        ]
+        for vocabulary, tables in (("own", contest.tables), ("Bort's", ROBERTA_TABLES))
+        for speed, inference in speeds.items()
+    }
 
 
 def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -245,7 +251,8 @@ def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
 def collect(folder: Path, out: Path) -> None:
     """Write what is known."""
     contest = contest_of(folder)
-    sizes = surrogates(contest)
+    milliseconds = measured(contest)
+    sizes = surrogates(contest, milliseconds)
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
         "environment": Environment.capture().to_dict(),
@@ -258,7 +265,7 @@ def collect(folder: Path, out: Path) -> None:
             "tables": contest.tables.to_dict(),
         },
         "cost_of_epsilon": cost_of_epsilon(sizes["macs, own vocabulary"]),
-        "latency": latency_record(contest),
+        "latency": None if milliseconds is None else latency_record(milliseconds),
         "arms": [],
         "named": {},
     }
@@ -295,21 +302,19 @@ def collect(folder: Path, out: Path) -> None:
     write_json(out, record)
 
 
-def latency_record(contest: Architectures) -> dict[str, Any]:
+def latency_record(milliseconds: Mapping[str, float]) -> dict[str, Any]:
     """What was measured, and how well the line through it predicts what is left out."""
-    from paretobert.bort.latency import to_measure
-
     space = published_space()
     wanted = to_measure(space, seq_len=TOKENS)
-    points = {point.name: point.size.inference for point in contest.points()}
-    measured = {each: points[each.key] for each in wanted}
-    found = latencies_of(space, measured, seq_len=TOKENS)
+    known = {each: milliseconds[each.key] for each in wanted}
+    found = latencies_of(space, known, seq_len=TOKENS)
     return {
-        "measured_ms": {each.key: round(value, 3) for each, value in measured.items()},
+        "measured_ms": {each.key: round(value, 3) for each, value in known.items()},
         "mean_error_of_predictions": None if found.error is None else round(found.error, 4),
-        "released_ms": round(points[RELEASED.key], 3),
-        "printed_ms": round(points[PRINTED.key], 3),
-        "base_shape_ms": round(points[BASE.key], 3),
+        **{
+            f"{name}_ms": round(milliseconds[each.key], 3)
+            for name, each in (("released", RELEASED), ("printed", PRINTED), ("base_shape", BASE))
+        },
     }
 
 

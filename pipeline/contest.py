@@ -215,7 +215,7 @@ class Architectures(Contest):
         """
         assert request.model is not None
         self.start = "fresh"
-        self._request = request
+        self.request = request
         self._space: Space = space_of(request.space)
         self._checkpoint = find_checkpoint(request.model)
         self._task = None if request.task is None else load_task(request.task)
@@ -259,7 +259,7 @@ class Architectures(Contest):
         """A candidate with random weights, the same ones each time."""
         from ..bort.training import fresh_model
 
-        return fresh_model(self.config(name), seed=self._request.error.seed)
+        return fresh_model(self.config(name), seed=self.request.error.seed)
 
     def config(self, name: str) -> "BertConfig":
         """The configuration of a BERT, with the task's outputs where its loss is the error."""
@@ -269,14 +269,14 @@ class Architectures(Contest):
             Architecture.from_key(name),
             self.tables,
             pad_token_id=self.tokenizer.pad_token_id,
-            task=self._task if self._request.error.error == "task" else None,
+            task=self._task if self.request.error.error == "task" else None,
         )
 
     def points(self, timing: "Callable[[MeasuringProgress], None] | None" = None) -> list[Point]:
         """Parameters and multiply-adds by the polynomials, latencies measured or predicted."""
-        seq_len = self._request.seq_len
+        seq_len = self.request.seq_len
         inference: Mapping[Architecture, float]
-        if self._request.speed == "macs":
+        if self.request.speed == "macs":
             inference = {each: multiply_adds(each, seq_len=seq_len) for each in self._space}
         else:
             measured = self._measured(to_measure(self._space, seq_len=seq_len), timing)
@@ -292,7 +292,7 @@ class Architectures(Contest):
         from ..bort.training import Lesson, masked_word_loss, task_loss
         from ..tasks.batches import encode, encode_texts
 
-        options, tokenizer = self._request.error, self.tokenizer
+        options, tokenizer = self.request.error, self.tokenizer
         length = POSITIONS if self._task is None else min(POSITIONS, self._task.max_length)
         if options.error == "task":
             assert self._task is not None
@@ -302,7 +302,7 @@ class Architectures(Contest):
             )
             return Lesson(train, search.first(options.examples), task_loss)
         if self._texts is not None:
-            length = self._request.seq_len
+            length = self.request.seq_len
             every = encode_texts(self._texts, tokenizer, max_length=length)
             held_out = list(range(0, len(every), 10))[: options.examples]
             left = sorted(set(range(len(every))) - set(held_out))
@@ -325,7 +325,7 @@ class Architectures(Contest):
         from ..deploy.artefact import write
         from ..profiling.profiler import Writer, measure_deployed
 
-        protocol, ledger = self._request.protocol, self.ledger
+        protocol, ledger = self.request.protocol, self.ledger
         subjects = {
             each: Subject(self.networks[each.key].id, protocol.deployment) for each in wanted
         }
@@ -386,7 +386,7 @@ class SubNetworks(Contest):
             InputError: When it is not trained yet, or, for latencies, not profiled.
         """
         context.require_supernet()
-        self._request, self._context = request, context
+        self.request, self._context = request, context
         self.ledger, self.start = context.ledger, f"run {context.manifest['run']}"
 
     @cached_property
@@ -417,7 +417,7 @@ class SubNetworks(Contest):
             for name, network in self.networks.items()
             if network.config is not None
         }
-        if self._request.speed == "latency":
+        if self.request.speed == "latency":
             record = chosen(self._context, Where())[0]
             costs = cost_table(self._context, record)
             cost = problem_of(self._context, SearchOptions(), costs, record).cost
@@ -445,7 +445,7 @@ class SubNetworks(Contest):
             encode(split, self.tokenizer, max_length=task.max_length)
             for split in (task.train, task.search)
         )
-        return Lesson(train, search.first(self._request.error.examples), task_loss)
+        return Lesson(train, search.first(self.request.error.examples), task_loss)
 
 
 def _plain_texts(paths: Sequence[Path]) -> Texts:
