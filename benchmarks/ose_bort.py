@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from paretobert.bort.architecture import Architecture, multiply_adds, parameters
-from paretobert.bort.latency import latencies_of, to_measure
+from paretobert.bort.latency import Latencies, latencies_of, to_measure
 from paretobert.bort.options import ErrorOptions, SurrogateError
 from paretobert.bort.published import PRINTED, RELEASED, ROBERTA_TABLES
 from paretobert.bort.space import published_space
 from paretobert.pipeline.contest import Architectures, OseRequest
 from paretobert.pipeline.ledger import Ledger
-from paretobert.pipeline.sessions import conditions_here
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
 from paretobert.search.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
@@ -201,22 +200,25 @@ def pick(
     }
 
 
-def measured(contest: Architectures) -> dict[str, float] | None:
-    """Milliseconds of every candidate; None where they were not measured here yet."""
-    conditions = conditions_here(contest.request.protocol).id
-    if not contest.ledger.sessions(purpose="profile", conditions_id=conditions):
+def measured(contest: Architectures) -> Latencies | None:
+    """The latency of every candidate, from the last session; None where there was none yet."""
+    sessions = contest.ledger.sessions(purpose="profile")
+    if not sessions:
         return None
-    return {point.name: point.size.inference for point in contest.points()}
+    names = {network.id: name for name, network in contest.networks.items()}
+    known = {
+        Architecture.from_key(names[subject.network]): latency.time_ms.value
+        for subject, latency in sessions[0].latencies.items()
+    }
+    return latencies_of(published_space(), known, seq_len=TOKENS)
 
 
-def surrogates(
-    contest: Architectures, milliseconds: Mapping[str, float] | None
-) -> dict[str, list[Point]]:
+def surrogates(contest: Architectures, latencies: Latencies | None) -> dict[str, list[Point]]:
     """The candidates' sizes by both speeds, as far as measured, and both vocabularies."""
     counts = {each.key: multiply_adds(each, seq_len=TOKENS) for each in published_space()}
     speeds: dict[str, Mapping[str, float]] = {"macs": counts}
-    if milliseconds is not None:
-        speeds["latency"] = milliseconds
+    if latencies is not None:
+        speeds["latency"] = {each.key: ms for each, ms in latencies.milliseconds.items()}
     return {
         f"{speed}, {vocabulary} vocabulary": [
             Point(each.key, Size(parameters(each, tables), inference[each.key]))
@@ -249,8 +251,8 @@ def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
 def collect(folder: Path, out: Path) -> None:
     """Write what is known."""
     contest = contest_of(folder)
-    milliseconds = measured(contest)
-    sizes = surrogates(contest, milliseconds)
+    latencies = measured(contest)
+    sizes = surrogates(contest, latencies)
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
         "environment": Environment.capture().to_dict(),
@@ -263,7 +265,7 @@ def collect(folder: Path, out: Path) -> None:
             "tables": contest.tables.to_dict(),
         },
         "cost_of_epsilon": cost_of_epsilon(sizes["macs, own vocabulary"]),
-        "latency": None if milliseconds is None else latency_record(milliseconds),
+        "latency": None if latencies is None else latency_record(latencies),
         "arms": [],
         "named": {},
     }
@@ -300,17 +302,17 @@ def collect(folder: Path, out: Path) -> None:
     write_json(out, record)
 
 
-def latency_record(milliseconds: Mapping[str, float]) -> dict[str, Any]:
+def latency_record(latencies: Latencies) -> dict[str, Any]:
     """What was measured, and how well the line through it predicts what is left out."""
-    space = published_space()
-    wanted = to_measure(space, seq_len=TOKENS)
-    known = {each: milliseconds[each.key] for each in wanted}
-    found = latencies_of(space, known, seq_len=TOKENS)
+    ms = latencies.milliseconds
+    wanted = to_measure(published_space(), seq_len=TOKENS)
     return {
-        "measured_ms": {each.key: round(value, 3) for each, value in known.items()},
-        "mean_error_of_predictions": None if found.error is None else round(found.error, 4),
+        "measured_ms": {each.key: round(ms[each], 3) for each in wanted},
+        "mean_error_of_predictions": None
+        if latencies.error is None
+        else round(latencies.error, 4),
         **{
-            f"{name}_ms": round(milliseconds[each.key], 3)
+            f"{name}_ms": round(ms[each], 3)
             for name, each in (("released", RELEASED), ("printed", PRINTED), ("base_shape", BASE))
         },
     }
