@@ -60,3 +60,12 @@ def test_every_link_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             if page.name != "README.in.md":
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_a_cell_is_what_it_printed() -> None:
+    outputs = [
+        {"output_type": "stream", "name": "stderr", "text": "query: ...\n"},
+        {"output_type": "stream", "name": "stdout", "text": ["the answer\n", "in lines\n"]},
+    ]
+    notebook = {"cells": [{"id": "other"}, {"id": "query", "outputs": outputs}]}
+    assert readme.output(notebook, "query") == "the answer\nin lines"
