@@ -24,6 +24,7 @@ TEMPLATE, RESULT = ROOT / "docs" / "README.in.md", ROOT / "README.md"
 
 HEAD = re.compile(r"\A<!--\n(.*?)-->\n", re.DOTALL)
 PLACE = re.compile(r"\{\{(.+?)\}\}")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STEP = re.compile(r"([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -57,10 +58,11 @@ def looked_up(source: Any, path: str) -> Any:
 
 
 def output(notebook: dict[str, Any], identifier: str) -> str:
-    """What a cell of a notebook printed on standard output."""
+    """What a cell of a notebook printed on standard output, without colours."""
     (cell,) = (entry for entry in notebook["cells"] if entry["id"] == identifier)
     found = (entry for entry in cell["outputs"] if entry.get("name") == "stdout")
-    return "".join("".join(entry["text"]) for entry in found).strip("\n")
+    text = COLOUR.sub("", "".join("".join(entry["text"]) for entry in found))
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
 def printed(value: Any, form: str) -> str:

@@ -166,6 +166,10 @@ class FrontFigure(Picture):
     staircase: tuple[tuple[float, float], ...]
     caption: str
 
+    def __repr__(self) -> str:
+        """The figure on one line."""
+        return f"<FrontFigure {self.title}: {len(self.own)} networks>"
+
     @property
     def own(self) -> tuple[FigurePoint, ...]:
         """The marks of what was run here."""
