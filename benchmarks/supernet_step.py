@@ -10,9 +10,8 @@ Steps of the two kinds alternate, each first equally often: the second is a few 
 processor's time is kept too, which other programs change least. Where our own time goes is
 profiled (`step_profile`).
 
-    python benchmarks/supernet_step.py --data ../shared/data/glue/SST-2
-    python benchmarks/supernet_step.py --data ../shared/data/sst2-sentence --threads 1 --out FILE
-    python benchmarks/supernet_step.py --data ... --recipe sandwich --out FILE
+    python benchmarks/supernet_step.py --data ../shared/data/sst2-sentence --threads 1 \
+        --recipe sandwich --out benchmarks/supernet_step/sentences-sandwich-1.json
 """
 
 import argparse
@@ -218,7 +217,7 @@ def main() -> None:
     parser.add_argument("--recipe", choices=("paper", "sandwich"), default="paper")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_step.json"))
+    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     options = TrainingOptions(recipe=arguments.recipe)
