@@ -4,7 +4,7 @@ A figure is a record of plain numbers and words, which tests compare, and which 
 matplotlib's Agg and SVG canvases are used, never `pyplot`, so no window system is looked for and
 no global state is touched. Equal records give equal bytes.
 
-Left out: anything interactive; the page has it.
+Left out: anything interactive; the page has it, and `interactive` for notebooks.
 """
 
 import io

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -43,6 +43,9 @@ from .drawing import (
     point_outside,
     within,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects
 
 _ROOM = 1.12
 """How far the axes go beyond what was run."""
@@ -198,6 +201,12 @@ class FrontFigure(Picture):
                 place = point.x, point.y_high
                 labels[place] = ", ".join(filter(None, (labels.get(place), str(point.number))))
         return labels
+
+    def interactive(self) -> "plotly.graph_objects.Figure":
+        """The same in Plotly: see `interactive`."""
+        from .interactive import interactive
+
+        return interactive(self)
 
     def drawn(self) -> Canvas:
         """Marks with their intervals, the front as a staircase, numbers above its networks."""
