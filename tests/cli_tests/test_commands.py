@@ -175,7 +175,7 @@ LABELS = [
     "first 2 layers",
     "L1.3-H2-F32, alone",
     "repaired (2x)",
-    "LayerDrop, 1 layers",
+    "LayerDrop, 1 layer",
     "CoFi (2x)",
     "mine",
 ]
