@@ -1,8 +1,10 @@
 """A search whose scores follow from sizes, and a worker of it."""
 
 import os
+import signal
 import time
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from paretobert.deploy.deployment import EAGER_FP32
@@ -36,7 +38,13 @@ def score(config: SubnetConfig) -> float:
     return 0.9 - lost / 30
 
 
-def work(run: str, places: tuple[Path | str, Path | str], num_trials: int, said: int) -> None:
+def work(
+    run: str,
+    places: tuple[Path | str, Path | str],
+    num_trials: int,
+    said: int,
+    dies_at: int | None,
+) -> None:
     """Search with whoever else does.
 
     Args:
@@ -45,7 +53,9 @@ def work(run: str, places: tuple[Path | str, Path | str], num_trials: int, said:
         num_trials: Networks to score.
         said: A file that gets the key of each network when its scoring begins, one a line, and in
             the end, as one line, those of all.
+        dies_at: The so many-th network that it begins is the one at which it is killed.
     """
+    begun = count(1)
     study, known = places
     liveness.BEAT_S, liveness.SILENT_S = 0.2, 4.0
     ledger = Ledger.open(known, run=run)
@@ -56,6 +66,8 @@ def work(run: str, places: tuple[Path | str, Path | str], num_trials: int, said:
         if there:
             return there[network.id].value
         os.write(said, f"{config.key}\n".encode())
+        if next(begun) == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(SCORING_S)
         share = Interval(score(config), 0.0, 1.0, 2, "examples")
         found = Evaluation("t", "search", "accuracy", share, 0.1, (0, 1), (0, 1), {})

@@ -22,9 +22,8 @@ from paretobert.search.problem import Observation
 from . import black_box
 
 NUM_TRIALS = 40
-NUM_WORKERS = 4
-KILLED_AT = {0: 3, 1: 5}
-"""At which of its networks each of two workers is killed."""
+DIES_AT = (2, 3, None, None)
+"""At which of its networks each worker is killed."""
 
 Places = tuple[Path | str, Path | str]
 
@@ -41,24 +40,18 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
 class Worker:
     """A process of its own, with what it says."""
 
-    def __init__(self, run: str, places: Places) -> None:
+    def __init__(self, run: str, places: Places, *, dies_at: int | None) -> None:
         reading, writing = os.pipe()
         forked = multiprocessing.get_context("fork")
         self.process = forked.Process(
-            target=black_box.work, args=(run, places, NUM_TRIALS, writing)
+            target=black_box.work, args=(run, places, NUM_TRIALS, writing, dies_at)
         )
         self.process.start()
         os.close(writing)
         self.said = os.fdopen(reading)
 
-    def killed(self, *, at: int) -> list[str]:
-        """What it had begun, when it was killed at its so many-th network."""
-        begun = [self.said.readline().strip() for _ in range(at)]
-        self.process.kill()
-        return begun + self.ended(-signal.SIGKILL)
-
     def ended(self, status: int) -> list[str]:
-        """What else it said."""
+        """What it said."""
         with self.said:
             lines = self.said.read().splitlines()
         self.process.join(60)
@@ -87,11 +80,11 @@ def alone(seed: int) -> float:
 
 def test_nothing_is_lost_or_scored_twice(places: Places) -> None:
     run = uuid.uuid4().hex
-    workers = [Worker(run, places) for _ in range(NUM_WORKERS)]
-    ended = [workers[number].killed(at=at) for number, at in KILLED_AT.items()]
+    *killed, third, fourth = [Worker(run, places, dies_at=at) for at in DIES_AT]
+    ended = [worker.ended(-signal.SIGKILL) for worker in killed]
     begun = [key for said in ended for key in said]
     found = []
-    for worker in workers[len(KILLED_AT) :]:
+    for worker in (third, fourth):
         *said, last = worker.ended(0)
         begun += said
         found.append(set(last.split()))
