@@ -252,15 +252,6 @@ def divergence(model: PreTrainedModel, dense: PreTrainedModel, reference: Refere
     return (wrong / spread.clamp(min=torch.finfo(wanted.dtype).tiny)).item()
 
 
-def embedded(
-    model: PreTrainedModel, family: Family, reference: Reference
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """What enters the first layer for each batch, [B, T, E], and the mask that all layers take."""
-    states = [family.embed(model, batch) for batch in reference.batches]
-    pairs = zip(states, reference.batches, strict=True)
-    return states, [family.mask(model, state, batch) for state, batch in pairs]
-
-
 @dataclass(slots=True)
 class Walk:
     """A network on its way through the halves of its layers, on a reference's texts.
@@ -280,7 +271,10 @@ class Walk:
     @classmethod
     def of(cls, network: PreTrainedModel, family: Family, reference: Reference) -> "Walk":
         """Before the first layer of a dense network of a family."""
-        return cls(family.layer_list(network), family, *embedded(network, family, reference))
+        states = [family.embed(network, batch) for batch in reference.batches]
+        pairs = zip(states, reference.batches, strict=True)
+        masks = [family.mask(network, state, batch) for state, batch in pairs]
+        return cls(family.layer_list(network), family, states, masks)
 
     def projection(self, place: int, half: Half) -> nn.Linear:
         """The linear layer that ends a half of a layer."""
@@ -304,6 +298,20 @@ class Walk:
             inputs.append(each.flatten(0, -2)[rows])
             sums.append(state.flatten(0, 1)[rows] + linear(inputs[-1]))
         return torch.cat(inputs), torch.cat(sums)
+
+    def through(self, place: int, half: Half, reference: Reference) -> Tensor:
+        """Go to the end of the half as it is.
+
+        Returns:
+            What its projection read at sampled tokens, [N, I].
+        """
+        run, inputs, after = run_half(self.layers[place], self.family, half), [], []
+        for state, mask, rows in zip(self.states, self.masks, reference.rows, strict=True):
+            with recorded(self.projection(place, half)) as seen:
+                after.append(run(state, mask))
+            inputs.append(seen.input.flatten(0, -2)[rows])
+        self.states = after
+        return torch.cat(inputs)
 
     def go_on(self, read: Sequence[Tensor], place: int, half: Half) -> None:
         """Go to the end of the half, with the projection as it is now."""

@@ -16,19 +16,17 @@ that remains is measured by such a fit, at full width but for the neurons that r
 Legend: N sampled tokens, I inputs, O outputs, U units of D inputs each.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..encoders.families import family_of, shape_of
-from ..encoders.family import Family
-from .halves import HALVES, Half, projection, recorded, run_half
+from .halves import HALVES, Half
 from .importance import Importance
 from .losses import LayerLosses, Losses, RepairLosses
-from .reconstruction import Reference, embedded
+from .reconstruction import Reference, Walk
 from .ridge import loaded, mean, normal_equations, ridge_correction
 
 RIDGE = 1e-2
@@ -98,36 +96,27 @@ def removals(model: PreTrainedModel, reference: Reference) -> Removals:
         model: The full model that `reference` was collected from.
         reference: Its texts, and how much tokens count.
     """
-    family, head_size = family_of(model), shape_of(model.config).head_size
-    states, masks = embedded(model, family, reference)
-    layers = family.layer_list(model)
+    head_size = shape_of(model.config).head_size
+    walk = Walk.of(model, family_of(model), reference)
+    num_layers = len(walk.layers)
     found: list[dict[Half, Removal]] = []
-    gaps = [
-        (
-            0.0,
-            *(
-                _loss_of_first(family, layers, n, states, masks, reference)
-                for n in range(1, len(layers))
-            ),
-        )
-    ]
-    for index, layer in enumerate(layers):
+    gaps = [(0.0, *(_loss_of_first(walk, n, reference) for n in range(1, num_layers)))]
+    for index in range(num_layers):
         found.append({})
         for half in HALVES:
-            linear, run = projection(layer, family, half), run_half(layer, family, half)
-            read, states = _read_by(linear, run, states, masks, reference)
+            read = walk.through(index, half, reference)
             counts = reference.counts[index][half]
             read = read - mean(read, counts)
             gram, _ = normal_equations(read, read[:, :1], counts=counts)
             found[-1][half] = removal(
                 loaded(gram, RIDGE) * (reference.slopes[index][half] / counts.sum().item()),
-                linear.weight.T.double(),
+                walk.projection(index, half).weight.T.double(),
                 unit_size=head_size if half == "attention" else 1,
             )
         necessary = found[-1]["feed-forward"].order[-max(1, int(read.shape[1] * GAP_SHARE)) :]
         behind = [
             _loss_behind(read[:, necessary], index, last, reference)
-            for last in range(index + 1, len(layers))
+            for last in range(index + 1, num_layers)
         ]
         gaps.append((0.0, *behind))
     return Removals(tuple(found), tuple(gaps))
@@ -159,22 +148,6 @@ def removal(gram: Tensor, weight: Tensor, *, unit_size: int = 1) -> Removal:
     return Removal(torch.cat(removed), tuple(sizes), tuple(errors))
 
 
-def _read_by(
-    linear: nn.Linear,
-    run: Callable[[Tensor, Tensor | None], Tensor],
-    states: Sequence[Tensor],
-    masks: Sequence[Tensor | None],
-    reference: Reference,
-) -> tuple[Tensor, list[Tensor]]:
-    """What a projection reads at sampled tokens, [N, I], and the states that its half writes."""
-    read, after = [], []
-    for state, mask, rows in zip(states, masks, reference.rows, strict=True):
-        with recorded(linear) as seen:
-            after.append(run(state, mask))
-        read.append(seen.input.flatten(0, -2)[rows])
-    return torch.cat(read), after
-
-
 def _loss_behind(read: Tensor, index: int, last: int, reference: Reference) -> float:
     """What the logits lose when a layer's feed-forward network stands for those up to another one.
 
@@ -190,22 +163,17 @@ def _loss_behind(read: Tensor, index: int, last: int, reference: Reference) -> f
     )
 
 
-def _loss_of_first(
-    family: Family,
-    layers: nn.ModuleList,
-    index: int,
-    embeddings: Sequence[Tensor],
-    masks: Sequence[Tensor | None],
-    reference: Reference,
-) -> float:
-    """What the logits lose when a layer's attention stands for all layers before it."""
+def _loss_of_first(walk: Walk, index: int, reference: Reference) -> float:
+    """What the logits lose when a layer's attention stands for all layers before it.
+
+    Args:
+        walk: The model before its first layer.
+        index: The layer.
+        reference: The full model's states.
+    """
     half: Half = "attention"
-    linear, run = projection(layers[index], family, half), run_half(layers[index], family, half)
-    read, _ = _read_by(linear, run, embeddings, masks, reference)
-    passed = torch.cat(
-        [state.flatten(0, 1)[rows] for state, rows in zip(embeddings, reference.rows, strict=True)]
-    )
-    lacking = reference.sums[index][half] - passed - linear(read)
+    read, sums = walk.rows(walk.read(index, half), index, half, reference)
+    lacking = reference.sums[index][half] - sums
     return reference.slopes[index][half] * _left_over(read, lacking, index, half, reference)
 
 
