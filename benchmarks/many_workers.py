@@ -40,7 +40,7 @@ from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
-from paretobert.pipeline.folder import RunFolder, claim, read_manifest
+from paretobert.pipeline.folder import RunFolder, claim
 from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.scores import search_value
 from paretobert.profiling.environment import Environment
@@ -73,8 +73,7 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         """Open the run."""
-        place = RunFolder(folder)
-        self.context = Context(place, RunRequest.from_dict(read_manifest(place)["request"]))
+        self.context = Context.open(RunFolder(folder))
         space = self.context.space
         costs = CostModel(self.context.shape, ["num_flops"], seq_len=128)
         self.problem = Problem(space, cache(costs.of), ("score", "num_flops"))

@@ -26,7 +26,6 @@ from ..networks.network import Network, Stored, identifier
 from ..networks.subnet import SubnetConfig
 from ..profiling.counts import count_macs, count_parameters
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.table import LatencySummary
 from ..search.options import SearchOptions
 from ..search.ose import Point, Size, refuse_epsilon
 from ..tasks.loading import TaskRequest, load_task
@@ -37,7 +36,7 @@ from .context import Context
 from .costs import Where, chosen, cost_table
 from .ledger import Ledger
 from .observations import Subject
-from .sessions import conditions_here
+from .sessions import conditions_here, keep_measured
 from .steps.search import problem_of
 
 if TYPE_CHECKING:
@@ -289,18 +288,14 @@ class Architectures(Contest):
     @cached_property
     def lesson(self) -> "Lesson":
         """The task's texts, or the user's, every tenth of which is held out."""
-        from ..bort.training import Lesson, masked_word_loss, task_loss
-        from ..tasks.batches import encode, encode_texts
+        from ..bort.training import Lesson, masked_word_loss
+        from ..tasks.batches import encode_texts
 
         options, tokenizer = self.request.error, self.tokenizer
         length = POSITIONS if self._task is None else min(POSITIONS, self._task.max_length)
         if options.error == "task":
             assert self._task is not None
-            train, search = (
-                encode(split, tokenizer, max_length=length)
-                for split in (self._task.train, self._task.search)
-            )
-            return Lesson(train, search.first(options.examples), task_loss)
+            return _task_lesson(self._task, tokenizer, options, max_length=length)
         if self._texts is not None:
             length = self.request.seq_len
             every = encode_texts(self._texts, tokenizer, max_length=length)
@@ -347,7 +342,7 @@ class Architectures(Contest):
 
                 return write_timed
 
-            session = measure_deployed(
+            measured = measure_deployed(
                 {subject.key: writer(each) for each, subject in subjects.items()},
                 protocol,
                 sentinel=record.sentinel.key,
@@ -355,19 +350,8 @@ class Architectures(Contest):
                 finished=ledger.processes(record.id),
                 on_process=lambda process: ledger.add_process(record.id, process),
                 progress=timing,
-            ).session
-            record = ledger.finish_session(
-                record,
-                environment=session.environment,
-                noise=session.noise,
-                time_budget_s=protocol.time_budget_s,
-                spent=False,
-                latencies={
-                    subject: LatencySummary.from_measurement(session[subject.key])
-                    for subject in subjects.values()
-                },
-                energies_j={},
             )
+            record = keep_measured(ledger, record, measured, protocol)
         else:
             sessions = ledger.sessions(purpose="profile", conditions_id=record.conditions.id)
             record = next(each for each in sessions if each.id == record.id)
@@ -437,15 +421,21 @@ class SubNetworks(Contest):
     @cached_property
     def lesson(self) -> "Lesson":
         """The run's task."""
-        from ..bort.training import Lesson, task_loss
-        from ..tasks.batches import encode
+        task = self._context.task
+        return _task_lesson(task, self.tokenizer, self.request.error, max_length=task.max_length)
 
-        task: Task = self._context.task
-        train, search = (
-            encode(split, self.tokenizer, max_length=task.max_length)
-            for split in (task.train, task.search)
-        )
-        return Lesson(train, search.first(self.request.error.examples), task_loss)
+
+def _task_lesson(
+    task: Task, tokenizer: "PreTrainedTokenizerBase", options: ErrorOptions, *, max_length: int
+) -> "Lesson":
+    """A task's training texts, and of its search split what is held out."""
+    from ..bort.training import Lesson, task_loss
+    from ..tasks.batches import encode
+
+    train, search = (
+        encode(split, tokenizer, max_length=max_length) for split in (task.train, task.search)
+    )
+    return Lesson(train, search.first(options.examples), task_loss)
 
 
 def _plain_texts(paths: Sequence[Path]) -> Texts:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..deploy.deployment import EAGER_FP32
 from ..dynabert.losses import read_losses
@@ -52,6 +52,15 @@ class Context:
         """Keep the folder and the request."""
         self.folder = folder
         self.request = request
+
+    @classmethod
+    def open(cls, folder: RunFolder) -> Self:
+        """That of a run that was started before.
+
+        Raises:
+            InputError: When the folder is no run folder or its manifest is damaged.
+        """
+        return cls(folder, RunRequest.from_dict(read_manifest(folder)["request"]))
 
     @cached_property
     def task(self) -> Task:

@@ -30,7 +30,7 @@ from ..training.method import MethodOptions
 from ..training.pace import StudentPace
 from .context import Context
 from .costs import Where, candidates, chosen, competing, numbers, table
-from .folder import RunFolder, claim, read_manifest
+from .folder import RunFolder, claim
 from .following import followed
 from .losses import deployment_loss
 from .prepare import Prepared, prepare
@@ -204,8 +204,7 @@ class Run:
         Raises:
             InputError: When the folder is no run folder or its manifest is damaged.
         """
-        place = RunFolder(Path(folder))
-        return cls(Context(place, RunRequest.from_dict(read_manifest(place)["request"])))
+        return cls(Context.open(RunFolder(Path(folder))))
 
     @property
     def folder(self) -> RunFolder:

@@ -20,10 +20,12 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import Session
 from ..profiling.table import LatencySummary
 from .context import Context
+from .ledger import Ledger
 from .observations import Purpose, SessionRecord, Subject
 
 if TYPE_CHECKING:
     from ..profiling.measuring import MeasuringProgress
+    from ..profiling.profiler import Measured
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,21 @@ def measure_session(
         deploying=deploying,
         progress=progress,
     )
-    session = measured.session
+    return keep_measured(ledger, record, measured, protocol)
+
+
+def keep_measured(
+    ledger: Ledger, record: SessionRecord, measured: "Measured", protocol: LatencyProtocol
+) -> SessionRecord:
+    """Finish a session in a ledger with what was measured of its subjects.
+
+    Args:
+        ledger: Where the session was begun.
+        record: The session.
+        measured: Latencies by the subjects' keys.
+        protocol: How they were measured.
+    """
+    session, names = measured.session, {subject.key: subject for subject in record.subjects}
     return ledger.finish_session(
         record,
         environment=session.environment,

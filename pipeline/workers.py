@@ -22,8 +22,7 @@ from typing import IO, Any
 from ..errors import InputError
 from ..search.options import SearchOptions
 from .context import Context
-from .folder import RunFolder, read_manifest
-from .request import RunRequest
+from .folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +118,7 @@ def _main() -> None:
     threading.Thread(target=wait, daemon=True).start()
     from .steps.search import Scoring
 
-    folder = RunFolder(Path(job["folder"]))
-    context = Context(folder, RunRequest.from_dict(read_manifest(folder)["request"]))
+    context = Context.open(RunFolder(Path(job["folder"])))
     scoring = Scoring(context, SearchOptions.from_dict(job["options"]))
     scoring.run(goes_on=lambda: not over.is_set())
 

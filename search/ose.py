@@ -215,6 +215,16 @@ def blocks_of(points: Sequence[Point], epsilon: float) -> list[list[list[Point]]
     return blocks
 
 
+def standing(blocks: Sequence[Sequence[Sequence[Point]]]) -> list[Point]:
+    """The candidates that stand for their blocks: all of the largest size of each."""
+    return [point for block in blocks for point in block[-1]]
+
+
+def to_train(blocks: Sequence[Sequence[Sequence[Point]]], maximum: Size) -> list[Point]:
+    """Those of them whose error is asked for: W of the others is 0 whatever it is."""
+    return [point for point in standing(blocks) if coefficient(point, maximum).saved]
+
+
 def extract(
     points: Sequence[Point],
     *,
@@ -238,16 +248,16 @@ def extract(
     if len(set(names)) < len(names):
         raise InputError("Two candidates of the set have the same name: leave one out.")
     blocks, maximum = blocks_of(points, epsilon), maximum_point(points)
-    tried = [point for block in blocks for point in block[-1]]
-    if not any(coefficient(point, maximum).saved for point in tried):
+    trained = set(to_train(blocks, maximum))
+    if not trained:
         raise InputError(
             "Every candidate is as large or as slow as the largest, so that W is 0 for all of "
             "them: add smaller ones."
         )
     found: list[Coefficient[Theta]] = []
-    for point in tried:
+    for point in standing(blocks):
         known: list[Coefficient[Theta]] = [coefficient(point, maximum)]
-        if known[0].saved:
+        if point in trained:
             known = [
                 coefficient(point, maximum, error=error(point, theta), theta=theta)
                 for theta in thetas

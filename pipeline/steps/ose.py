@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING, Any
 from ...bort.options import SurrogateError
 from ...errors import InputError
 from ...networks.network import Network
-from ...search.ose import Extraction, Point, blocks_of, coefficient, extract, maximum_point
+from ...search.ose import Extraction, Point, blocks_of, extract, maximum_point, to_train
 from ...storage import folder as atomic_folder
 from ...storage import refuse_destination, write_json, write_text
 from ..contest import Architectures, Contest, OseRequest, SubNetworks
 from ..context import Context
-from ..folder import RunFolder, read_manifest, versions
+from ..folder import RunFolder, versions
 from ..ledger import Ledger
-from ..request import RunRequest
 
 if TYPE_CHECKING:
     from ...profiling.measuring import MeasuringProgress
@@ -99,9 +98,7 @@ def extract_architecture(
     _refuse_folder(folder)
     contest = _contest(folder, request)
     points = contest.points(timing)
-    stands = [point for block in blocks_of(points, request.epsilon) for point in block[-1]]
-    maximum = maximum_point(points)
-    trained = [point for point in stands if coefficient(point, maximum).saved]
+    trained = to_train(blocks_of(points, request.epsilon), maximum_point(points))
     errors = _Errors(contest, request, total=len(trained), progress=progress)
     extraction = extract(
         points, epsilon=request.epsilon, thetas=request.error.rates, error=errors.of
@@ -209,9 +206,7 @@ def _refuse_folder(folder: Path) -> None:
 
 def _contest(folder: Path, request: OseRequest) -> Contest:
     if request.is_run:
-        run = RunFolder(Path(request.space))
-        asked = RunRequest.from_dict(read_manifest(run)["request"])
-        return SubNetworks(request, Context(run, asked))
+        return SubNetworks(request, Context.open(RunFolder(Path(request.space))))
     # The set, the model, the task and the texts are checked before anything is written.
     contest = Architectures(request)
     contest.ledger = Ledger.open(RunFolder(folder).ledger, run=RUN)
