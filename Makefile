@@ -10,7 +10,7 @@ DEMO := runs/demo --model minilm --task stdlib-docs \
 	--widths 1,.5,.25 --depths 1,.5 --teacher-epochs 5 --width-epochs 2 --depth-epochs 3 \
 	--half-width .1 --front-half-width .05
 
-.PHONY: demo test readme docs clean
+.PHONY: demo test pages docs clean
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -35,9 +35,9 @@ $(READY): pyproject.toml constraints.txt
 	mkdir -p .venv/typing && ln -sfn ../.. .venv/typing/paretobert
 	touch $@
 
-# README.md from its template and the committed files that its numbers stand in.
-readme:
-	$(PYTHON) docs/readme.py
+# The pages with numbers, from their templates and the committed files that hold these.
+pages:
+	$(PYTHON) docs/pages.py
 
 # The tutorial, executed, and the pages; a warning is an error.
 docs: .venv/.docs-ready

@@ -4,12 +4,17 @@
     python benchmarks/collect.py runs/sst2 benchmarks/sst2
 
 The result is `result.json`, `results.csv`, `results.md`, the figures as PNG and `outcomes.json`,
-what every network said about every example. Paths of the data are written as they are seen from
-here. A `--note` stands above the table: what the run was for, and what its numbers do not show.
+what every network said about every example. The table as CSV also has the search scores of the
+front's networks with the luck of having been chosen taken off. Paths of the data are written as
+they are seen from here. A `--note` stands above the table: what the run was for, and what its
+numbers do not show.
 """
 
 import argparse
+import csv
+import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,8 @@ from paretobert.pipeline.costs import cost_table, measured
 from paretobert.pipeline.run import Run
 from paretobert.profiling.predictor import Predictor
 from paretobert.profiling.table import CostTable
+from paretobert.search.front import ParetoFront
+from paretobert.search.selection import corrected_front
 from paretobert.storage import folder, read_records, write_json
 from paretobert.tasks.metrics import Evaluation
 
@@ -67,6 +74,24 @@ def evaluations(run: Run) -> dict[str, dict[str, Evaluation]]:
     return found
 
 
+def corrected(front: ParetoFront) -> dict[str, float]:
+    """The scores of a front's networks, corrected for their having been chosen, by name."""
+    scores = corrected_front(front).scores
+    return {member.name: scores[member.key].corrected for member in front.members}
+
+
+def with_corrected(table: str, scores: Mapping[str, float]) -> str:
+    """A run's table of networks as CSV with one more column, what `corrected` found."""
+    rows = list(csv.DictReader(table.splitlines()))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0], "corrected"], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        score = scores.get(row["key"])
+        writer.writerow(row | {"corrected": "" if score is None else f"{score:.6g}"})
+    return text.getvalue()
+
+
 def all_tables(run: Run) -> list[CostTable]:
     """Every cost table of the run."""
     return [cost_table(run.context, record) for record in measured(run.context)]
@@ -103,7 +128,8 @@ def main() -> None:
         write_json(into / "result.json", record)
         write_outcomes(into / "outcomes.json", evaluations(run))
         tables = run.folder.report / "tables"
-        (into / "results.csv").write_bytes((tables / "results.csv").read_bytes())
+        networks = (tables / "results.csv").read_text()
+        (into / "results.csv").write_text(with_corrected(networks, corrected(run.front())))
         head = "" if arguments.note is None else f"{arguments.note}\n\n"
         (into / "results.md").write_text(head + (tables / "results.md").read_text())
         for figure in sorted((run.folder.report / "figures").glob("*.png")):

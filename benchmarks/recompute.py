@@ -15,17 +15,20 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from collect import corrected
 from latency_repeats import summary
 from outcomes import read_outcomes, unpack_split
+from redraw import candidate, tables
 
 from paretobert.errors import InputError
 from paretobert.intervals import Interval
 from paretobert.profiling.statistics import estimate, product
 from paretobert.search.candidate import score_record
+from paretobert.search.front import ParetoFront
 from paretobert.storage import read_json
 from paretobert.tasks.metrics import Evaluation, PairedComparison, compare
 from paretobert.tasks.proportions import wilson_interval
@@ -189,6 +192,24 @@ def run_statements(
         yield Statement(f"{slug}'s loss", stated, computed)
 
 
+def corrected_statements(
+    folder: Path, outcomes: Mapping[str, Mapping[str, Evaluation]]
+) -> Iterator[Statement]:
+    """The corrected scores that a collected run states, of the front of its table."""
+    record, rows = tables(folder)
+    if "corrected" not in rows[0]:
+        return
+    networks = [
+        replace(candidate(row, "search", record), evaluation=outcomes["search"][row["key"]])
+        for row in rows
+    ]
+    computed = corrected(ParetoFront.of(networks, ("score", "latency_ms")))
+    for row in rows:
+        stated = float(row["corrected"]) if row["corrected"] else None
+        found = computed.get(row["key"])
+        yield Statement(row["key"], {"corrected": stated}, {"corrected": found})
+
+
 def supernet_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
     """What `supernet_accuracy.json` states."""
     for row in record["sub_networks"]:
@@ -233,6 +254,7 @@ def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
             [
                 *run_statements(record, rows, outcomes),
                 *latency_statements(record.get("deployments", ())),
+                *corrected_statements(path.parent, outcomes),
             ],
         )
     for path in sorted(root.glob("*/deployments.json")):

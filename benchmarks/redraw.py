@@ -77,15 +77,20 @@ def candidate(row: Row, split: str, record: Mapping[str, Any]) -> Candidate:
     return Candidate(profile, EAGER_FP32, score)
 
 
+def tables(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """A benchmark's record, with its full model's time and key, and the rows of its networks."""
+    record = read_json(folder / "result.json")
+    with (folder / "results.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["key"]]
+    return record | {"full_ms": float(rows[0]["latency_ms"]), "full_key": rows[0]["key"]}, rows
+
+
 def main() -> None:
     """Read and draw."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    record = read_json(folder / "result.json")
-    rows = list(csv.DictReader((folder / "results.csv").open(newline="")))
-    rows = [row for row in rows if row["key"]]
-    record |= {"full_ms": float(rows[0]["latency_ms"]), "full_key": rows[0]["key"]}
+    record, rows = tables(folder)
     own, shown = (
         [candidate(row, split, record) for row in rows] for split in ("search", "report")
     )

@@ -26,6 +26,7 @@ from typing import Any
 from collect import relative
 from outcomes import write_outcomes
 from progress import say
+from training_figure import against_published
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.networks.network import Network, Stored
@@ -218,6 +219,7 @@ def main() -> None:
             rows.values(), key=lambda row: (row["series"], row["operations_ratio"])
         ),
     }
+    record["published"] = against_published(record)
     write_outcomes(arguments.out / "outcomes.json", outcomes)
     write_json(arguments.out / "result.json", record)
 

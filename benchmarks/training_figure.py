@@ -61,10 +61,33 @@ def kept(row: dict[str, Any], panel: str) -> dict[str, Any]:
     return found
 
 
-def answer(record: dict[str, Any], panel: str, speedup: float) -> dict[str, Any] | None:
+def against_published(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each published point with what answers it in each panel, None where nothing is so fast."""
+    return [
+        {
+            "speedup": speedup,
+            "retention": share,
+            **{panel: _answer(record, panel, speedup, share) for panel in PANELS},
+        }
+        for speedup, share in AIMS.get(record["task"]["name"], ())
+    ]
+
+
+def _answer(
+    record: dict[str, Any], panel: str, speedup: float, share: float
+) -> dict[str, Any] | None:
     """The network with the best search score among those at least so fast."""
     fast = [row for row in record["networks"] if panel in row and row[panel]["speedup"] >= speedup]
-    return max(fast, key=lambda row: row["seeds"][0]["search"], default=None)
+    if not fast:
+        return None
+    row = max(fast, key=lambda row: row["seeds"][0]["search"])
+    found = kept(row, panel)
+    return {
+        "network": f"{row['series']} {row['name']}",
+        "speedup": row[panel]["speedup"],
+        **{name: found[name] for name in ("retention", "low", "high")},
+        "short": share - found["retention"],
+    }
 
 
 def draw(record: dict[str, Any]) -> Canvas:
@@ -109,7 +132,7 @@ def _panel(axes: Axes, record: dict[str, Any], panel: str) -> None:
         )
     if panel == "eager":
         axes.plot([1], [1], marker="*", color=FULL, markersize=12, linestyle="none", label="full")
-    aims = [Aim(speedup, share) for speedup, share in AIMS.get(record["task"]["name"], ())]
+    aims = [Aim(point["speedup"], point["retention"]) for point in record["published"]]
     axes.plot(
         [aim.x for aim in aims],
         [aim.y for aim in aims],
@@ -157,29 +180,26 @@ def table(record: dict[str, Any]) -> str:
             + (f"{row['mean_retention']:.3f}, {row['sd_retention']:.3f} | " if several else "")
             + f"{_times(row['eager'])} | {_times(int8)} | {_share(int8['kept'])} |"
         )
-    aims = AIMS.get(record["task"]["name"], ())
-    if aims:
+    if record["published"]:
         lines += [
             "",
             "| CoFi on BERT-base | here, eager fp32 | here, int8 |",
             "|---|---|---|",
             *(
-                f"| {share:.1%} at {speedup:g}x | {_against(record, 'eager', speedup, share)} | "
-                f"{_against(record, 'int8', speedup, share)} |"
-                for speedup, share in aims
+                f"| {point['retention']:.1%} at {point['speedup']:g}x | "
+                + " | ".join(_against(point[panel]) for panel in PANELS)
+                + " |"
+                for point in record["published"]
             ),
         ]
     return "\n".join(lines) + "\n"
 
 
-def _against(record: dict[str, Any], panel: str, speedup: float, share: float) -> str:
-    row = answer(record, panel, speedup)
-    if row is None:
+def _against(found: dict[str, Any] | None) -> str:
+    if found is None:
         return "none so fast"
-    found = kept(row, panel)
     return (
-        f"{_share(found)} at {row[panel]['speedup']:.1f}x, {found['retention'] - share:+.3f} "
-        f"({row['series']} {row['name']})"
+        f"{_share(found)} at {found['speedup']:.1f}x, {-found['short']:+.3f} ({found['network']})"
     )
 
 

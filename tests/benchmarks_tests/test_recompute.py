@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import recompute
 from outcomes import write_outcomes
-from recompute import check, run_statements, unknown_interval
+from recompute import check, corrected_statements, run_statements, unknown_interval
 
 from paretobert.tasks.metrics import compare, score_predictions
 
@@ -77,6 +77,18 @@ def test_a_changed_figure_is_named(copy, name, change, message):
     found = [text for _, text in check(copy, ROOT / "README.md") if text]
     assert found[0].startswith(f"{copy / name}: ")
     assert message in found[0]
+
+
+def test_a_corrected_score_follows_from_the_outcomes(copy):
+    folder = copy / "sst2"
+    table, outcomes = folder / "results.csv", recompute.read_outcomes(folder / "outcomes.json")
+    found = list(corrected_statements(folder, outcomes))
+    assert [statement.difference() for statement in found] == [None] * 12
+    table.write_text(table.read_text().replace(",0.93404\n", ",0.936\n"))
+    changed = [statement.difference() for statement in corrected_statements(folder, outcomes)]
+    assert [text for text in changed if text] == [
+        "L0.1.3.4.5-H12-F1536 states corrected 0.936, not 0.9340400000000001"
+    ]
 
 
 def test_the_first_difference_ends_the_script(copy):
