@@ -30,9 +30,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
+DOCS = ROOT / "docs"
+
 PAGES = {
-    ROOT / "docs" / "README.in.md": ROOT / "README.md",
-    ROOT / "docs" / "science.in.md": ROOT / "docs" / "science.md",
+    DOCS / "README.in.md": ROOT / "README.md",
+    DOCS / "science.in.md": DOCS / "science.md",
+    DOCS / "costs.in.md": DOCS / "costs.md",
+    DOCS / "statistics.in.md": DOCS / "statistics.md",
 }
 """Each template with the page that is made of it."""
 
