@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import InputError, listed, shortened
 from .columns import as_number, class_labels, class_names, score_labels, texts
 from .heads import HEADS, Kind
-from .splits import hold_out, hold_out_search, part_size, text_keys
+from .splits import hold_out, hold_out_search, text_keys
 from .tables import READERS, Table, read_table
 from .task import Task, TextSplit
 
@@ -77,7 +77,8 @@ def load_files(
         label_column: By default the first of `LABEL_COLUMNS` there is.
         kind: Classes or scores; by default scores when most labels are numbers with decimals.
         seed: Of the examples held out.
-        search_size: How many are held out for search; by default a tenth, at most 2,000.
+        search_size: How many are held out for search; by default a tenth of the whole
+            texts, at most 2,000.
         max_length: Tokens per example; by default 128.
 
     Raises:
@@ -108,8 +109,7 @@ def load_files(
         report = held_out[0]
         remaining, search = hold_out_search(everything, size=search_size, seed=seed)
     else:
-        sizes = (part_size(len(everything), search_size), part_size(len(everything), None))
-        remaining, search, report = hold_out(everything, sizes=sizes, seed=seed)
+        remaining, search, report = hold_out(everything, sizes=(search_size, None), seed=seed)
     for name, part in (("search", search), ("report", report)):
         _warn_of_repeats(remaining, part, name)
     return Task(

@@ -173,7 +173,8 @@ def load_glue_folder(
             In place of `train.tsv` and `dev.tsv` it may hold `train-subset.tsv` and
             `eval-subset.tsv`, which the task's source then says.
         seed: Of the examples held out for search.
-        search_size: How many these are; by default a tenth, at most 2,000.
+        search_size: How many these are; by default a tenth of the whole
+            texts, at most 2,000.
         max_length: Tokens per example; by default 128.
 
     Raises:

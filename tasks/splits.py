@@ -1,9 +1,12 @@
 """Holding examples out of the training data: stratified, seeded, repeats kept together (no torch).
 
-Examples that share a group, such as repeats of one text, never straddle a split. Left out:
-balancing by anything but the label.
+Examples that share a group, such as repeats of one text, never straddle a split. Where many texts
+are parts of others, as SST-2's training phrases are of its sentences, whole texts are held out, as
+they will be met, and their parts do not stay in training. Left out: balancing by anything but the
+label.
 """
 
+import logging
 import math
 import random
 import re
@@ -11,7 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from ..errors import InputError
+from .phrases import Phrases
 from .task import Texts, TextSplit
+
+logger = logging.getLogger(__name__)
 
 MAX_SEED = 2**32 - 1
 """The largest seed that every random generator takes."""
@@ -20,7 +26,11 @@ MAX_HELD_OUT = 2000
 """Examples held out by default at most: an accuracy of .9 is then known to within 1.3 points."""
 
 HELD_OUT_SHARE = 0.1
-"""Share of the data held out by default, below that limit."""
+"""Share of the whole texts held out by default, below that limit."""
+
+MANY_PHRASES = 0.1
+"""From this share of the texts on, those that are parts of others are taken for phrases. A few are
+in any data: a text "Thank you" says nothing of the longer one that it occurs in."""
 
 QUANTILES = 10
 """Strata of regression labels."""
@@ -33,7 +43,7 @@ def hold_out_search(
 
     Args:
         train: The training data.
-        size: How many; None for a tenth, at most 2,000.
+        size: How many; None for a tenth of the whole texts, at most 2,000.
         seed: The same seed gives the same examples.
 
     Returns:
@@ -42,43 +52,68 @@ def hold_out_search(
     Raises:
         InputError: When a part would be empty.
     """
-    remaining, search = hold_out(train, sizes=(part_size(len(train), size),), seed=seed)
+    remaining, search = hold_out(train, sizes=(size,), seed=seed)
     return remaining, search
 
 
-def part_size(num_examples: int, wanted: int | None) -> int:
+def hold_out(split: TextSplit, *, sizes: Sequence[int | None], seed: int) -> tuple[TextSplit, ...]:
+    """Hold disjoint parts out of a split; repeats of a text, as `text_keys` has it, stay together.
+
+    Args:
+        split: What to divide.
+        sizes: Wanted number of examples of each part, None for a tenth of the whole texts, at most
+            2,000; a part may be smaller by a few, because repeats stay together.
+        seed: The same seed gives the same parts.
+
+    Returns:
+        What remains, then each part, all in the order of `split`. Where texts are phrases of
+        others, a part has whole texts alone, and those within them are nowhere.
+
+    Raises:
+        InputError: When nothing would remain, or a part would be empty.
+    """
+    keys = text_keys(split)
+    known = Phrases(keys if split.second is None else ())
+    phrases = _phrases(known, set(keys))
+    whole = [i for i, key in enumerate(keys) if key not in phrases]
+    numbers = [_part_size(len(whole), size) for size in sizes]
+    labels = strata([split.labels[i] for i in whole])
+    parts = assign_parts(labels, [keys[i] for i in whole], sizes=numbers, seed=seed)
+    held_out = [
+        [i for i, part in zip(whole, parts, strict=True) if part == number]
+        for number in range(1, len(sizes) + 1)
+    ]
+    taken = {keys[i] for members in held_out for i in members}
+    if phrases:
+        taken.update(*(known.within(key) for key in taken.copy()))
+    remaining = [i for i, key in enumerate(keys) if key not in taken]
+    if sum(numbers) >= len(whole) or not remaining or not all(held_out):
+        raise InputError(
+            f"{len(whole)} examples ({len(set(keys) - phrases)} of them different) are too few to "
+            f"hold out {' and '.join(map(str, numbers))} of them: give more data, or other sizes."
+        )
+    if phrases:
+        logger.warning(
+            "%d of %d different texts are parts of others: whole ones alone are held out, and "
+            "%d examples that are parts of these are left out of training",
+            len(phrases),
+            len(set(keys)),
+            len(keys) - len(remaining) - sum(map(len, held_out)),
+        )
+    return tuple(subset(split, indices) for indices in (remaining, *held_out))
+
+
+def _part_size(num_examples: int, wanted: int | None) -> int:
     """The size of a held-out part: as wanted, or by default a tenth, at most 2,000."""
     if wanted is not None:
         return wanted
     return max(1, min(MAX_HELD_OUT, round(num_examples * HELD_OUT_SHARE)))
 
 
-def hold_out(split: TextSplit, *, sizes: Sequence[int], seed: int) -> tuple[TextSplit, ...]:
-    """Hold disjoint parts out of a split; repeats of a text, as `text_keys` has it, stay together.
-
-    Args:
-        split: What to divide.
-        sizes: Wanted number of examples of each part; a part may be smaller by a few, because
-            repeats stay together.
-        seed: The same seed gives the same parts.
-
-    Returns:
-        What remains, then each part, all in the order of `split`.
-
-    Raises:
-        InputError: When nothing would remain, or a part would be empty.
-    """
-    keys = text_keys(split)
-    parts = assign_parts(strata(split.labels), keys, sizes=sizes, seed=seed)
-    members = [
-        [i for i, part in enumerate(parts) if part == number] for number in range(len(sizes) + 1)
-    ]
-    if sum(sizes) >= len(split) or not all(members):
-        raise InputError(
-            f"{len(split)} examples ({len(set(keys))} of them different) are too few to hold out "
-            f"{' and '.join(map(str, sizes))} of them: give more data, or other sizes."
-        )
-    return tuple(subset(split, indices) for indices in members)
+def _phrases(known: Phrases, keys: set[str]) -> set[str]:
+    """The keys that are parts of others, or none where they are few."""
+    found: set[str] = set().union(*map(known.within, keys))
+    return found if len(found) >= MANY_PHRASES * len(keys) else set()
 
 
 def assign_parts(

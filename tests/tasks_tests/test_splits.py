@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.errors import InputError
+from paretobert.tasks.phrases import Phrases
 from paretobert.tasks.splits import (
     assign_parts,
     hold_out,
@@ -14,6 +15,7 @@ from paretobert.tasks.splits import (
     near_duplicates,
     normalised,
     strata,
+    subset,
 )
 from paretobert.tasks.task import TextSplit
 
@@ -66,6 +68,47 @@ def test_default_search_split_is_a_tenth_and_another_seed_gives_another():
     assert first.first != second.first
 
 
+def phrased(sentences: int) -> TextSplit:
+    """Sentences, each with its own halves and a word that they all have."""
+    halves = [(f"the film {i}", f"is {'good' if i % 2 else 'bad'} {i}") for i in range(sentences)]
+    texts = [text for first, second in halves for text in (first, second, f"{first} {second} .")]
+    return TextSplit((*texts, "film"), None, tuple(i // 3 % 2 for i in range(len(texts) + 1)))
+
+
+def test_phrases_are_not_held_out_nor_learnt_from_with_their_sentences(caplog):
+    split = phrased(100)
+    train, search, report = hold_out(split, sizes=(None, 20), seed=0)
+    assert (len(search), len(report)) == (10, 20)
+    assert all(text.endswith(".") for text in search.first + report.first)
+    held_out = [normalised(text) for text in search.first + report.first]
+    within = Phrases(map(normalised, train.first)).within
+    assert not any(map(within, held_out))
+    assert len(train) == 3 * 70
+    assert "61 examples that are parts of these are left out" in caplog.text
+    assert "201 of 301 different texts are parts of others" in caplog.text
+
+
+def test_a_few_texts_within_others_are_texts_like_others(caplog):
+    split = phrased(100)
+    few = subset(split, [*range(2, 300, 3), 300])
+    train, search = hold_out_search(few, size=None, seed=0)
+    assert (len(train), len(search), caplog.text) == (91, 10, "")
+
+
+def test_too_few_whole_texts_are_refused():
+    with pytest.raises(InputError, match=r"3 examples \(3 .* too few to hold out 3 of them"):
+        hold_out_search(phrased(3), size=3, seed=0)
+
+
+words = st.lists(st.sampled_from("abc"), min_size=1, max_size=6).map(" ".join)
+
+
+@given(st.lists(words, max_size=20), words)
+def test_what_is_within_a_text_agrees_with_looking_for_each(texts, text):
+    wanted = {each for each in texts if f" {each} " in f" {text} " and each != text}
+    assert Phrases(texts).within(text) == wanted
+
+
 def test_pairs_keep_their_second_texts():
     split = TextSplit(
         tuple(map(str, range(50))), tuple(str(-i) for i in range(50)), (0.5, 1.5) * 25
@@ -98,10 +141,10 @@ def test_near_duplicates_are_found_whatever_their_digits_case_and_punctuation():
     assert near_duplicates(texts) == [0, 0, 2]
 
 
-words = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8).map(" ".join)
+longer = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8).map(" ".join)
 
 
-@given(st.lists(words, max_size=25))
+@given(st.lists(longer, max_size=25))
 def test_near_duplicates_agree_with_comparing_all_pairs(texts):
     groups = near_duplicates(texts, similarity=0.6)
     sets = [set(text.split()) for text in texts]
