@@ -18,7 +18,7 @@ from paretobert.storage import read_records
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.metrics import Evaluation, compare
-from paretobert.tasks.task import Texts
+from paretobert.tasks.task import Task, Texts
 
 Scores = Mapping[str, Evaluation]
 
@@ -47,19 +47,33 @@ def trained(
             unlabelled=unlabelled,
             progress=lambda state: None,
         )
-        supernet = Supernet.from_pretrained(folder / "supernet")
+        scores = landmark_scores(folder, task, split="report")
         stages = read_records(folder / "training.jsonl")
     took = {
         "seconds": round(time.perf_counter() - started, 1),
         "steps": {entry["stage"]: entry["steps"] for entry in stages if entry.get("steps")},
     }
-    tokenizer = AutoTokenizer.from_pretrained(teacher)
-    report = encode(task.report, tokenizer, max_length=task.max_length)
-    scores = {
-        config.key: evaluate(extract(supernet.model, config), report, task=task, split="report")
+    return scores, took
+
+
+def landmark_scores(run: Path, task: Task, *, split: str) -> dict[str, Evaluation]:
+    """Score the landmarks of the space that a folder's supernet was trained for.
+
+    Args:
+        run: Holds the supernet.
+        task: Gives the split.
+        split: Its name.
+
+    Returns:
+        The evaluations by key.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(run / "supernet")
+    examples = encode(task.splits[split], tokenizer, max_length=task.max_length)
+    supernet = Supernet.from_pretrained(run / "supernet")
+    return {
+        config.key: evaluate(extract(supernet.model, config), examples, task=task, split=split)
         for config in supernet.space.landmarks
     }
-    return scores, took
 
 
 def row(name: str, scores: Scores, whole: Scores) -> dict[str, Any]:
