@@ -79,6 +79,9 @@ def main() -> None:
     parser.add_argument("--report-size", type=int, help="score on so many examples at most")
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
+    parser.add_argument(
+        "--proposals", type=int, default=PROPOSED_DEPTHS, help="beside each width, at most"
+    )
     parser.add_argument("--importance", action="store_true", help="also repair by importance")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -127,7 +130,7 @@ def main() -> None:
         (proposal, width, depth, True)
         for config, width, depth, _ in asked
         if depth == 1 > width
-        for proposal in propose(losses, rates, limit=rates.total(config))[:PROPOSED_DEPTHS]
+        for proposal in propose(losses, rates, limit=rates.total(config))[: arguments.proposals]
     ]
     for config, width, depth, proposed in asked:
         if config == full_config:
