@@ -200,6 +200,16 @@ class TrainingOptions(Pace):
         return self.learning_rate if rate is None else rate
 
     @property
+    def same_width_teachers(self) -> bool:
+        """Whether in stage 2 sub-networks learn from those of their width and full depth.
+
+        So it is in the paper. Beyond the grid few have one width and stage 1 saw few of these;
+        where there was no stage 1, narrow ones know nothing. Then all learn from the full model,
+        whose one forward pass serves all of a step.
+        """
+        return self.space == "grid" and self.width_epochs > 0
+
+    @property
     def labelled_epochs(self) -> int:
         """Those of the stages that learn from labels."""
         return self.teacher_epochs + self.final_epochs + self._elastic_epochs[0]

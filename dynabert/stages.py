@@ -90,7 +90,7 @@ def planned_stages(
         plain = space.with_every_token()
         widths, pairs = learnt(plain.at_full_depth()), learnt(plain)
         tokens = [2 * draws for draws in pairs]
-        teachers = statistics.mean(map(_teachers, pairs)) if space.name == "grid" else 1.0
+        teachers = statistics.mean(map(_teachers, pairs)) if options.same_width_teachers else 1.0
         stages += [
             stage("width", options.width_epochs, elastic, _work(space, widths, float(taught))),
             stage(

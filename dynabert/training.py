@@ -5,11 +5,11 @@
 Stage 0 fine-tunes the full model. Stage 1 (Algorithm 2) starts from a copy of it with sorted
 units, repaired for all widths where that is asked for (not in the paper), and trains every width
 at full depth against the teacher. Stage 2 (Algorithm 3) trains every width and depth against the
-fixed DynaBERT_W of the same width. In spaces beyond the grid, which are not in the paper, both
-train networks that are drawn. An optional stage, not in the paper, then makes word-vectors the
-third elastic dimension. Stage 3 is the optional fine-tuning of all sub-networks on the labels. In
-a step the gradients of the step's sub-networks add up, are clipped once and followed by one
-update.
+fixed DynaBERT_W of the same width, or against the full model (`same_width_teachers`). In spaces
+beyond the grid, which are not in the paper, both train networks that are drawn. An optional stage,
+not in the paper, then makes word-vectors the third elastic dimension. Stage 3 is the optional
+fine-tuning of all sub-networks on the labels. In a step the gradients of the step's sub-networks
+add up, are clipped once and followed by one update.
 
 Stages 0 and 3 learn from the labelled training texts. The others learn from a teacher alone, from
 these texts and from transfer texts (unlabelled ones, and variants of the training texts): their
@@ -330,16 +330,6 @@ def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> 
     return list(dict.fromkeys(configs))
 
 
-def depth_teacher(config: SubnetConfig, space: Space) -> SubnetConfig:
-    """The sub-network of full depth that one learns from in stage 2.
-
-    In a grid that is the one of its width, as in the paper. Beyond it, where few networks have one
-    width and stage 1 saw few of these, it is the full model, whose one forward pass then serves
-    all of a step.
-    """
-    return same_width_teacher(config, space.shape) if space.name == "grid" else space.full
-
-
 def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
     """The sub-network of full depth that is as wide as `config`, one width in every layer."""
     return SubnetConfig(
@@ -490,15 +480,15 @@ class _Training:
         return self._distilled("width", rewired, fixed, widths, lambda config: full)
 
     def depth(self, width: Path) -> Result:
-        """Stage 2: adaptive width and depth, distilled from DynaBERT_W at the same width."""
+        """Stage 2: adaptive width and depth, distilled from what stage 1 has made."""
         fixed = self._loaded(width)
-        return self._distilled(
-            "depth",
-            width,
-            fixed,
-            fixed.space,
-            lambda config: depth_teacher(config, fixed.space),
-        )
+
+        def teacher(config: SubnetConfig) -> SubnetConfig:
+            if self.options.same_width_teachers:
+                return same_width_teacher(config, fixed.shape)
+            return fixed.space.full
+
+        return self._distilled("depth", width, fixed, fixed.space, teacher)
 
     def tokens(self, depth: Path, teacher: Path) -> Result:
         """The token stage: eliminate word-vectors at every width and depth.

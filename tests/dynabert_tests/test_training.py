@@ -17,12 +17,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from paretobert.dynabert import training
 from paretobert.dynabert.losses import read_losses
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
 from paretobert.dynabert.training import (
-    depth_teacher,
     distillation_gradients,
     in_place_gradients,
     label_gradients,
@@ -31,6 +31,7 @@ from paretobert.dynabert.training import (
     token_step_configs,
     train_supernet,
 )
+from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
@@ -41,7 +42,7 @@ from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.task import Task, Texts, TextSplit
 from paretobert.training.classifier import load_classifier
-from paretobert.training.distillation import LossWeights, distillation_loss
+from paretobert.training.distillation import DEPTH_STAGE, LossWeights, distillation_loss
 from paretobert.training.loop import TrainingProgress, linear_decay
 
 WORDS = [f"w{chr(97 + i // 5)}{chr(97 + i % 5)}" for i in range(30)]
@@ -239,13 +240,40 @@ def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
     )
 
 
-def test_beyond_the_grid_the_full_model_teaches(tiny_model):
-    shape = elastic(tiny_model("bert")).shape
-    student = SubnetConfig((1, 3), (2, 2), (20, 20))
-    assert depth_teacher(student, Grid(shape)) == same_width_teacher(student, shape)
-    for space in ("uniform", "layerwise"):
-        beyond = replace(OPTIONS, recipe="sandwich", space=space).space_of(shape)
-        assert depth_teacher(student, beyond) == SubnetConfig.full(shape)
+@pytest.mark.parametrize(
+    ("space", "width_epochs", "same_width"),
+    [("grid", 1, True), ("grid", 0, False), ("uniform", 1, False), ("layerwise", 1, False)],
+)
+def test_beyond_the_grid_and_without_stage_1_the_full_model_teaches(
+    space, width_epochs, same_width, tiny_checkpoint, tmp_path, monkeypatch
+):
+    taught = {}
+
+    def watch(supernet, teacher, batch, configs, **rest):
+        taught.update(configs if rest["weights"] is DEPTH_STAGE else {})
+        return distillation_gradients(supernet, teacher, batch, configs, **rest)
+
+    monkeypatch.setattr(training, "distillation_gradients", watch)
+    options = replace(
+        OPTIONS,
+        recipe="sandwich",
+        space=space,
+        teacher_epochs=1,
+        width_epochs=width_epochs,
+        depth_epochs=1,
+    )
+    train_supernet(
+        model=tiny_checkpoint,
+        task=make_task(num_train=16),
+        folder=tmp_path,
+        options=options,
+        progress=lambda state: None,
+    )
+    shape = find_checkpoint(str(tiny_checkpoint)).shape
+    full = SubnetConfig.full(shape)
+    assert len(taught) > 2
+    for config, teacher in taught.items():
+        assert teacher == (same_width_teacher(config, shape) if same_width else full)
 
 
 @pytest.mark.parametrize("space", ["uniform", "layerwise"])
