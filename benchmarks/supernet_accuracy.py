@@ -2,14 +2,16 @@
 
 Both start from one fine-tuned and rewired model and see the same batches and learning rates;
 `supernet_step.py` says how the steps differ (but for the optimizer, fused here in both). The
-naive one trains all sub-networks in every step, ours those of the recipe, for as many epochs as
-are asked for. Along stage 2 all twelve are scored on the search split: the processor time of
-training until their mean accuracy first reaches some values is compared, scoring left out. At the
-end each is scored on the report split and compared in pairs.
+naive one trains all sub-networks in every step, for an epoch of each stage, ours those of the
+recipe, for as many epochs as are asked for; without stage 1 all learn from the full model. Along
+stage 2 all twelve are scored on the search split: the processor time of training until their mean
+accuracy first reaches some values is compared, scoring left out. At the end each is scored on the
+report split and compared in pairs.
 
     paretobert train runs/demo --model minilm --task stdlib-docs ...
     python benchmarks/supernet_accuracy.py runs/demo
-    python benchmarks/supernet_accuracy.py runs/sst2s --recipe sandwich --epochs 2 --out FILE
+    python benchmarks/supernet_accuracy.py runs/sst2s --recipe sandwich --width-epochs 0 \
+        --depth-epochs 2 --out FILE
 """
 
 import argparse
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from collect import relative
 from supernet_step import PADDED_LENGTH, elastic, naive_gradients, padded_to
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
@@ -116,11 +119,20 @@ def trained(
     encoded: EncodedSplit,
     *,
     recipe: Recipe | None,
-    epochs: int,
+    epochs: Mapping[str, int],
     rate: float,
     score: Callable[[Supernet], float],
 ) -> tuple[Supernet, list[dict[str, float]]]:
     """Stage 1, then stage 2, by a recipe of ours or, without one, naively.
+
+    Args:
+        rewired: What both start from.
+        teacher: The full model.
+        encoded: What is learnt from.
+        recipe: Which sub-networks learn in a step; None for all, naively.
+        epochs: Of each stage, by its name.
+        rate: The learning rate, which decays to 0 in each stage.
+        score: The mean accuracy of a supernet.
 
     Returns:
         The supernet and, for each time that it was scored, steps, times and the mean accuracy.
@@ -146,8 +158,9 @@ def trained(
             space: Space = space,
             weights: LossWeights = weights,
         ) -> None:
+            same_width = stage == "depth" and epochs["width"]
             configs = {
-                c: full if stage == "width" else same_width_teacher(c, supernet.shape)
+                c: same_width_teacher(c, supernet.shape) if same_width else full
                 for c in step_configs(space, options=options, stage=stage, step=step)
             }
             if naive:
@@ -177,7 +190,7 @@ def trained(
             encoded,
             gradients,
             rate=rate,
-            epochs=epochs,
+            epochs=epochs[stage],
             clock=clock,
             after_step=after_step,
         )
@@ -218,7 +231,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run folder with a fine-tuned teacher")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--recipe", choices=("paper", "sandwich"), default="paper")
-    parser.add_argument("--epochs", type=int, default=1, help="of each stage, of our training")
+    parser.add_argument("--width-epochs", type=int, default=1, help="of our stage 1")
+    parser.add_argument("--depth-epochs", type=int, default=1, help="of our stage 2")
     parser.add_argument("--examples", type=int, help="of the training split, instead of all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_accuracy.json"))
@@ -238,16 +252,17 @@ def main() -> None:
     rewire(rewired, importance(rewired, searched, head=task.head))
     outcomes, curves = {}, {}
     train = train.first(arguments.examples or len(train))
-    for kind, recipe, epochs in (
-        ("ours", arguments.recipe, arguments.epochs),
-        ("naive", None, 1),
-    ):
+    epochs = {
+        "ours": {"width": arguments.width_epochs, "depth": arguments.depth_epochs},
+        "naive": {"width": 1, "depth": 1},
+    }
+    for kind, recipe in (("ours", arguments.recipe), ("naive", None)):
         supernet, curves[kind] = trained(
             rewired,
             teacher,
             train,
             recipe=recipe,
-            epochs=epochs,
+            epochs=epochs[kind],
             rate=arguments.learning_rate,
             score=lambda supernet: statistics.mean(
                 e.value for e in scored(supernet, search, "search", task)
@@ -256,12 +271,12 @@ def main() -> None:
         outcomes[kind] = scored(supernet, report, "report", task)
     pairs = [compare(*pair) for pair in zip(outcomes["ours"], outcomes["naive"], strict=True)]
     record = {
-        "command": f"python {' '.join(sys.argv)}",
+        "command": f"python {' '.join(map(relative, sys.argv))}",
         "task": task.summary() | {"source": task.name},
         "environment": environment.finished(device="cpu").to_dict(),
         "threads": torch.get_num_threads(),
         "recipe": arguments.recipe,
-        "epochs": {"ours": arguments.epochs, "naive": 1},
+        "epochs": epochs,
         "examples": len(train),
         "curves": curves,
         "times_to_reach": times_to_reach(curves),
