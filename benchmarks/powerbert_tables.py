@@ -232,7 +232,8 @@ def _panel(axes: Axes, result: dict[str, Any], record: dict[str, Any]) -> None:
             color=colour,
             markerfacecolor="white" if shape == "hollow" else colour,
             elinewidth=0.9,
-            label=label,
+            label=label if rows else None,
+            zorder=3 if shape == "star" else 2,
         )
     axes.set_xlabel(
         f"latency relative to the full model with dynamic padding\n{_conditions(record)}\n"
@@ -243,11 +244,11 @@ def _panel(axes: Axes, result: dict[str, Any], record: dict[str, Any]) -> None:
 
 def _conditions(protocol: dict[str, Any]) -> str:
     """A protocol's record as a line; records of older versions have other fields than today's."""
-    lengths = protocol["lengths"]
+    lengths, threads = protocol["lengths"], protocol["threads"]
     return (
         f"{min(lengths)} to {max(lengths)} tokens (mean {protocol['seq_len']}), "
-        f"{protocol['device']}, {protocol['threads']} thread(s), {protocol['runtime']} "
-        f"{protocol['precision']}, batch {protocol['batch_size']}"
+        f"{protocol['device']}, {threads} thread{'s' if threads > 1 else ''}, "
+        f"{protocol['runtime']} {protocol['precision']}, batch {protocol['batch_size']}"
     )
 
 

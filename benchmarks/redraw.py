@@ -3,8 +3,8 @@
     python benchmarks/redraw.py benchmarks/sst2
 
 reads `results.csv` and `result.json` and writes `latency.png`, `params.png` and `flops.png`, with
-scores on the report split as in the run's own report, and `front.png`: the search scores, by which
-the front was judged, against latency.
+scores on the report split as in the run's own report, `front.png`, the search scores, by which the
+front was judged, against latency, and `speedups.png`, over widths and depths.
 """
 
 import argparse
@@ -19,10 +19,12 @@ from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.intervals import Interval
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
-from paretobert.networks.subnet import SubnetConfig
+from paretobert.networks.subnet import SubnetConfig, grid
+from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
-from paretobert.profiling.table import LatencySummary, Profile
+from paretobert.profiling.table import CostTable, LatencySummary, Profile
 from paretobert.reports.figures.front import front_figure
+from paretobert.reports.figures.speedups import heat_map_figure
 from paretobert.reports.shared import COSTS
 from paretobert.search.candidate import Candidate
 from paretobert.storage import read_json
@@ -115,6 +117,12 @@ def main() -> None:
         )
         assert figure is not None
         figure.save(folder / f"{figure.name}.png")
+    training, full = record["request"]["training"], own[0].network.shape
+    environment = Environment.from_dict(record["environment"])
+    costs = CostTable(protocol, environment, tuple(entry.profile for entry in own))
+    configs = grid(full, widths=training["widths"], depths=training["depths"])
+    speedups = heat_map_figure(costs, configs, num_layers=full.num_layers)
+    speedups.save(folder / "speedups.png")
     judged = front_figure(own, "latency_ms", judged=own, numbers=numbers, conditions=conditions)
     assert judged is not None
     replace(judged, title=f"{name}: {judged.title.lower()}").save(folder / "front.png")

@@ -103,13 +103,11 @@ def draw(record: dict[str, Any]) -> Canvas:
 
 def _panel(axes: Axes, record: dict[str, Any], panel: str) -> None:
     plain(axes, title=f"{record['task']['name']}, {PANELS[panel]}")
-    others = sorted({row["series"] for row in record["networks"]} - {"own"})
-    looks = {"own": Mark(FRONT, "circle")} | dict(zip(others, MARKS * 2, strict=False))
     own = [row for row in record["networks"] if panel in row]
     speeds = [row[panel]["speedup"] for row in own]
     log_axis(axes.xaxis, 1, max(speeds))
     axes.set_xlim(0.9, 1.15 * max(speeds))
-    for number, (series, mark) in enumerate(looks.items()):
+    for series, (mark, filled) in _looks(record).items():
         rows = [
             row
             for row in own
@@ -125,7 +123,7 @@ def _panel(axes: Axes, record: dict[str, Any], panel: str) -> None:
             linestyle="none",
             marker=SHAPES[mark.shape],
             color=mark.colour,
-            markerfacecolor=mark.colour if number < len(MARKS) else "white",
+            markerfacecolor=mark.colour if filled else "white",
             elinewidth=0.7,
             markersize=6,
             label=SERIES.get(series, series),
@@ -143,6 +141,16 @@ def _panel(axes: Axes, record: dict[str, Any], panel: str) -> None:
     )
     axes.set_xlabel(f"times as fast as the full model in eager fp32\n{record['protocol']}")
     point_outside(axes, aims, what="published beyond")
+
+
+def _looks(record: dict[str, Any]) -> dict[str, tuple[Mark, bool]]:
+    """The mark of each series and whether it is filled; those of `SERIES` are alike everywhere."""
+    _, *known = SERIES
+    further = sorted({row["series"] for row in record["networks"]} - {*SERIES})
+    marks = zip(MARKS * 2, [True] * len(MARKS) + [False] * len(MARKS), strict=True)
+    return {"own": (Mark(FRONT, "circle"), True)} | dict(
+        zip([*known, *further], marks, strict=False)
+    )
 
 
 def table(record: dict[str, Any]) -> str:

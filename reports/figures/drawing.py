@@ -159,14 +159,21 @@ def legend(drawing: Canvas, axes: Axes, *, ranks: Mapping[str, int] | None = Non
         text.set_parse_math(False)
 
 
-def name_points(axes: Axes, labels: Mapping[tuple[float, float], str], *, colour: str) -> None:
-    """Write labels above points, each higher where another one stands already.
+def name_points(
+    axes: Axes,
+    labels: Mapping[tuple[float, float], str],
+    *,
+    bars: Sequence[tuple[float, float, float]],
+    colour: str,
+) -> None:
+    """Write labels above points, each higher where another stands, and beside a bar.
 
     Call it when the limits of the axes are final.
 
     Args:
         axes: The axes.
         labels: By the point that each stands above.
+        bars: The place and both ends of every vertical bar; a label may stand on its own.
         colour: Of the text.
     """
     taken: list[Bbox] = []
@@ -174,6 +181,10 @@ def name_points(axes: Axes, labels: Mapping[tuple[float, float], str], *, colour
     assert isinstance(drawing, Canvas)
     drawing.draw_without_rendering()
     renderer = drawing.canvas.get_renderer()  # type: ignore[attr-defined]
+    lines = {
+        (x, high): Bbox(axes.transData.transform([(x, low), (x, high)])).padded(0.5)
+        for x, low, high in bars
+    }
     for place, label in sorted(labels.items()):
         text = axes.annotate(
             label,
@@ -188,11 +199,16 @@ def name_points(axes: Axes, labels: Mapping[tuple[float, float], str], *, colour
             parse_math=False,
             zorder=4,
         )
-        offset = _BESIDE
+        aside, offset = 0.0, _BESIDE
         box = text.get_window_extent(renderer)
+        if any(box.overlaps(line) for top, line in lines.items() if top != place):
+            aside = 2 * _BESIDE
+            text.set_horizontalalignment("left")
+            text.xyann = (aside, offset)
+            box = text.get_window_extent(renderer)
         while any(box.overlaps(other) for other in taken):
             offset += _BESIDE
-            text.xyann = (0, offset)
+            text.xyann = (aside, offset)
             box = text.get_window_extent(renderer)
         taken.append(box.padded(_BESIDE))
 

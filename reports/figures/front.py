@@ -222,7 +222,8 @@ class FrontFigure(Picture):
         axes.set_xlabel(self.x_title, parse_math=False)
         axes.set_ylabel(self.y_title, parse_math=False)
         legend(drawing, axes, ranks={entry.name: entry.rank for entry in marked})
-        name_points(axes, self.front_labels, colour=self.front_colour)
+        bars = [(p.x, p.y_low, p.y_high) for p in self.own if p.on_front]
+        name_points(axes, self.front_labels, bars=bars, colour=self.front_colour)
         return drawing
 
     def _limit(self, axes: Axes) -> None:

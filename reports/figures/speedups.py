@@ -93,7 +93,7 @@ def heat_map_figure(
             tuple(
                 ""
                 if cell is None
-                else cell.ratio.dividing(1).text(".3g").replace(" ", "\n", 1)
+                else cell.ratio.dividing(1).text(".2f").replace(" ", "\n", 1)
                 + ("" if cell.resolved else "\nnot resolved")
                 for cell in row
             )

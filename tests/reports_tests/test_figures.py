@@ -252,6 +252,20 @@ def test_no_two_labels_stand_over_one_another():
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_a_label_stands_beside_a_bar_that_would_cross_it():
+    tall, low = (
+        sub_network(2, 0.68, num_params=20_010_000),
+        sub_network(1, 0.62, num_params=20_000_000),
+    )
+    drawing = figure_of((FULL, tall, low)).drawn()
+    (axes,) = drawing.axes
+    places = {text.get_text(): text.get_horizontalalignment() for text in axes.texts}
+    assert places == {"1": "center", "2": "center", "3": "left"}
+    (beside,) = (text for text in axes.texts if text.get_text() == "3")
+    box = beside.get_window_extent(drawing.canvas.get_renderer())
+    assert box.x0 > axes.transData.transform((20.01, 0.68))[0]
+
+
 def test_published_numbers_beyond_what_was_run_are_counted_at_the_edge():
     others = [published("Near", 0.65, num_params=20_000_000), published("Far", 0.9)]
     (axes,) = figure_of((*ALL, *others)).drawn().axes

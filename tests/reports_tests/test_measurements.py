@@ -113,7 +113,7 @@ def test_the_heat_map_marks_what_is_not_resolved() -> None:
         pytest.approx([1.0, 2.0]),
         pytest.approx([2.0, 4.0]),
     ]
-    assert figure.texts[1][1].startswith("4\n[3.9")
+    assert figure.texts[1][1].startswith("4.00\n[3.94, ")
     assert "not resolved" not in figure.texts[0][0]
     assert (
         "not resolved" in heat_map_figure(table(resolved=False), CONFIGS, num_layers=6).texts[0][1]
