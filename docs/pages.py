@@ -37,6 +37,7 @@ PAGES = {
     DOCS / "science.in.md": DOCS / "science.md",
     DOCS / "costs.in.md": DOCS / "costs.md",
     DOCS / "statistics.in.md": DOCS / "statistics.md",
+    DOCS / "many-machines.in.md": DOCS / "many-machines.md",
 }
 """Each template with the page that is made of it."""
 
