@@ -2,10 +2,10 @@
 
     for seed in 1 2 3 4 5; do
         python benchmarks/closed_form.py runs/sst2s --seed $seed --widths .5 .33 .25 --depths 1 \
-            --proposals 0 --out benchmarks/closed_form/draws/sst2-$seed.json
+            --proposals 0 --out benchmarks/closed_form/sst2-draw-$seed.json
     done
-    python benchmarks/closed_form_draws.py benchmarks/closed_form/draws/sst2-*.json \
-        --out benchmarks/closed_form/sst2-draws.json
+    python benchmarks/closed_form_draws.py benchmarks/closed_form/sst2-draw-*.json \
+        --out benchmarks/closed_form_draws/sst2.json
 
 All are of one full model and one report split. A row is a width at full depth; its losses are
 against the full model, mean and extremes over the draws.
