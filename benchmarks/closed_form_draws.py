@@ -48,32 +48,38 @@ def row(width: float, networks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def together(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the draws say together.
+
+    Args:
+        records: What `closed_form.py` wrote of each.
+    """
+    by_width: dict[float, list[dict[str, Any]]] = {}
+    for record in records:
+        for entry in record["sub_networks"]:
+            if entry["depth"] == 1 and not entry["proposed"]:
+                by_width.setdefault(entry["width"], []).append(entry)
+    return {
+        "task": records[0]["task"],
+        "texts": records[0]["texts"],
+        "seeds": [record["seed"] for record in records],
+        "examples": records[0]["outcomes"]["n"],
+        "full": records[0]["full"],
+        "collecting_cpu_s": [record["collecting"]["cpu_s"] for record in records],
+        "ordering_cpu_s": [record["ordering"]["cpu_s"] for record in records],
+        "widths": [row(width, entries) for width, entries in by_width.items()],
+    }
+
+
 def main() -> None:
     """Read the draws and write what they say together."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("draws", type=Path, nargs="+", help="files of closed_form.py")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    records = [read_json(path) for path in arguments.draws]
-    by_width: dict[float, list[dict[str, Any]]] = {}
-    for record in records:
-        for entry in record["sub_networks"]:
-            if entry["depth"] == 1 and not entry["proposed"]:
-                by_width.setdefault(entry["width"], []).append(entry)
-    write_json(
-        arguments.out,
-        {
-            "command": f"python {' '.join(map(relative, sys.argv))}",
-            "task": records[0]["task"],
-            "texts": records[0]["texts"],
-            "seeds": [record["seed"] for record in records],
-            "examples": records[0]["outcomes"]["n"],
-            "full": records[0]["full"],
-            "collecting_cpu_s": [record["collecting"]["cpu_s"] for record in records],
-            "ordering_cpu_s": [record["ordering"]["cpu_s"] for record in records],
-            "widths": [row(width, entries) for width, entries in by_width.items()],
-        },
-    )
+    command = f"python {' '.join(map(relative, sys.argv))}"
+    record = together([read_json(path) for path in arguments.draws])
+    write_json(arguments.out, {"command": command, **record})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from closed_form_draws import together
 from collect import corrected
 from latency_repeats import summary
 from outcomes import read_outcomes, unpack_split
@@ -264,8 +265,14 @@ def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
     path = root / "latency_repeats.json"
     record = read_json(path)
     yield path, [Statement("the summary", record["summary"], summary(record))]
-    for path in sorted(root.glob("closed_form/*.json")):
+    folder = root / "closed_form"
+    summaries = sorted(folder.glob("*-draws.json"))
+    for path in sorted({*folder.rglob("*.json")} - {*summaries}):
         yield path, list(closed_form_statements(read_json(path)))
+    for path in summaries:
+        draws = sorted(folder.glob(f"draws/{path.stem.removesuffix('draws')}*.json"))
+        computed = together([read_json(draw) for draw in draws])
+        yield path, [Statement("the draws together", read_json(path), computed)]
     path = root / "supernet_accuracy.json"
     yield path, list(supernet_statements(read_json(path)))
 
