@@ -266,11 +266,10 @@ def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
     record = read_json(path)
     yield path, [Statement("the summary", record["summary"], summary(record))]
     folder = root / "closed_form"
-    summaries = sorted(folder.glob("*-draws.json"))
-    for path in sorted({*folder.rglob("*.json")} - {*summaries}):
+    for path in sorted(folder.glob("*.json")):
         yield path, list(closed_form_statements(read_json(path)))
-    for path in summaries:
-        draws = sorted(folder.glob(f"draws/{path.stem.removesuffix('draws')}*.json"))
+    for path in sorted((root / "closed_form_draws").glob("*.json")):
+        draws = sorted(folder.glob(f"{path.stem}-draw-*.json"))
         computed = together([read_json(draw) for draw in draws])
         yield path, [Statement("the draws together", read_json(path), computed)]
     path = root / "supernet_accuracy.json"

@@ -66,7 +66,7 @@ def edit(path: Path, change) -> None:
             "latency's ratio states low 0.1, not 0.7",
         ),
         (
-            "closed_form/sst2-draws.json",
+            "closed_form_draws/sst2.json",
             lambda record: record["full"].update(value=0.9),
             "the draws together states full {'value': 0.9,",
         ),
