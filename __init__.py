@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from .search.front import ParetoFront as ParetoFront
     from .tasks.loading import TaskRequest as TaskRequest
     from .tasks.loading import load_task as load_task
-    from .tasks.metrics import Evaluation as Evaluation
+    from .tasks.scores import Evaluation as Evaluation
 
 _HOMES = {
     "Candidate": "search.candidate",
     "CostTable": "profiling.table",
     "EncoderShape": "networks.shape",
-    "Evaluation": "tasks.metrics",
+    "Evaluation": "tasks.scores",
     "InputError": "errors",
     "LatencyProtocol": "profiling.protocol",
     "ParetoFront": "search.front",

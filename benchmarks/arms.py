@@ -16,8 +16,9 @@ from paretobert.encoders.extraction import extract
 from paretobert.pipeline.run import Run
 from paretobert.storage import read_records
 from paretobert.tasks.batches import encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 from paretobert.tasks.task import Task, Texts
 
 Scores = Mapping[str, Evaluation]

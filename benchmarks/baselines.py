@@ -38,8 +38,9 @@ from paretobert.profiling.workload import Workload
 from paretobert.search.candidate import score_record
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 from paretobert.training.classifier import load_stored
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.method import Known, Making

@@ -47,8 +47,9 @@ from paretobert.search.candidate import score_record
 from paretobert.search.proposals import propose
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 
 WIDTHS = (1.0, 0.75, 0.5, 0.33, 0.25)
 DEPTHS = (1.0, 0.75, 0.5)

@@ -28,7 +28,7 @@ from paretobert.profiling.table import CostTable
 from paretobert.search.front import ParetoFront
 from paretobert.search.selection import corrected_front
 from paretobert.storage import folder, read_records, write_json
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 
 def relative(value: Any) -> Any:

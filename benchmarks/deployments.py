@@ -27,7 +27,7 @@ from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
 from paretobert.reports.figures.deployments import DeploymentBar, DeploymentFigure
 from paretobert.storage import write_json, write_text
-from paretobert.tasks.metrics import compare
+from paretobert.tasks.comparison import compare
 
 DEPLOYMENTS = (
     EAGER_FP32,

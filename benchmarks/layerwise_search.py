@@ -43,7 +43,7 @@ from paretobert.search.problem import Observation, Problem
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 ENGINES = ("model", "nsga2", "random")
 

@@ -52,7 +52,7 @@ from paretobert.search.problem import Observation, Problem
 from paretobert.search.study import run_study
 from paretobert.storage import read_json, write_json
 from paretobert.tasks.loading import TaskRequest, load_task
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 WAIT_S = 1.0
 REALLY = "really"

@@ -15,7 +15,8 @@ import numpy as np
 
 from paretobert.errors import InputError
 from paretobert.storage import read_json, write_json
-from paretobert.tasks.metrics import CORRELATIONS, METRICS, Evaluation, Labels, score_predictions
+from paretobert.tasks.metrics import CORRELATIONS, METRICS, Labels
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 FLOATS = ("float16", "float32", "float64")
 

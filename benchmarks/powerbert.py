@@ -67,8 +67,9 @@ from paretobert.search.front import ParetoFront
 from paretobert.storage import folder, read_json, write_json
 from paretobert.tasks.batches import Batch as TorchBatch
 from paretobert.tasks.batches import EncodedSplit, encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate, evaluate_deployed
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 from paretobert.tasks.task import Task, TextSplit
 from paretobert.training.distillation import prediction_loss
 from paretobert.training.loop import TrainingProgress, made, run_stage, weight_groups

@@ -44,13 +44,13 @@ from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import NoiseReport
 from paretobert.profiling.table import LatencySummary
-from paretobert.search.budget import BudgetWord
+from paretobert.search.budget_words import BudgetWord
 from paretobert.search.options import SearchOptions
 from paretobert.search.pool import outcomes
 from paretobert.search.query import answer_query
 from paretobert.storage import write_json
 from paretobert.tasks.loading import TaskRequest
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 SHAPE = EncoderShape("bert", 12, 12, 64, 768, 3072, 768, 30522, 512, 2, 2)
 NUM_EXAMPLES = 2000

@@ -31,8 +31,9 @@ from paretobert.profiling.statistics import estimate, product
 from paretobert.search.candidate import score_record
 from paretobert.search.front import ParetoFront
 from paretobert.storage import read_json
-from paretobert.tasks.metrics import Evaluation, PairedComparison, compare
+from paretobert.tasks.comparison import PairedComparison, compare
 from paretobert.tasks.proportions import wilson_interval
+from paretobert.tasks.scores import Evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -28,7 +28,7 @@ from paretobert.reports.figures.speedups import heat_map_figure
 from paretobert.reports.shared import COSTS
 from paretobert.search.candidate import Candidate
 from paretobert.storage import read_json
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 Row = Mapping[str, str]
 

@@ -15,7 +15,7 @@ worth, "learnt - transferred" what the soft search's path is. A seed decides bat
 and the random arm's draw; the teacher is the same for all.
 
 **How arms are compared.** On the report split, by accuracy. For one seed in pairs
-(`tasks.metrics.compare`). For the mean over seeds, examples and seeds are both random: the
+(`tasks.comparison.compare`). For the mean over seeds, examples and seeds are both random: the
 two-way analysis of variance of readers and cases (Dorfman, Berbaum & Metz 1992), seeds in the
 place of readers, with the degrees of freedom of Hillis (2007). Student's t over the seeds alone,
 for these examples, stands beside it; with three seeds both are wide.
@@ -60,9 +60,10 @@ from paretobert.profiling.environment import Environment
 from paretobert.search.candidate import score_record
 from paretobert.storage import append_record, read_json, read_records, write_json, write_text
 from paretobert.tasks.batches import Batch, encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.loading import TaskRequest, load_task
-from paretobert.tasks.metrics import Evaluation, compare, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 from paretobert.tasks.splits import subset
 from paretobert.tasks.task import Task
 from paretobert.training.classifier import load_classifier

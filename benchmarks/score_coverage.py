@@ -23,9 +23,11 @@ from scipy.special import bdtr, betaincinv, gammaln, xlogy
 
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.correlations import INFLUENCES, correlation_interval, difference_interval
-from paretobert.tasks.metrics import FROM_COUNTS, METRICS, compare, score_predictions
+from paretobert.tasks.metrics import FROM_COUNTS, METRICS
 from paretobert.tasks.proportions import LEVEL, Z95, detectable_loss, tango_interval
+from paretobert.tasks.scores import score_predictions
 
 Floats = NDArray[np.float64]
 Ends = tuple[Floats, Floats]

@@ -48,8 +48,8 @@ from paretobert.search.front import ParetoFront
 from paretobert.search.pool import Pool
 from paretobert.search.selection import FOLDS, REPEATS, corrected_choice, corrected_front, parts
 from paretobert.storage import write_json, write_text
-from paretobert.tasks.metrics import score_predictions
 from paretobert.tasks.proportions import Z95
+from paretobert.tasks.scores import score_predictions
 
 Floats = NDArray[np.float64]
 

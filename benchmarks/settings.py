@@ -47,7 +47,8 @@ from paretobert.profiling.environment import Environment
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import encode
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation, weighted_scores
+from paretobert.tasks.metrics import weighted_scores
+from paretobert.tasks.scores import Evaluation
 from paretobert.tasks.task import Task
 from paretobert.training.classifier import load_stored
 from paretobert.training.loop import TrainingProgress

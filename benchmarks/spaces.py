@@ -48,8 +48,9 @@ from paretobert.profiling.counts import count_macs
 from paretobert.profiling.environment import Environment
 from paretobert.storage import read_records, write_json
 from paretobert.tasks.batches import EncodedSplit, encode
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 
 NUM_DRAWS = 30
 WIDTHS = (1, 2, 3, 4, 6, 9, 12)

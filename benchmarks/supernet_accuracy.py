@@ -30,11 +30,12 @@ from supernet_step import PADDED_LENGTH, elastic, naive_gradients, padded_to
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
+from paretobert.dynabert.gradients import distillation_gradients
 from paretobert.dynabert.importance import importance
+from paretobert.dynabert.learners import same_width_teacher, step_configs
 from paretobert.dynabert.options import Recipe, TrainingOptions
 from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import distillation_gradients, same_width_teacher, step_configs
 from paretobert.encoders.extraction import extract
 from paretobert.networks.space import Space
 from paretobert.networks.subnet import SubnetConfig
@@ -49,9 +50,10 @@ from paretobert.tasks.batches import (
     padded,
     training_batches,
 )
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.evaluation import evaluate
 from paretobert.tasks.heads import CLASSIFICATION
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.scores import Evaluation
 from paretobert.tasks.task import Task
 from paretobert.training.distillation import DEPTH_STAGE, WIDTH_STAGE, LossWeights
 from paretobert.training.loop import linear_decay

@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
+from paretobert.dynabert.gradients import distillation_gradients
+from paretobert.dynabert.learners import same_width_teacher, step_configs
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import distillation_gradients, same_width_teacher, step_configs
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.dropout import PackedDropout
 from paretobert.encoders.elastic import AccumulatingEmbedding, ElasticLinear

@@ -39,7 +39,8 @@ from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.quietness import disturbances
 from paretobert.profiling.statistics import Session
 from paretobert.storage import read_records, write_json
-from paretobert.tasks.metrics import Evaluation, compare
+from paretobert.tasks.comparison import compare
+from paretobert.tasks.scores import Evaluation
 
 OWN = "own"
 """The series of a run's sub-networks."""

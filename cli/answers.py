@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..pipeline.run import Run
-from ..search.query import QueryResult
+from ..search.result import QueryResult
 from ..search.wording import caveats, headline, reason, rows
 from .layout import INTERVAL, LABEL, Column, Sheet
 from .tables import candidate_columns, latency_note

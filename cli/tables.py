@@ -12,7 +12,7 @@ from ..search.front import ParetoFront
 from ..search.pool import outcomes
 from ..search.quantities import QUANTITIES
 from ..search.selection import MIN_EXAMPLES, CorrectedScore, corrected_front
-from ..tasks.metrics import PairedComparison
+from ..tasks.comparison import PairedComparison
 from .layout import EXTRA, INTERVAL, LABEL, Column, Sheet
 
 if TYPE_CHECKING:

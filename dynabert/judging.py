@@ -9,7 +9,7 @@ from ..encoders.extraction import extract
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import EncodedSplit
 from ..tasks.evaluation import evaluate
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from ..tasks.task import Task
 from ..training.best import Judge
 from .supernet import Supernet

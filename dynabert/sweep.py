@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import storage
-from ..tasks.metrics import Evaluation, compare
+from ..tasks.comparison import compare
+from ..tasks.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

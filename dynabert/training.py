@@ -15,9 +15,8 @@ Stages 0 and 3 learn from the labelled training texts. The others learn from a t
 these texts and from transfer texts (unlabelled ones, and variants of the training texts): their
 batches hold no labels.
 
-The embeddings are not sliced, so that a step computes them, and their dropout mask, once for all
-of its sub-networks. Every stage ends with the weights that score best on the search split
-(`judging`). Left out: stage 2's wider teacher of the published code.
+Every stage ends with the weights that score best on the search split (`judging`). Left out:
+stage 2's wider teacher of the published code.
 
 Each stage's result is a folder, each stage saves its state at a step interval, and batches and
 draws depend on the seed and the step alone: a killed run continues to the same weights.
@@ -27,17 +26,13 @@ repaired when it is built (`repairs`).
 """
 
 import shutil
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     AutoTokenizer,
     PreTrainedModel,
@@ -46,26 +41,19 @@ from transformers import (
 
 from .. import storage
 from ..encoders.families import shape_of
-from ..encoders.running import EncoderOutput
 from ..intervals import duration
-from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, EncodedTexts, encode
 from ..tasks.evaluation import evaluate
-from ..tasks.heads import Head
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from ..tasks.task import Task, Texts
 from ..training import parallel
 from ..training.classifier import load_classifier, load_stored
 from ..training.distillation import (
     DEPTH_STAGE,
     WIDTH_STAGE,
-    LossWeights,
-    joint_loss,
-    logit_loss,
-    prediction_loss,
 )
 from ..training.loop import (
     Diverged,
@@ -77,11 +65,13 @@ from ..training.loop import (
     weight_groups,
 )
 from ..training.method import Variants
-from ..training.precision import autocast, matmul_dtype
+from ..training.precision import matmul_dtype
 from ..training.transfer_set import TransferSet
+from .gradients import distillation_gradients, in_place_gradients, label_gradients
 from .importance import task_importance
 from .joint_repair import repair_together
 from .judging import judge_of
+from .learners import same_width_teacher, step_configs, token_step_configs
 from .options import TrainingOptions, variants_of
 from .reconstruction import Reference, collect
 from .removal import removals
@@ -155,188 +145,6 @@ def train_supernet(
     made(supernet, partial(stages[-1][1], latest))
     if parallel.is_main():
         shutil.rmtree(checkpoints)
-
-
-def step_configs(
-    space: Space, *, options: TrainingOptions, stage: str, step: int
-) -> list[SubnetConfig]:
-    """Choose the sub-networks that learn in one step, by the recipe, the largest first.
-
-    The smallest that learns in every step is the smallest landmark. Beyond the grid there are far
-    smaller networks, whose losses are so large that they would rule every step.
-
-    Args:
-        space: The stage's sub-networks.
-        options: Recipe, number of random sub-networks, seed.
-        stage: Its name; the draw depends on the seed, the stage and the step alone.
-        step: The step's number.
-    """
-    if options.recipe == "paper":
-        return list(space.landmarks)
-    generator = Random(f"{options.seed}/{stage}/{step}")
-    chosen = dict.fromkeys([space.full, space.smallest_landmark])
-    wanted = min(space.size, len(chosen) + options.sandwich_random)
-    while len(chosen) < wanted:
-        chosen[space.draw(generator)] = None
-    return list(chosen)
-
-
-def label_gradients(
-    supernet: Supernet,
-    batch: Batch,
-    configs: Sequence[SubnetConfig],
-    *,
-    head: Head,
-    dtype: torch.dtype,
-) -> float:
-    """Add the gradients of the loss on true labels, for each of `configs`.
-
-    Args:
-        supernet: What learns.
-        batch: Inputs with `labels`.
-        configs: Sub-networks.
-        head: Gives the loss.
-        dtype: Of matrix products.
-
-    Returns:
-        The loss, averaged over the sub-networks.
-    """
-    total = 0.0
-    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for equal in _equally_wide(configs):
-            outputs = _encoded(supernet, embeddings, batch, equal, dtype=dtype)
-            losses = [prediction_loss(o.logits, batch["labels"], head=head) for o in outputs]
-            loss = torch.stack(losses).sum()
-            loss.backward()
-            total += loss.item()
-    return total / len(configs)
-
-
-def in_place_gradients(
-    supernet: Supernet,
-    batch: Batch,
-    configs: Sequence[SubnetConfig],
-    *,
-    head: Head,
-    dtype: torch.dtype,
-) -> float:
-    """Add the gradients of in-place distillation (Yu & Huang 2019, section 3.3).
-
-    The largest sub-network learns from the labels, the others from its logits of the same step.
-
-    Args:
-        supernet: What learns.
-        batch: Inputs with `labels`.
-        configs: Sub-networks, the largest first.
-        head: Gives the losses.
-        dtype: Of matrix products.
-
-    Returns:
-        The loss, averaged over the sub-networks.
-    """
-    total, target = 0.0, None
-    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for equal in _equally_wide(configs):
-            losses = []
-            for output in _encoded(supernet, embeddings, batch, equal, dtype=dtype):
-                if target is None:
-                    target = output.logits.detach()
-                    losses.append(prediction_loss(output.logits, batch["labels"], head=head))
-                else:
-                    losses.append(logit_loss(output.logits, target, head=head))
-            loss = torch.stack(losses).sum()
-            loss.backward()
-            total += loss.item()
-    return total / len(configs)
-
-
-def distillation_gradients(
-    supernet: Supernet,
-    teacher: Supernet,
-    batch: Batch,
-    teacher_configs: Mapping[SubnetConfig, SubnetConfig],
-    *,
-    weights: LossWeights,
-    head: Head,
-    dtype: torch.dtype,
-) -> float:
-    """Add the gradients of the distillation loss, for each of the sub-networks.
-
-    The output of each kept layer is matched with the teacher's output of the same layer, at the
-    word-vectors that the student has left there.
-
-    Args:
-        supernet: The student.
-        teacher: The fixed teacher, in evaluation mode.
-        batch: Inputs; labels are not used.
-        teacher_configs: Sub-networks of the student, each with the teacher's sub-network of full
-            depth that it learns from. A teacher's forward pass serves all of its students.
-        weights: Of logits and hidden states.
-        head: Says how logits are compared.
-        dtype: Of matrix products.
-
-    Returns:
-        The loss, averaged over the sub-networks.
-    """
-    mask, total = batch["attention_mask"], 0.0
-    targets: dict[SubnetConfig, EncoderOutput] = {}
-    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        with torch.no_grad(), autocast(embeddings.device, dtype):
-            target_embeddings = teacher.embed(batch)
-        for configs in _equally_wide(teacher_configs):
-            outputs = _encoded(supernet, embeddings, batch, configs, dtype=dtype)
-            students = defaultdict(list)
-            for config, output in zip(configs, outputs, strict=True):
-                students[teacher_configs[config]].append(output)
-            with torch.no_grad():
-                targets = {
-                    config: targets[config]
-                    if config in targets
-                    else _encoded(teacher, target_embeddings, batch, [config], dtype=dtype)[0]
-                    for config in students
-                }
-            loss = torch.stack(
-                [
-                    joint_loss(taught, targets[config], mask, weights=weights, head=head)
-                    for config, taught in students.items()
-                ]
-            ).sum()
-            loss.backward()
-            total += loss.item()
-    return total / len(teacher_configs)
-
-
-def token_step_configs(space: Space, *, options: TrainingOptions, step: int) -> list[SubnetConfig]:
-    """Choose the sub-networks that learn in a step of the token stage.
-
-    The sandwich rule over all three dimensions: the full model, the smallest sub-network, and
-    random widths and depths with random retention configurations, so that any configuration works
-    later (after the Length-Adaptive Transformer, Kim & Cho 2021). Each random width and depth
-    learns with every word-vector too, so that it does not forget how.
-
-    Args:
-        space: What the supernet is trained for.
-        options: Number of random sub-networks, seed.
-        step: The step's number; the draw depends on the seed and it alone.
-    """
-    with_every_token = space.with_every_token()
-    generator = Random(f"{options.seed}/tokens/{step}")
-    least = min(space.tokens)
-    configs = [space.full, space.smallest_landmark]
-    for _ in range(options.sandwich_random):
-        drawn = with_every_token.draw(generator)
-        retention = Retention.random(drawn.num_layers, least=least, generator=generator)
-        configs += [drawn, replace(drawn, tokens=retention)]
-    return list(dict.fromkeys(configs))
-
-
-def same_width_teacher(config: SubnetConfig, shape: EncoderShape) -> SubnetConfig:
-    """The sub-network of full depth that is as wide as `config`, one width in every layer."""
-    return SubnetConfig(
-        layers=tuple(range(shape.num_layers)),
-        heads=config.heads[:1] * shape.num_layers,
-        neurons=config.neurons[:1] * shape.num_layers,
-    )
 
 
 class _Training:
@@ -655,39 +463,3 @@ class _Training:
         left_s = seconds_after(stages, finished.stage, seconds=finished.seconds)
         rest = f"; about {duration(left_s)} of training left" if left_s else ""
         self.tell(f"{finished.sentence}{rest}")
-
-
-@contextmanager
-def _shared_embeddings(
-    supernet: Supernet, batch: Batch, *, dtype: torch.dtype
-) -> Iterator[Tensor]:
-    """Embeddings that many sub-networks read; their summed gradient goes back at the end."""
-    embeddings = supernet.embed(batch)
-    leaf = embeddings.detach().requires_grad_()
-    yield leaf
-    embeddings.backward(leaf.grad)
-
-
-def _equally_wide(configs: Iterable[SubnetConfig]) -> list[list[SubnetConfig]]:
-    """Sub-networks that are run together, in order; one that eliminates word-vectors is alone."""
-    groups = defaultdict(list)
-    for config in configs:
-        eliminating = None if config.tokens is None else config
-        groups[config.heads[0], config.neurons[0], eliminating].append(config)
-    return list(groups.values())
-
-
-def _encoded(
-    supernet: Supernet,
-    embeddings: Tensor,
-    batch: Batch,
-    configs: Sequence[SubnetConfig],
-    *,
-    dtype: torch.dtype,
-) -> list[EncoderOutput]:
-    """What sub-networks compute that are run together."""
-    with autocast(embeddings.device, dtype):
-        if configs[0].tokens is None:
-            return supernet.encode_together(embeddings, batch, configs)
-        with supernet.active(configs[0]):
-            return [supernet.encode(embeddings, batch)]

@@ -24,7 +24,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
 from ..search.pool import Column, Outcomes, Pool, outcomes
-from ..tasks.metrics import compare
+from ..tasks.comparison import compare
 from .context import Context
 from .observations import Evaluations, Purpose, SessionRecord, Subject
 

@@ -15,7 +15,7 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.quietness import disturbances
 from ..profiling.table import LatencySummary
 from ..search.candidate import Candidate
-from ..search.query import Timing
+from ..search.delivery import Timing
 from .context import Context
 from .observations import SessionRecord, Subject
 from .sessions import conditions_here, measure_session

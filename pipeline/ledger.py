@@ -36,7 +36,7 @@ from ..profiling.footprint import Footprint
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import NoiseReport, Process
 from ..profiling.table import LatencySummary
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from .database import file_engine, url_engine
 from .observations import Evaluations, Parsed, Purpose, SessionRecord, Subject, scored_as
 from .packing import packed, unpacked

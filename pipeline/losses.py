@@ -1,7 +1,7 @@
 """What a deployment costs in score: the full model in fp32 against the same as deployed."""
 
 from ..deploy.deployment import EAGER_FP32, Deployment
-from ..tasks.metrics import PairedComparison, compare
+from ..tasks.comparison import PairedComparison, compare
 from .context import Context
 
 

@@ -18,7 +18,8 @@ from ..profiling.conditions import Conditions
 from ..profiling.statistics import NoiseReport
 from ..profiling.table import LatencySummary
 from ..search.pool import Outcomes
-from ..tasks.metrics import Evaluation, Labels
+from ..tasks.metrics import Labels
+from ..tasks.scores import Evaluation
 from .packing import unpacked_rows
 
 Purpose = Literal["profile", "addition", "delivery", "predictor", "import"]

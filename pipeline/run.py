@@ -15,16 +15,16 @@ from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
-from ..search.budget import BudgetWord
+from ..search.budget_words import BudgetWord
 from ..search.candidate import Candidate
 from ..search.explanation import Explanation
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..search.quantities import QUANTITIES, quantity_worded
-from ..search.query import QueryResult
+from ..search.result import QueryResult
 from ..storage import refuse_destination
+from ..tasks.comparison import PairedComparison
 from ..tasks.loading import TaskRequest
-from ..tasks.metrics import PairedComparison
 from ..tasks.task import Task
 from ..training.method import MethodOptions
 from ..training.pace import StudentPace

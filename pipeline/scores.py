@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from ..deploy.deployment import Deployment
 from ..networks.network import Network
 from ..search.candidate import Candidate
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from .context import Context
 
 

@@ -32,7 +32,7 @@ from ..profiling.inputs import histogram_lengths
 from ..profiling.protocol import LatencyProtocol
 from ..tasks.batches import EncodedSplit, EncodedTexts, encode, encode_texts, padded
 from ..tasks.evaluation import evaluate, evaluate_deployed
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from ..tasks.task import Task, Texts
 from ..training.classifier import load_stored
 from .folder import RunFolder

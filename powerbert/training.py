@@ -28,7 +28,7 @@ from ..networks.retention import Retention
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedSplit, encode
 from ..tasks.evaluation import evaluate
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from ..tasks.task import Task
 from ..training.best import Judge
 from ..training.classifier import load_stored

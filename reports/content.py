@@ -12,7 +12,7 @@ from ..profiling.table import LatencySummary
 from ..search.candidate import Candidate
 from ..search.front import Hypervolume, ParetoFront
 from ..search.selection import MIN_EXAMPLES, SelectionReport, corrected_front
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from . import shared
 from .figures.drawing import Picture
 from .headlines import main_cost

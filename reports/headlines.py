@@ -13,7 +13,8 @@ from ..search.candidate import Candidate
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
 from ..search.selection import SelectionReport
-from ..tasks.metrics import Evaluation, compare
+from ..tasks.comparison import compare
+from ..tasks.scores import Evaluation
 from . import shared
 
 

@@ -17,7 +17,7 @@ from ..search.candidate import Candidate, StatedScore
 from ..search.front import ParetoFront
 from ..search.quantities import QUANTITIES
 from ..search.selection import SelectionReport
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from . import shared
 
 COLUMNS = (

@@ -1,127 +1,160 @@
-"""Reading what a user types as a budget: "5ms", "300MB", "15M", "90%", "1pt" (no torch).
+"""What a query asks of a network (no torch).
 
-A latency must name its unit: "5" may mean milliseconds or seconds. Multiply-adds are understood
-where FLOPs are asked for and count twice.
+Limits on quantities and on the loss, and what is to be best. What was measured is held against its
+limit by the worse end of its interval, as `search.constraints` says. When no network keeps every
+limit, the nearest is the one whose missed limits sum to the smallest share.
 """
 
-import math
-import re
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from ..errors import InputError
+from ..tasks.comparison import PairedComparison, compare, discordant
+from ..tasks.proportions import tango_interval
+from ..tasks.scores import Evaluation
+from .candidate import Candidate
 from .constraints import Constraint, LossLimit
-
-BudgetWord = Literal[
-    "latency",
-    "p99",
-    "throughput",
-    "speedup",
-    "memory",
-    "disk",
-    "params",
-    "flops",
-    "energy",
-    "score",
-    "max_loss",
-]
-
-_NUMBER = re.compile(
-    r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,3})?)(.*)"
-)
-
-_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+from .pool import Floats, Places, Pool, cheapest_first, outcomes
+from .quantities import QUANTITIES, TIMED
 
 
-def _counts(*units: str) -> dict[str, Decimal]:
-    return {
-        prefix + unit: Decimal(factor) for prefix, factor in _PREFIXES.items() for unit in units
-    }
+@dataclass(frozen=True)
+class Budget:
+    """What is asked of a network, and what for.
 
-
-_FLOPS = _counts("", "flop", "flops")
-_MACS = {unit: 2 * factor for unit, factor in _counts("mac", "macs").items()}
-_TIMES = {"us": Decimal("0.001"), "ms": Decimal(1), "s": Decimal(1000)}
-_TIME = "a time above 0 in us, ms or s, such as 5ms"
-_BYTES = {
-    "b": Decimal(1),
-    **{f"{letter}b": Decimal(10 ** (3 * power)) for power, letter in enumerate("kmgt", start=1)},
-    **{f"{letter}ib": Decimal(2 ** (10 * power)) for power, letter in enumerate("kmgt", start=1)},
-}
-_SIZE = "a size above 0 in KB, MB or GB, such as 300MB"
-
-_BUDGETS: Mapping[str, tuple[str, Mapping[str, Decimal], str]] = {
-    "latency": ("latency_ms", _TIMES, _TIME),
-    "p99": ("p99_ms", _TIMES, _TIME),
-    "throughput": (
-        "throughput_per_s",
-        {unit: Decimal(1) for unit in ("", "/s", "pers")},
-        "a number above 0 of sequences per second, such as 200/s",
-    ),
-    "speedup": (
-        "speedup",
-        {unit: Decimal(1) for unit in ("", "x", "times")},
-        "a number above 0, such as 3x",
-    ),
-    "memory": ("peak_memory_bytes", _BYTES, _SIZE),
-    "disk": ("size_bytes", _BYTES, _SIZE),
-    "params": (
-        "num_params",
-        _counts("", "params", "parameters"),
-        "a number above 0, plain or with K, M or G, such as 15M",
-    ),
-    "flops": (
-        "num_flops",
-        _FLOPS | _MACS,
-        "a number above 0 with K, M, G or T, of FLOPs or MACs, such as 800M or 1GFLOPs",
-    ),
-    "energy": (
-        "energy_j",
-        {"mj": Decimal("0.001"), "j": Decimal(1), "kj": Decimal(1000)},
-        "an energy above 0 of one batch in mJ or J, such as 20mJ",
-    ),
-    "score": (
-        "score",
-        {"": Decimal(1), "%": Decimal("0.01")},
-        "a fraction above 0 and up to 1 or a percentage, such as 0.9 or 90%",
-    ),
-    "max_loss": (
-        "loss",
-        {
-            "": Decimal(1),
-            **dict.fromkeys(("%", "pt", "pts", "point", "points"), Decimal("0.01")),
-        },
-        "a loss above 0 and below 1 or in points, such as 0.01 or 1pt",
-    ),
-}
-
-
-def parse_budget(word: BudgetWord, asked: str | float) -> Constraint | LossLimit:
-    """Read one budget.
-
-    >>> parse_budget("latency", "0.005s")
-    Constraint(quantity='latency_ms', limit=5.0)
-    >>> parse_budget("max_loss", "1pt")
-    LossLimit(limit=0.01)
-
-    Args:
-        word: What is limited, as the command line calls it.
-        asked: A number and a unit, in any letter case, with or without spaces; a plain number
-            where there is no unit to mistake.
-
-    Raises:
-        InputError: When it is no positive amount of it; the message names the units.
+    Attributes:
+        limits: Limits on quantities.
+        loss: A limit on the score lost against the full model; None for none.
+        cheapest: The quantity that is to be best; None for the score.
+        full: The full model's outcomes on the search split, for `loss`.
     """
-    name, units, accepted = _BUDGETS[word]
-    text = asked if isinstance(asked, str) else repr(asked)
-    match = _NUMBER.fullmatch("".join(text.split()).casefold())
-    number, unit = match.groups() if match else ("", "")
-    if any(character.isdigit() for character in number.partition("e")[0]) and unit in units:
-        limit = float(Decimal(number.replace(",", "")) * units[unit])
-        if name == "loss" and 0 < limit < 1:
-            return LossLimit(limit)
-        if name != "loss" and 0 < limit < math.inf and (name != "score" or limit <= 1):
-            return Constraint(name, limit)
-    option = word.replace("_", "-")
-    raise InputError(f"{text!r} is not a budget for {option}: give {accepted}.")
+
+    limits: tuple[Constraint, ...] = ()
+    loss: LossLimit | None = None
+    cheapest: str | None = None
+    full: Evaluation | None = None
+
+    def __post_init__(self) -> None:
+        """Check that a loss has something to be lost against."""
+        if self.loss is not None and self.full is None:
+            raise InputError(
+                "A loss is against the full model, which is not scored yet: search first."
+            )
+
+    @cached_property
+    def _losses(self) -> dict[str, PairedComparison]:
+        return {}
+
+    def loss_of(self, candidate: Candidate) -> PairedComparison:
+        """What a candidate loses against the full model; computed once."""
+        assert self.full is not None
+        if candidate.key not in self._losses:
+            self._losses[candidate.key] = compare(self.full, outcomes(candidate))
+        return self._losses[candidate.key]
+
+    def violation(self, candidate: Candidate) -> float:
+        """The shares of the limits that are exceeded, summed; 0 when every limit is kept."""
+        return float(self.violations(Pool.of([candidate]))[0])
+
+    def violations(self, pool: Pool) -> Floats:
+        """The same for many networks: (K,)."""
+        missed = self._missed(pool)
+        if self.loss is not None:
+            missed += np.maximum(0.0, self._most_lost(pool) / self.loss.limit - 1)
+        return missed
+
+    def feasible(self, pool: Pool) -> Places:
+        """The places of the networks that keep every limit."""
+        cheap = np.flatnonzero(self._missed(pool) == 0)
+        if self.loss is None:
+            return cheap
+        return cheap[self._most_lost(pool.take(cheap)) <= self.loss.limit]
+
+    def _missed(self, pool: Pool) -> Floats:
+        """The shares of the limits on quantities that are exceeded, summed: (K,)."""
+        missed = np.zeros(len(pool))
+        for limit in self.limits:
+            judged = pool.column(limit.quantity).judged
+            missed += np.maximum(0.0, limit.relative_violation(judged))
+        return missed
+
+    def _most_lost(self, pool: Pool) -> Floats:
+        """The upper ends of what networks lose against the full model: (K,)."""
+        full = self.full
+        assert full is not None
+        if full.metric != "accuracy":
+            return np.array([self.loss_of(entry).interval.high for entry in pool])
+        only_full, only_other = discordant(full, pool.outcomes.predictions)
+        _, high = tango_interval(only_full.astype(float), only_other.astype(float), n=full.n)
+        return high
+
+    def straddles(self, candidate: Candidate) -> bool:
+        """Whether the interval of something that was timed holds a limit."""
+        latency = candidate.latency
+        if latency is None:
+            return False
+        time_ms = latency.time_ms
+        best = {
+            "latency_ms": time_ms.low,
+            "throughput_per_s": candidate.known_value("throughput_per_s")
+            * time_ms.value
+            / time_ms.low,
+            "speedup": 1 / latency.ratio.low,
+        }
+        worst = candidate.judged
+        return any(
+            entry.violation(best[entry.quantity]) <= 0 < entry.violation(worst[entry.quantity])
+            for entry in self.limits
+            if entry.quantity in TIMED
+        )
+
+    def phrase(self, *, metric: str) -> str:
+        """The limits for a reader."""
+        parts = [entry.phrase(metric=metric) for entry in self.limits]
+        if self.loss is not None:
+            parts.append(self.loss.phrase())
+        return " and ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is asked, as JSON types."""
+        return {
+            "limits": [entry.to_dict() for entry in self.limits],
+            "max_loss": self.loss and self.loss.limit,
+            "cheapest": self.cheapest,
+        }
+
+    @property
+    def parts(self) -> dict[str, Constraint | LossLimit]:
+        """Every limit, by its quantity or `loss`."""
+        limits: dict[str, Constraint | LossLimit] = {
+            entry.quantity: entry for entry in self.limits
+        }
+        return limits if self.loss is None else {**limits, "loss": self.loss}
+
+    def changed(self, name: str, part: Constraint | LossLimit | None) -> "Budget":
+        """The same with another limit in the place of one of `parts`, or with none."""
+        if name == "loss":
+            assert not isinstance(part, Constraint)
+            return replace(self, loss=part)
+        assert not isinstance(part, LossLimit)
+        kept = ((part if entry.quantity == name else entry) for entry in self.limits)
+        return replace(self, limits=tuple(entry for entry in kept if entry is not None))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self.limits) or self.loss is not None
+
+    def aim(self, pool: Pool) -> Floats:
+        """What is to be best, turned so that smaller is better: (K,)."""
+        if self.cheapest is None:
+            return -pool.column("score").values
+        values = QUANTITIES[self.cheapest].signed(pool.column(self.cheapest).values)
+        return np.where(np.isnan(values), np.inf, values)
+
+    def best_first(self, pool: Pool) -> Places:
+        """The places of all networks, best first; ties go to the cheaper, then by key."""
+        return cheapest_first(pool, after=[self.aim(pool), -pool.column("score").values])

@@ -13,7 +13,7 @@ from ..deploy.deployment import Deployment
 from ..networks.network import Cut, Network, Printed
 from ..networks.subnet import SubnetConfig
 from ..profiling.table import LatencySummary, Profile
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 
 Origin = Literal["supernet", "stored", "published"]
 

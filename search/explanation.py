@@ -19,10 +19,15 @@ import numpy as np
 from ..dynabert.losses import RepairLosses
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
-from ..tasks.metrics import PairedComparison, compare
+from ..tasks.comparison import PairedComparison, compare
+from .budget import Budget
 from .candidate import Candidate
 from .pool import Pool, outcomes
-from .query import MORE, Budget, QueryResult, answer_query
+from .query import answer_query
+from .result import QueryResult
+
+MORE = 1.1
+"""How many times more of a limit an explanation asks for; the page as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from ..errors import InputError, shortened
 from ..tasks.splits import MAX_SEED
-from .budget import BudgetWord, parse_budget
+from .budget_words import BudgetWord, parse_budget
 from .constraints import Constraint
 from .quantities import quantity_named
 

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tasks.metrics import Evaluation, Labels
+from ..tasks.metrics import Labels
+from ..tasks.scores import Evaluation
 from .candidate import Candidate
 
 Floats = NDArray[np.float64]

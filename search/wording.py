@@ -6,13 +6,14 @@ First comes a headline, then the networks to see beside the answer, then what to
 from typing import TYPE_CHECKING
 
 from ..intervals import Interval
-from ..tasks.metrics import Evaluation, PairedComparison
+from ..tasks.comparison import PairedComparison
+from ..tasks.scores import Evaluation
 from .candidate import Candidate, StatedScore
 from .pool import outcomes
 from .quantities import QUANTITIES, TIMED
 
 if TYPE_CHECKING:
-    from .query import Miss, QueryResult, RunnerUp
+    from .result import Miss, QueryResult, RunnerUp
 
 
 def headline(result: "QueryResult") -> str:

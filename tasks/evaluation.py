@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from .batches import Batch, EncodedSplit, evaluation_batches, padded
-from .metrics import Evaluation, score_predictions
+from .scores import Evaluation, score_predictions
 from .task import Task
 
 Forward = Callable[[Batch], Tensor]

@@ -101,7 +101,7 @@ HEAVY = LEARNING | {"optuna", "sklearn", "pandas", "plotly", "matplotlib"}
     ("start", "absent"),
     [
         ("import paretobert.reports.page", LEARNING),
-        ("import paretobert.search.query", HEAVY),
+        ("import paretobert.search.delivery", HEAVY),
         ("import paretobert.dynabert.settings, paretobert.dynabert.stages", HEAVY),
         ("import paretobert; paretobert.Run", HEAVY),
         ("from paretobert.cli.app import main; main(['--help'])", HEAVY),

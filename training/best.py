@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..intervals import Interval
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 
 LONGEST_WAIT = 500
 """Training steps between two judgements, at most; an epoch of fewer steps is judged at its end."""

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, encode
 from ..tasks.evaluation import evaluate
-from ..tasks.metrics import Evaluation
+from ..tasks.scores import Evaluation
 from .classifier import load_stored
 from .loop import Result, made, run_stage, weight_groups
 from .method import Making

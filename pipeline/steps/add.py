@@ -8,7 +8,7 @@ from ...baselines.methods import METHODS
 from ...networks.network import Network, Stored, identifier, stored_identity
 from ...profiling.workload import Workload
 from ...search.candidate import Candidate
-from ...tasks.metrics import Evaluation
+from ...tasks.scores import Evaluation
 from ...training.method import Known, Making, Method, MethodOptions
 from ..context import Context
 from ..costs import Where, chosen, cost_table, find_candidate

@@ -12,7 +12,8 @@ from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...intervals import Interval
 from ...search.candidate import Candidate
-from ...tasks.metrics import Evaluation, PairedComparison, compare
+from ...tasks.comparison import PairedComparison, compare
+from ...tasks.scores import Evaluation
 from ...tasks.task import Task
 from ..context import Context
 from ..costs import Where, chosen, elsewhere, find_candidate, is_here

@@ -15,7 +15,8 @@ from ...networks.network import Network
 from ...profiling.table import CostTable
 from ...search.candidate import Candidate
 from ...search.pool import outcomes
-from ...tasks.metrics import Evaluation, PairedComparison, compare
+from ...tasks.comparison import PairedComparison, compare
+from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import Where, chosen, cost_table, elsewhere, find_candidate, is_here
 from ..delivery import time_again

@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...search.candidate import Candidate
 from ...search.front import ParetoFront
 from ...search.pool import outcomes
-from ...tasks.metrics import PairedComparison, compare
+from ...tasks.comparison import PairedComparison, compare
 from ...training.pace import StudentPace
 from ..context import Context
 from ..costs import Where, candidates, chosen, cost_table, find_candidate

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from ...deploy.deployment import EAGER_FP32
 from ...dynabert.losses import read_losses
 from ...profiling.table import LatencySummary
-from ...search.budget import BudgetWord, parse_budget
+from ...search.budget import Budget
+from ...search.budget_words import BudgetWord, parse_budget
 from ...search.candidate import Candidate
 from ...search.constraints import Constraint, LossLimit
+from ...search.delivery import Timing, deliver
 from ...search.explanation import Explanation, explain
 from ...search.pool import Pool
 from ...search.quantities import quantity_worded
-from ...search.query import Budget, QueryResult, Timing, deliver
-from ...tasks.metrics import Evaluation
+from ...search.result import QueryResult
+from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import Where, chosen, competing, cost_table, elsewhere, is_here
 from ..delivery import time_again

@@ -23,7 +23,7 @@ from ...reports.shared import rivals
 from ...search.candidate import Candidate
 from ...search.front import Hypervolume, ParetoFront, reference_beyond
 from ...search.quantities import QUANTITIES
-from ...tasks.metrics import Evaluation
+from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import (
     ANY,

@@ -9,7 +9,7 @@ from ...errors import InputError
 from ...networks.network import Network, Stored
 from ...profiling.table import Profile
 from ...search.candidate import score_record
-from ...tasks.metrics import Evaluation
+from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import cost_table, measured
 from ..scores import report_splits

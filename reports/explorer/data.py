@@ -25,13 +25,16 @@ from ...profiling.environment import Environment
 from ...profiling.protocol import LatencyProtocol
 from ...profiling.table import LatencySummary, Profile
 from ...search.candidate import Candidate
+from ...search.explanation import MORE
 from ...search.front import ParetoFront
 from ...search.pool import Column, Pool, outcomes
 from ...search.quantities import QUANTITIES, TIMED
-from ...search.query import MORE, SHOWN_RUNNERS_UP
+from ...search.query import SHOWN_RUNNERS_UP
 from ...search.selection import FOLDS, MIN_EXAMPLES, REPEATS, parts
-from ...tasks.metrics import CORRELATIONS, Evaluation, compare, discordant, weighted_scores
+from ...tasks.comparison import compare, discordant
+from ...tasks.metrics import CORRELATIONS, weighted_scores
 from ...tasks.proportions import tango_interval
+from ...tasks.scores import Evaluation
 from .. import shared
 from ..content import Measured, ReportContent, Setting, TimedAgain
 from ..palette import DEPLOYED, DOMINATED, FRONT, FULL, MARKS

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from ...profiling.table import CostTable
-from ...tasks.metrics import PairedComparison
+from ...tasks.comparison import PairedComparison
 from ..palette import DOMINATED, FRONT, FULL, INK
 from .drawing import Picture, canvas, lengths, plain
 

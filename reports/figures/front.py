@@ -28,7 +28,7 @@ from ...errors import InputError
 from ...search.candidate import Candidate, StatedScore
 from ...search.front import ParetoFront
 from ...search.quantities import QUANTITIES
-from ...tasks.metrics import Evaluation
+from ...tasks.scores import Evaluation
 from .. import shared
 from ..palette import DEPLOYED, DOMINATED, FRONT, FULL, INK, MARKS, SHAPES, STAR, Mark
 from .drawing import (

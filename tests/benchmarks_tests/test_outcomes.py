@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from outcomes import pack, read_outcomes, unpack, write_outcomes
 
 from paretobert.errors import InputError
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 SCORES = st.one_of(st.floats(0, 5, width=16), st.floats(0, 5, width=32), st.floats(0, 5))
 

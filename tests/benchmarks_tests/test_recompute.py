@@ -11,7 +11,8 @@ import recompute
 from outcomes import write_outcomes
 from recompute import check, corrected_statements, run_statements, unknown_interval
 
-from paretobert.tasks.metrics import compare, score_predictions
+from paretobert.tasks.comparison import compare
+from paretobert.tasks.scores import score_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 

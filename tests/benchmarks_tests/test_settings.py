@@ -24,7 +24,7 @@ from settings import (
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.settings import Scale, resolved
 from paretobert.tasks.loading import TaskRequest, load_task
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 from ..learnable import make_task
 

@@ -14,7 +14,7 @@ from paretobert.cli.display import LOG_NAME
 from paretobert.errors import InputError
 from paretobert.pipeline.steps.finish import FinishedMember, to_finish
 from paretobert.search.front import ParetoFront
-from paretobert.tasks.metrics import PairedComparison
+from paretobert.tasks.comparison import PairedComparison
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.pace import StudentPace
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paretobert.dynabert.sweep import choose_rate, kept_trial
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 
 def scored(right: int, *, of: int = 400) -> Evaluation:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from torch.nn import functional
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,31 +17,24 @@ from transformers import (
 )
 
 from paretobert.dynabert import training
+from paretobert.dynabert.gradients import (
+    distillation_gradients,
+)
+from paretobert.dynabert.learners import same_width_teacher
 from paretobert.dynabert.losses import read_losses
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.repairs import RepairOptions, read_options
 from paretobert.dynabert.supernet import Supernet
-from paretobert.dynabert.training import (
-    distillation_gradients,
-    in_place_gradients,
-    label_gradients,
-    same_width_teacher,
-    step_configs,
-    token_step_configs,
-    train_supernet,
-)
+from paretobert.dynabert.training import train_supernet
 from paretobert.encoders.checkpoints import find_checkpoint
 from paretobert.encoders.extraction import extract
 from paretobert.encoders.families import shape_of
 from paretobert.errors import InputError
-from paretobert.networks.retention import Retention
-from paretobert.networks.spaces import Grid
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.batches import encode, padded
-from paretobert.tasks.heads import CLASSIFICATION
 from paretobert.tasks.task import Task, Texts, TextSplit
 from paretobert.training.classifier import load_classifier
-from paretobert.training.distillation import DEPTH_STAGE, LossWeights, distillation_loss
+from paretobert.training.distillation import DEPTH_STAGE
 from paretobert.training.loop import TrainingProgress, linear_decay
 
 WORDS = [f"w{chr(97 + i // 5)}{chr(97 + i % 5)}" for i in range(30)]
@@ -103,100 +95,8 @@ def make_unlabelled() -> Texts:
     return Texts(tuple(f"{WORDS[i]} {WORDS[29 - i]} " * (1 + i % 3) for i in range(20)), None)
 
 
-def elastic(model) -> Supernet:
-    """A model as the supernet that `OPTIONS` trains."""
-    return Supernet(model, OPTIONS.space_of(shape_of(model.config)))
-
-
 def ignore(progress: TrainingProgress) -> None:
     pass
-
-
-def test_gradients_of_a_step_add_up_over_its_subnetworks(tiny_model, padded_batch):
-    """Compare with plain autograd on extracted copies: the classifier's gradient is their sum."""
-    batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
-    model, teacher_model = tiny_model("bert"), tiny_model("bert", seed=1)
-    supernet, teacher = elastic(model), elastic(teacher_model)
-    configs = list(supernet.space.landmarks)
-    weights = LossWeights(logits=1.0, hidden=0.7)
-    expected, losses = 0.0, []
-    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-    for config in configs:
-        copy = extract(model, config)
-        target = extract(teacher_model, same_width_teacher(config, supernet.shape))
-        with torch.no_grad():
-            theirs = target(**inputs, output_hidden_states=True)
-        ours = copy(**inputs, output_hidden_states=True)
-        loss = distillation_loss(
-            logits=(ours.logits, theirs.logits),
-            embeddings=(ours.hidden_states[0], theirs.hidden_states[0]),
-            hidden=[
-                (
-                    ours.hidden_states[place + 1],
-                    theirs.hidden_states[layer + 1],
-                    batch["attention_mask"],
-                )
-                for place, layer in enumerate(config.layers)
-            ],
-            mask=batch["attention_mask"],
-            weights=weights,
-            head=CLASSIFICATION,
-        )
-        loss.backward()
-        losses.append(loss.item())
-        expected = expected + copy.bert.embeddings.word_embeddings.weight.grad
-    mean_loss = distillation_gradients(
-        supernet,
-        teacher,
-        batch,
-        {config: same_width_teacher(config, supernet.shape) for config in configs},
-        weights=weights,
-        head=CLASSIFICATION,
-        dtype=torch.float32,
-    )
-    assert mean_loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-    torch.testing.assert_close(
-        model.bert.embeddings.word_embeddings.weight.grad, expected, rtol=1e-4, atol=1e-5
-    )
-    assert all(parameter.grad is None for parameter in teacher_model.parameters())
-
-
-def test_label_gradients_are_those_of_the_labels(tiny_model, padded_batch):
-    batch = padded_batch("roberta") | {"labels": torch.tensor([0, 2, 1])}
-    model = tiny_model("roberta")
-    copy = extract(model, SubnetConfig((1, 3), (2, 2), (20, 20)))
-    loss = copy(**batch).loss
-    loss.backward()
-    supernet = elastic(model)
-    config = SubnetConfig((1, 3), (2, 2), (20, 20))
-    assert label_gradients(
-        supernet, batch, [config], head=CLASSIFICATION, dtype=torch.float32
-    ) == pytest.approx(loss.item(), rel=1e-5)
-    torch.testing.assert_close(
-        model.classifier.dense.weight.grad, copy.classifier.dense.weight.grad
-    )
-
-
-def test_in_place_the_largest_learns_from_labels_and_teaches_the_others(tiny_model, padded_batch):
-    batch = padded_batch("bert") | {"labels": torch.tensor([0, 2, 1])}
-    inputs = {name: entry for name, entry in batch.items() if name != "labels"}
-    model = tiny_model("bert")
-    largest = SubnetConfig.full(elastic(tiny_model("bert")).shape)
-    small = SubnetConfig((1, 3), (2, 2), (20, 20))
-    whole, part = extract(model, largest), extract(model, small)
-    target = whole(**inputs).logits
-    losses = [
-        functional.cross_entropy(target, batch["labels"]),
-        functional.cross_entropy(part(**inputs).logits, target.detach().softmax(-1)),
-    ]
-    for loss in losses:
-        loss.backward()
-    found = in_place_gradients(
-        elastic(model), batch, [largest, small], head=CLASSIFICATION, dtype=torch.float32
-    )
-    assert found == pytest.approx(sum(loss.item() for loss in losses) / 2, rel=1e-5)
-    expected = whole.classifier.weight.grad + part.classifier.weight.grad
-    torch.testing.assert_close(model.classifier.weight.grad, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -230,14 +130,6 @@ def test_what_learns_from_labels_takes_no_other_texts():
     assert options.labelled_epochs == OPTIONS.labelled_epochs + OPTIONS.distillation_epochs
     with pytest.raises(InputError, match="no stage distils"):
         replace(options, augment=1)
-
-
-def test_the_teacher_of_stage_2_is_as_wide_and_of_full_depth(tiny_model):
-    shape = elastic(tiny_model("bert")).shape
-    student = SubnetConfig((1, 3), (2, 2), (20, 20))
-    assert same_width_teacher(student, shape) == SubnetConfig(
-        (0, 1, 2, 3), (2, 2, 2, 2), (20, 20, 20, 20)
-    )
 
 
 @pytest.mark.parametrize(
@@ -274,107 +166,6 @@ def test_beyond_the_grid_and_without_stage_1_the_full_model_teaches(
     assert len(taught) > 2
     for config, teacher in taught.items():
         assert teacher == (same_width_teacher(config, shape) if same_width else full)
-
-
-@pytest.mark.parametrize("space", ["uniform", "layerwise"])
-@pytest.mark.parametrize("stage", ["width", "depth"])
-def test_steps_draw_from_the_space(space, stage, tiny_model):
-    """The largest, the smallest, and others that depend on the seed, the stage and the step."""
-    options = TrainingOptions(recipe="sandwich", sandwich_random=3, space=space)
-    whole = options.space_of(elastic(tiny_model("bert")).shape)
-    drawn_from = whole if stage == "depth" else whole.at_full_depth()
-    draws = [
-        step_configs(drawn_from, options=options, stage=stage, step=step) for step in range(40)
-    ]
-    assert draws == [
-        step_configs(drawn_from, options=options, stage=stage, step=step) for step in range(40)
-    ]
-    *_, landmark = drawn_from.landmarks
-    assert all(draw[:2] == [whole.full, landmark] for draw in draws)
-    assert all(len(set(draw)) == 5 for draw in draws)
-    drawn = {config for draw in draws for config in draw}
-    assert len(drawn) > 30
-    assert all(map(drawn_from.contains, drawn))
-    uneven = [config for config in drawn if len(set(config.heads)) > 1]
-    assert bool(uneven) == (space == "layerwise")
-    assert {config.num_layers for config in drawn} == ({4} if stage == "width" else {1, 2, 3, 4})
-
-
-def test_recipes_choose_the_subnetworks_of_a_step(tiny_model):
-    space = Grid(elastic(tiny_model("bert")).shape)
-    configs = list(space.landmarks)
-    paper = step_configs(space, options=TrainingOptions(), stage="depth", step=3)
-    assert paper == configs
-    options = TrainingOptions(recipe="sandwich", sandwich_random=2)
-    draws = [step_configs(space, options=options, stage="depth", step=i) for i in range(40)]
-    assert all(len(draw) == 4 and len(set(draw)) == 4 for draw in draws)
-    assert all(draw[:2] == [configs[0], configs[-1]] for draw in draws)
-    assert {config for draw in draws for config in draw} == set(configs)
-    again = [step_configs(space, options=options, stage="depth", step=i) for i in range(40)]
-    assert draws == again
-
-
-def test_word_vectors_are_compared_where_the_student_keeps_them(tiny_model, padded_batch):
-    """The full model as its own teacher: what stays after the first layer is the same there."""
-    batch = padded_batch("bert", lengths=(9, 20, 4)) | {"labels": torch.tensor([0, 2, 1])}
-    supernet = elastic(tiny_model("bert"))
-    teacher = elastic(tiny_model("bert"))
-    first = SubnetConfig((0,), (4,), (40,))
-
-    def loss(student: SubnetConfig, weights: LossWeights) -> float:
-        return distillation_gradients(
-            supernet,
-            teacher,
-            batch,
-            {student: first},
-            weights=weights,
-            head=CLASSIFICATION,
-            dtype=torch.float32,
-        )
-
-    fewer = replace(first, tokens=Retention((50,), "percent"))
-    hidden_alone = LossWeights(logits=0.0, hidden=1.0)
-    assert loss(fewer, hidden_alone) == pytest.approx(0, abs=1e-8)
-    other = replace(fewer, neurons=(20,))
-    with torch.no_grad(), supernet.active(other):
-        output = supernet.encode(supernet.embed(batch), batch)
-    with torch.no_grad(), teacher.active(first):
-        target = teacher.encode(teacher.embed(batch), batch)
-    squares, count = 0.0, 0
-    for row, (positions, mask) in enumerate(
-        zip(output.kept[0].positions, output.kept[0].mask, strict=True)
-    ):
-        for place, position in enumerate(positions[mask.bool()].tolist()):
-            difference = output.hidden[0][row, place] - target.hidden[0][row, position]
-            squares, count = squares + difference.square().sum().item(), count + 24
-    assert count == (5 + 10 + 2) * 24
-    assert loss(other, hidden_alone) == pytest.approx(squares / count, rel=1e-4)
-
-
-def test_the_token_stage_draws_configurations_by_the_sandwich_rule(tiny_model):
-    shape = elastic(tiny_model("bert")).shape
-    space = TOKENS.space_of(shape)
-    options = replace(TOKENS, sandwich_random=2)
-    steps = [token_step_configs(space, options=options, step=i) for i in range(40)]
-    assert steps == [token_step_configs(space, options=options, step=i) for i in range(40)]
-    pairs = list(OPTIONS.space_of(shape).landmarks)
-    smallest = list(space.landmarks)[-1]
-    retentions, seen = set(), set()
-    for students in steps:
-        full, least, *_ = students
-        assert full == SubnetConfig.full(shape)
-        assert least == smallest
-        drawn = [student for student in students if student.tokens and student != smallest]
-        assert {replace(student, tokens=None) for student in drawn} <= set(students)
-        for student in drawn:
-            assert student.tokens.unit == "percent"
-            assert student.tokens.amounts[-1] == 1
-            *before, _ = student.tokens.amounts
-            assert sum(before) >= 39 * len(before)
-            retentions.add(student.tokens)
-        seen |= {replace(student, tokens=None) for student in students}
-    assert len(retentions) > 60
-    assert seen == set(pairs)
 
 
 @pytest.mark.parametrize(

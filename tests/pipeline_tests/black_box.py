@@ -19,7 +19,7 @@ from paretobert.search.cost_model import CostModel
 from paretobert.search.engines.registry import engine_named
 from paretobert.search.problem import Problem
 from paretobert.search.study import run_study
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
 SPACE = Layerwise(SHAPE, (1.0, 0.5), (1.0, 0.5))

@@ -14,7 +14,8 @@ from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import NoiseReport, Process, Round, Visit
 from paretobert.profiling.table import LatencySummary
-from paretobert.tasks.metrics import Evaluation, Labels, score_predictions
+from paretobert.tasks.metrics import Labels
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 64, 32, 100, 64, 2, 3)
 FULL = Network("full", Cut(SHAPE, SubnetConfig.full(SHAPE)))

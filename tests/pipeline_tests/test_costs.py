@@ -37,7 +37,7 @@ from paretobert.search.options import SearchOptions
 from paretobert.search.pool import Column, outcomes
 from paretobert.search.quantities import QUANTITIES
 from paretobert.tasks.loading import TaskRequest
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 SHAPE = EncoderShape("bert", 2, 2, 4, 8, 16, 8, 50, 64, 2, 2)
 OWN = LatencyProtocol(seq_len=16)

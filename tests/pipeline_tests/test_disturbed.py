@@ -20,12 +20,13 @@ from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import Process, Round, Session, Visit
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
+from paretobert.search.budget import Budget
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint
+from paretobert.search.delivery import Timing, deliver
 from paretobert.search.front import ParetoFront
 from paretobert.search.pool import Pool
-from paretobert.search.query import Budget, Timing, deliver
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
 CONFIGS = grid(SHAPE, widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5))

@@ -18,7 +18,7 @@ from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.packing import packed, unpacked
 from paretobert.profiling.footprint import Footprint
-from paretobert.tasks.metrics import compact
+from paretobert.tasks.scores import compact
 
 from .observed import (
     CONDITIONS,

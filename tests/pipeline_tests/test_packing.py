@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.pipeline.packing import packed, unpacked, unpacked_rows
-from paretobert.tasks.metrics import compact
+from paretobert.tasks.scores import compact
 
 columns = st.one_of(
     st.lists(st.integers(0, largest), max_size=40) for largest in (1, 3, 15, 255, 70_000)

@@ -17,10 +17,10 @@ from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.steps import search as step
 from paretobert.profiling.protocol import LatencyProtocol
+from paretobert.search.delivery import Timing
 from paretobert.search.options import SearchOptions
-from paretobert.search.query import Timing
 from paretobert.tasks.loading import TaskRequest
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 from . import test_costs
 

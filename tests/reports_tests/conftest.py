@@ -19,7 +19,7 @@ from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.reports.content import Measured, ReportContent, Setting
 from paretobert.search.candidate import Candidate
 from paretobert.search.front import ParetoFront, reference_beyond
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 MINILM = EncoderShape(
     family="bert",

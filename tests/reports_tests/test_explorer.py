@@ -10,9 +10,10 @@ import pytest
 
 from paretobert.reports.explorer.data import explorer_data
 from paretobert.reports.page import page_html
+from paretobert.search.budget import Budget
 from paretobert.search.constraints import Constraint
 from paretobert.search.pool import Pool
-from paretobert.search.query import Budget, answer_query
+from paretobert.search.query import answer_query
 
 from .browsing import VISIT, chromium, opened, until
 

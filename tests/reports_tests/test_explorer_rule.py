@@ -16,14 +16,18 @@ from paretobert.profiling.table import LatencySummary, Profile
 from paretobert.reports.content import Measured, Setting, TimedAgain
 from paretobert.reports.explorer.data import FIELDS, explorer_data
 from paretobert.reports.explorer.document import MODULES, document, joined
-from paretobert.search.budget import parse_budget
+from paretobert.search.budget import Budget
+from paretobert.search.budget_words import parse_budget
 from paretobert.search.constraints import Constraint, LossLimit
+from paretobert.search.delivery import Timing, deliver
+from paretobert.search.explanation import MORE
 from paretobert.search.pool import Pool
 from paretobert.search.quantities import QUANTITIES
-from paretobert.search.query import MORE, Budget, Timing, answer_query, deliver
+from paretobert.search.query import answer_query
 from paretobert.search.selection import corrected_choice
-from paretobert.tasks.metrics import compare, score_predictions
+from paretobert.tasks.comparison import compare
 from paretobert.tasks.proportions import detectable_loss, mcnemar_p_value, tango_interval
+from paretobert.tasks.scores import score_predictions
 
 from .browsing import VISIT, chromium, opened
 

@@ -17,7 +17,7 @@ from paretobert.profiling.table import Profile
 from paretobert.reports.figures.drawing import round_numbers
 from paretobert.reports.figures.front import FrontFigure, front_figure, marked_points
 from paretobert.search.candidate import Candidate, StatedScore
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 SHAPE = EncoderShape("bert", 1, 4, 8, 32, 8, 32, 100, 64, 2, 2)
 

@@ -16,7 +16,7 @@ from paretobert.reports.figures.deployments import deployment_figure
 from paretobert.reports.figures.predicted import prediction_figure
 from paretobert.reports.figures.speedups import heat_map_figure
 from paretobert.reports.figures.times import SHOWN_RUNS, distribution_figure
-from paretobert.tasks.metrics import compare
+from paretobert.tasks.comparison import compare
 
 from .conftest import MINILM, evaluation, latency
 

@@ -16,11 +16,12 @@ from paretobert.networks.subnet import SubnetConfig, subnet_label
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.table import CostTable, LatencySummary, Profile
+from paretobert.search.budget import Budget
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
 from paretobert.search.problem import LayerErrors, Problem
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
 SPACE = Grid(SHAPE, widths=(1.0, 0.5, 0.25), depths=(1.0, 0.5))
@@ -172,3 +173,11 @@ def counted() -> tuple[list[str], Callable[[SubnetConfig], float]]:
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     return {"storage": tmp_path / "study.journal"}
+
+
+def limits(*entries: Constraint) -> Budget:
+    return Budget(tuple(entries))
+
+
+def at(width: float, depth: float) -> SubnetConfig:
+    return SubnetConfig.from_multipliers(SHAPE, width, depth)

@@ -7,11 +7,12 @@ import pytest
 from paretobert.deploy.deployment import Deployment
 from paretobert.dynabert.losses import LayerLosses, RepairLosses
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.search.budget import Budget
 from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint, LossLimit
-from paretobert.search.explanation import explain
+from paretobert.search.explanation import MORE, explain
 from paretobert.search.pool import Pool
-from paretobert.search.query import MORE, Budget, answer_query
+from paretobert.search.query import answer_query
 
 from .conftest import SHAPE, SPACE, candidate, evaluation
 

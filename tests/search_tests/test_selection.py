@@ -18,7 +18,8 @@ from paretobert.search.selection import (
     corrected_front,
     parts,
 )
-from paretobert.tasks.metrics import METRICS, score_predictions
+from paretobert.tasks.metrics import METRICS
+from paretobert.tasks.scores import score_predictions
 
 from .conftest import latency, printed, stored
 

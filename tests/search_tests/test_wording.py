@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from paretobert.networks.subnet import SubnetConfig
+from paretobert.search.budget import Budget
 from paretobert.search.constraints import Constraint
 from paretobert.search.pool import Pool
-from paretobert.search.query import Budget, answer_query
+from paretobert.search.query import answer_query
 from paretobert.search.wording import caveats, headline, reason, rows
 
 from .conftest import SHAPE, candidate, evaluation

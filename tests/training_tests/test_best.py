@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paretobert.tasks.batches import Batch, EncodedTexts
-from paretobert.tasks.metrics import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 from paretobert.training.best import LONGEST_WAIT, Best, judgement_interval, ranked
 from paretobert.training.loop import Finished, TrainingProgress, run_stage, weight_groups
 from paretobert.training.pace import Pace
