@@ -33,13 +33,13 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
 from paretobert.pipeline.costs import Where, candidates, chosen
 from paretobert.pipeline.folder import RunFolder, claim, read_manifest
-from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.packing import packed
 from paretobert.pipeline.request import RunRequest
 from paretobert.pipeline.schema import LABELS, NETWORKS, OBSERVATIONS, SESSIONS
 from paretobert.pipeline.sessions import conditions_here
 from paretobert.pipeline.steps.query import budget_of
+from paretobert.pipeline.store import Store
 from paretobert.profiling.environment import Environment
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.profiling.statistics import NoiseReport
@@ -178,12 +178,12 @@ def made(folder: Path, number: int) -> None:
     sizes = {"train": 1, "search": NUM_EXAMPLES, "report": NUM_EXAMPLES}
     claim(place, request.to_dict(), task={"name": "x", "sizes": sizes, "metric": "accuracy"})
     run = read_manifest(place)["run"]
-    ledger = Ledger.open(place.ledger, run=run)
-    with ledger._writing() as connection:
+    store = Store.open(place.ledger, run=run)
+    with store.writing() as connection:
         for table, values in rows(number, run=run, protocol=protocol).items():
             connection.execute(insert(table), values)
     deliver(Context(place, request), protocol)
-    ledger.close()
+    store.close()
 
 
 def deliver(context: Context, protocol: LatencyProtocol) -> None:

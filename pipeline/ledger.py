@@ -12,23 +12,17 @@ same time and a kill loses at most the write it falls into. A file that is new a
 
 import hashlib
 import json
-import struct
 import time
 import uuid
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Table, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, select
 
 from ..bort.options import SurrogateError
 from ..deploy.deployment import EAGER_FP32, Deployment
-from ..errors import InputError
 from ..networks.network import Kind, Network
 from ..profiling.conditions import Conditions
 from ..profiling.environment import Environment
@@ -37,68 +31,36 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import NoiseReport, Process
 from ..profiling.table import LatencySummary
 from ..tasks.scores import Evaluation
-from .database import file_engine, url_engine
 from .observations import Evaluations, Parsed, Purpose, SessionRecord, Subject, scored_as
 from .packing import packed, unpacked
 from .schema import (
     LABELS,
-    METADATA,
     NETWORKS,
     OBSERVATIONS,
     PROCESSES,
-    RUNS,
-    SCHEMA,
     SESSIONS,
 )
+from .store import Store
 
 _DIGEST_DIGITS = 16
-_DAMAGE = (
-    AttributeError,
-    InputError,
-    KeyError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What reading a damaged row raises."""
-_MAKING_TABLES = 0x706265727470
-"""PostgreSQL's lock for it: two that make the same table at once would fail."""
-_T = TypeVar("_T")
 
 
 class Ledger:
     """What a run knows of its networks; `Ledger.open` opens or makes it."""
 
-    def __init__(self, engine: Engine, *, place: str, run: str) -> None:
+    def __init__(self, store: Store) -> None:
         """Use `Ledger.open`."""
-        self._engine = engine
-        self._place = place
-        self._run = run
+        self._store = store
 
     @classmethod
     def open(cls, place: Path | str, *, run: str) -> Self:
-        """Open a ledger, or make it where there is none.
-
-        Args:
-            place: An SQLite file, or the URL of a database.
-            run: The run's own name, from `run.json`; a file of another run is refused.
-
-        Raises:
-            InputError: When the file is damaged, of another run or of another version, or the
-                database cannot be reached.
-        """
-        engine = file_engine(place) if isinstance(place, Path) else url_engine(place)
-        name = str(place) if isinstance(place, Path) else engine.url.render_as_string()
-        ledger = cls(engine, place=name, run=run)
-        ledger._claim(is_file=isinstance(place, Path))
-        return ledger
+        """Open a ledger, or make it where there is none; see `Store.open`."""
+        return cls(Store.open(place, run=run))
 
     def add_network(self, network: Network) -> None:
         """Enter a network; one that is there keeps its place and gets the new label."""
-        with self._writing() as connection:
-            self._upsert(
+        with self._store.writing() as connection:
+            self._store.upsert(
                 connection,
                 NETWORKS,
                 {
@@ -113,12 +75,12 @@ class Ledger:
 
     def networks(self, *, kind: Kind | None = None) -> "Parsed[str, Any, Network]":
         """Networks by id, in the order in which they were added; those of a kind, or all."""
-        query = select(NETWORKS.c.id, NETWORKS.c.record).where(NETWORKS.c.run == self._run)
+        query = select(NETWORKS.c.id, NETWORKS.c.record).where(NETWORKS.c.run == self._store.run)
         if kind is not None:
             query = query.where(NETWORKS.c.kind == kind)
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(query.order_by(NETWORKS.c.added, NETWORKS.c.id)).all()
-        return Parsed(dict(map(tuple, rows)), lambda text: self._parsed(_network, text))
+        return Parsed(dict(map(tuple, rows)), lambda text: self._store.parsed(_network, text))
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -133,8 +95,8 @@ class Ledger:
             packed(column) for column in (evaluation.labels, evaluation.predictions)
         )
         digest = hashlib.sha256(labels[0].encode() + labels[1]).hexdigest()[:_DIGEST_DIGITS]
-        with self._writing() as connection:
-            self._upsert(
+        with self._store.writing() as connection:
+            self._store.upsert(
                 connection,
                 LABELS,
                 {"digest": digest, "typecode": labels[0], "labels": labels[1]},
@@ -164,7 +126,7 @@ class Ledger:
             deployment: Runtime and precision.
             network: Whose evaluation is wanted; None for everyone's.
         """
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = self._observations(
                 connection,
                 "score",
@@ -172,9 +134,11 @@ class Ledger:
                 place=split,
                 network=network,
             )
-            columns = connection.execute(select(LABELS).where(LABELS.c.run == self._run)).all()
+            columns = connection.execute(
+                select(LABELS).where(LABELS.c.run == self._store.run)
+            ).all()
         labels = {
-            row.digest: self._parsed(lambda row: unpacked(row.typecode, row.labels), row)
+            row.digest: self._store.parsed(lambda row: unpacked(row.typecode, row.labels), row)
             for row in columns
         }
 
@@ -189,8 +153,8 @@ class Ledger:
 
         return Evaluations(
             {row.network: row for row in rows},
-            lambda row: self._parsed(read, row),
-            read=self._parsed,
+            lambda row: self._store.parsed(read, row),
+            read=self._store.parsed,
             labels=labels,
         )
 
@@ -231,8 +195,8 @@ class Ledger:
             time_budget_s=None,
             spent=False,
         )
-        with self._writing() as connection:
-            self._upsert(
+        with self._store.writing() as connection:
+            self._store.upsert(
                 connection,
                 SESSIONS,
                 {
@@ -255,8 +219,8 @@ class Ledger:
 
     def add_process(self, session: str, process: Process) -> None:
         """Keep the raw times of a finished process."""
-        with self._writing() as connection:
-            self._upsert(
+        with self._store.writing() as connection:
+            self._store.upsert(
                 connection,
                 PROCESSES,
                 {
@@ -269,14 +233,14 @@ class Ledger:
 
     def processes(self, session: str) -> tuple[Process, ...]:
         """The finished processes of a session, in order."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(
                 select(PROCESSES.c.record)
-                .where(PROCESSES.c.run == self._run, PROCESSES.c.session == session)
+                .where(PROCESSES.c.run == self._store.run, PROCESSES.c.session == session)
                 .order_by(PROCESSES.c.number)
             ).all()
         return tuple(
-            self._parsed(lambda text: Process.from_dict(json.loads(text)), row.record)
+            self._store.parsed(lambda text: Process.from_dict(json.loads(text)), row.record)
             for row in rows
         )
 
@@ -316,10 +280,10 @@ class Ledger:
             },
             energies_j=dict(energies_j),
         )
-        with self._writing() as connection:
+        with self._store.writing() as connection:
             connection.execute(
                 SESSIONS.update()
-                .where(SESSIONS.c.run == self._run, SESSIONS.c.id == record.id)
+                .where(SESSIONS.c.run == self._store.run, SESSIONS.c.id == record.id)
                 .values(
                     environment=_json(environment.to_dict()),
                     finished=True,
@@ -372,7 +336,7 @@ class Ledger:
         self, subject: Subject, conditions: Conditions, footprint: Footprint
     ) -> None:
         """Enter a network's bytes on disk and in memory, as deployed."""
-        with self._writing() as connection:
+        with self._store.writing() as connection:
             for quantity, value in (
                 ("size_bytes", footprint.size_bytes),
                 ("peak_memory_bytes", footprint.peak_memory_bytes),
@@ -383,7 +347,7 @@ class Ledger:
 
     def footprints(self, *, deployment: Deployment, conditions_id: str) -> dict[str, Footprint]:
         """The footprints under some conditions, by the network's id."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             sizes, peaks = (
                 {
                     row.network: round(row.value)
@@ -407,7 +371,7 @@ class Ledger:
             error: What was found.
             conditions: A short hash of everything else that decides it.
         """
-        with self._writing() as connection:
+        with self._store.writing() as connection:
             self._observe(
                 connection,
                 Subject(network, EAGER_FP32),
@@ -423,22 +387,22 @@ class Ledger:
         def read(row: Any) -> SurrogateError:
             return SurrogateError(float(row.value), float(json.loads(row.record)["seconds"]))
 
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = self._observations(
                 connection, "surrogate_error", deployment=EAGER_FP32, place=conditions
             )
-        return {row.network: self._parsed(read, row) for row in rows}
+        return {row.network: self._store.parsed(read, row) for row in rows}
 
     def add_fingerprint(self, subject: Subject, fingerprint: str) -> None:
         """Enter the fingerprint of the files that were scored and timed."""
-        with self._writing() as connection:
+        with self._store.writing() as connection:
             self._observe(
                 connection, subject, quantity="fingerprint", place="", record=fingerprint
             )
 
     def fingerprint(self, subject: Subject) -> str | None:
         """The fingerprint of the files that were last scored or timed; None where none were."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = self._observations(
                 connection,
                 "fingerprint",
@@ -450,32 +414,7 @@ class Ledger:
 
     def close(self) -> None:
         """Give back what is open."""
-        self._engine.dispose()
-
-    def _claim(self, *, is_file: bool) -> None:
-        """Make the tables where they are missing, and refuse those of others."""
-        with self._said():
-            with self._reading() as connection:
-                known = self._engine.dialect.has_table(connection, RUNS.name)
-                rows = connection.execute(select(RUNS)).all() if known else []
-            if is_file and rows and self._run not in {row.run for row in rows}:
-                raise InputError(
-                    f"{self._place} is the ledger of another run: put back this run's own, or "
-                    "delete it to begin anew."
-                )
-            for row in rows:
-                if row.run == self._run and row.schema != SCHEMA:
-                    raise InputError(
-                        f"{self._place} has schema {row.schema}, this version reads {SCHEMA}: "
-                        "start a new run."
-                    )
-            if self._run in {row.run for row in rows}:
-                return
-        with self._writing() as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
-            METADATA.create_all(connection)
-            self._upsert(connection, RUNS, {"schema": SCHEMA}, keys=())
+        self._store.close()
 
     def _observe(
         self, connection: Connection, subject: Subject, *, quantity: str, place: str, **values: Any
@@ -489,7 +428,7 @@ class Ledger:
             **values,
         }
         keys = ("quantity", "deployment", "place", "network")
-        self._upsert(connection, OBSERVATIONS, row, keys=keys)
+        self._store.upsert(connection, OBSERVATIONS, row, keys=keys)
 
     def _observations(
         self,
@@ -510,7 +449,7 @@ class Ledger:
             columns.typecode,
             columns.outcomes,
         ).where(
-            columns.run == self._run,
+            columns.run == self._store.run,
             columns.quantity == quantity,
             columns.deployment == deployment.slug,
             columns.place == place,
@@ -522,16 +461,18 @@ class Ledger:
     def _sessions(
         self, *, purpose: Purpose, conditions_id: str | None = None
     ) -> list[SessionRecord]:
-        query = select(SESSIONS).where(SESSIONS.c.run == self._run, SESSIONS.c.purpose == purpose)
+        query = select(SESSIONS).where(
+            SESSIONS.c.run == self._store.run, SESSIONS.c.purpose == purpose
+        )
         if conditions_id is not None:
             query = query.where(SESSIONS.c.conditions == conditions_id)
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(query.order_by(SESSIONS.c.created.desc())).all()
-        return [self._parsed(_session, row) for row in rows]
+        return [self._store.parsed(_session, row) for row in rows]
 
     def _with_latencies(self, record: SessionRecord) -> SessionRecord:
         columns = OBSERVATIONS.c
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(
                 select(
                     columns.network,
@@ -541,7 +482,7 @@ class Ledger:
                     columns.high,
                     columns.record,
                 ).where(
-                    columns.run == self._run,
+                    columns.run == self._store.run,
                     columns.quantity.in_(("latency_ms", "energy_j")),
                     columns.deployment.in_({s.deployment.slug for s in record.subjects}),
                     columns.place == record.id,
@@ -550,7 +491,7 @@ class Ledger:
         timed: dict[Subject, Any] = {}
         energies: dict[Subject, float] = {}
         for row in rows:
-            deployment = self._parsed(Deployment.from_slug, row.deployment)
+            deployment = self._store.parsed(Deployment.from_slug, row.deployment)
             subject = Subject(row.network, deployment)
             if row.quantity == "energy_j":
                 energies[subject] = row.value
@@ -559,75 +500,11 @@ class Ledger:
         ordered = {entry: timed[entry] for entry in record.subjects if entry in timed}
         return replace(
             record,
-            latencies=Parsed(ordered, lambda row: self._parsed(_latency, row)),
-            times_ms={subject: self._parsed(_time_ms, row) for subject, row in ordered.items()},
+            latencies=Parsed(ordered, lambda row: self._store.parsed(_latency, row)),
+            times_ms={
+                subject: self._store.parsed(_time_ms, row) for subject, row in ordered.items()
+            },
             energies_j=energies,
-        )
-
-    def _upsert(
-        self,
-        connection: Connection,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        keys: Sequence[str],
-        kept: Sequence[str] = (),
-    ) -> None:
-        """Insert a row, or replace the one with the same keys but for the columns to be kept."""
-        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")
-        statement = dialect.insert(table).values(run=self._run, **values)
-        new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
-        where = ["run", *keys]
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=where, set_=new)
-            if new
-            else statement.on_conflict_do_nothing(index_elements=where)
-        )
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with (
-            self._said(),
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._said(), self._undamaged(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        """Turn what a database says into one sentence."""
-        try:
-            yield
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise InputError(
-                f"The ledger {self._place} cannot be used ({reason.rstrip('.')}): put back a copy "
-                "of it, or delete it to have networks scored and measured again."
-            ) from None
-
-    def _parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
-        try:
-            return parse(record)
-        except _DAMAGE as error:
-            raise self._damaged(error) from None
-
-    @contextmanager
-    def _undamaged(self) -> Iterator[None]:
-        """Turn what is wrong with a row into one sentence."""
-        try:
-            yield
-        except _DAMAGE as error:
-            raise self._damaged(error) from None
-
-    def _damaged(self, error: Exception) -> InputError:
-        return InputError(
-            f"The ledger {self._place} is damaged ({type(error).__name__}: {error}): put back "
-            "a copy of it, or delete it to have networks scored and measured again."
         )
 
 
