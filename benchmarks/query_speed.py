@@ -22,8 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
-
 from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.intervals import Interval
@@ -33,10 +31,9 @@ from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.context import Context
 from paretobert.pipeline.costs import Where, candidates, chosen
 from paretobert.pipeline.folder import RunFolder, claim, read_manifest
-from paretobert.pipeline.observations import Subject
+from paretobert.pipeline.observations import Subject, as_json
 from paretobert.pipeline.packing import packed
 from paretobert.pipeline.request import RunRequest
-from paretobert.pipeline.schema import LABELS, NETWORKS, OBSERVATIONS, SESSIONS
 from paretobert.pipeline.sessions import conditions_here
 from paretobert.pipeline.steps.query import budget_of
 from paretobert.pipeline.store import Store
@@ -54,6 +51,12 @@ from paretobert.tasks.scores import score_predictions
 
 SHAPE = EncoderShape("bert", 12, 12, 64, 768, 3072, 768, 30522, 512, 2, 2)
 NUM_EXAMPLES = 2000
+KEYS = {
+    "networks": ("id",),
+    "labels": ("digest",),
+    "sessions": ("id",),
+    "observations": ("quantity", "deployment", "place", "network"),
+}
 LIMITS = ("--latency", "60ms", "--params", "90M")
 
 
@@ -70,7 +73,7 @@ def networks(number: int) -> list[Network]:
     return [Network(config.key, Cut(SHAPE, config)) for config in found]
 
 
-def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[dict[str, Any]]]:
+def rows(number: int, *, protocol: LatencyProtocol) -> dict[str, list[dict[str, Any]]]:
     """The rows of a ledger, by table."""
     draw, conditions = random.Random(1), conditions_here(protocol)
     pool = networks(number)
@@ -79,13 +82,13 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
     full = f"{pool[0].id}/eager-fp32"
     profile = uuid.uuid4().hex
     noise = NoiseReport(5, 15, 45, 0, 0, 0, 0, 0.01)
-    found: dict[Any, list[dict[str, Any]]] = {
-        NETWORKS: [
-            {"id": n.id, "added": float(i), "kind": n.kind, "record": json.dumps(n.to_dict())}
+    found: dict[str, list[dict[str, Any]]] = {
+        "networks": [
+            {"id": n.id, "added": float(i), "kind": n.kind, "record": as_json(n.to_dict())}
             for i, n in enumerate(pool)
         ],
-        LABELS: [{"digest": "d", "typecode": typecode, "labels": data}],
-        SESSIONS: [
+        "labels": [{"digest": "d", "typecode": typecode, "labels": data}],
+        "sessions": [
             {
                 "id": profile,
                 "purpose": "profile",
@@ -101,7 +104,7 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "spent": True,
             }
         ],
-        OBSERVATIONS: [],
+        "observations": [],
     }
     for network in pool:
         share = sum(network.config.heads) / 144 if network.config else 1
@@ -111,7 +114,7 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
         record = evaluation.to_dict()
         del record["labels"], record["predictions"]
         typecode, data = packed(evaluation.predictions)
-        found[OBSERVATIONS].append(
+        found["observations"].append(
             {
                 "quantity": "score",
                 "place": "search",
@@ -125,7 +128,7 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "outcomes": data,
             }
         )
-        found[OBSERVATIONS].append(
+        found["observations"].append(
             {
                 "quantity": "latency_ms",
                 "place": profile,
@@ -139,9 +142,9 @@ def rows(number: int, *, run: str, protocol: LatencyProtocol) -> dict[Any, list[
                 "outcomes": None,
             }
         )
-    for each in found[OBSERVATIONS]:
+    for each in found["observations"]:
         each |= {"deployment": EAGER_FP32.slug, "observed": 0.0}
-    return {table: [{"run": run, **row} for row in found[table]] for table in found}
+    return found
 
 
 def score(labels: Any, guesses: Any, split: str) -> Any:
@@ -179,9 +182,10 @@ def made(folder: Path, number: int) -> None:
     claim(place, request.to_dict(), task={"name": "x", "sizes": sizes, "metric": "accuracy"})
     run = read_manifest(place)["run"]
     store = Store.open(place.ledger, run=run)
-    with store.writing() as connection:
-        for table, values in rows(number, run=run, protocol=protocol).items():
-            connection.execute(insert(table), values)
+    with store.writing() as execute:
+        for table, values in rows(number, protocol=protocol).items():
+            for row in values:
+                store.upsert(execute, table, row, keys=KEYS[table])
     deliver(Context(place, request), protocol)
     store.close()
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
+from .collecting import nothing_collected
 from .description import with_description
 from .display import say, speaking
 from .fields import expanded
@@ -95,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(words: list[str]) -> int:
     """Run a command and say what went wrong; its exit status."""
-    app = app_of(words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS)
+    with nothing_collected():
+        app = app_of(words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS)
     try:
         app(with_description(words, app), prog_name="paretobert")
     except InputError as error:

@@ -1,8 +1,5 @@
 """`paretobert query`: the best network under a budget."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -10,6 +7,7 @@ import typer
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from .answers import answer_view
+from .collecting import nothing_collected
 from .display import begin, meter, show, show_json
 from .explaining import show_explanation
 from .options import Cheapest, Folder, Json, LimitsGiven, Verbose, WhereGiven
@@ -50,7 +48,7 @@ def command(
     """
     begin(folder, verbose=verbose)
     run, where = Run.open(folder), Where(**where_given)
-    with _nothing_collected(), meter() as progress:
+    with nothing_collected(), meter() as progress:
         result = run.query(
             cheapest=cheapest, where=where, progress=progress.latency, **limits_given
         )
@@ -65,13 +63,3 @@ def command(
         show_explanation(why)
     if result.answer is None:
         raise typer.Exit(NOTHING_FITS)
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Look for no garbage: of thousands of rows none becomes any, and looking takes a fifth."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -1,7 +1,7 @@
 """What the steps of a run share: its folder, its request, its ledger and its workshop.
 
-Heavy libraries are imported when the workshop is first asked for, so that a run that is trained,
-profiled and searched answers queries without torch.
+Heavy libraries are imported when the workshop is first asked for, and what only training needs
+with it, so that a run that is trained, profiled and searched answers queries at once.
 """
 
 import time
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self
 from ..deploy.deployment import EAGER_FP32
 from ..dynabert.losses import read_losses
 from ..dynabert.options import variants_of
-from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..networks.network import Cut, Network, find_network
 from ..networks.shape import EncoderShape
@@ -22,11 +21,8 @@ from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
 from ..profiling.counts import mac_rates
 from ..profiling.protocol import LatencyProtocol
-from ..search.proposals import propose
 from ..storage import append_record, read_records
-from ..tasks.loading import load_task
 from ..tasks.task import Task, Texts
-from ..tasks.transfer import load_unlabelled
 from ..training.method import Variants
 from .folder import RunFolder, read_manifest, refuse_difference
 from .ledger import Ledger
@@ -69,6 +65,8 @@ class Context:
         Raises:
             InputError: When its data is not what the run was started with.
         """
+        from ..tasks.loading import load_task
+
         task = load_task(self.request.task)
         refuse_difference(self.folder, {"task": self.manifest["task"]}, {"task": task.summary()})
         return task
@@ -83,6 +81,8 @@ class Context:
         asked = self.request.unlabelled
         if not asked:
             return None
+        from ..tasks.transfer import load_unlabelled
+
         found = load_unlabelled(
             (file.path for file in asked), self.task, request=self.request.task
         )
@@ -100,6 +100,8 @@ class Context:
         Raises:
             InputError: When it is not there any more, or has changed.
         """
+        from ..encoders.checkpoints import find_checkpoint
+
         found = find_checkpoint(self.request.model)
         refuse_difference(
             self.folder,
@@ -168,9 +170,9 @@ class Context:
     @cached_property
     def full(self) -> Network:
         """The supernet's full model, which latencies are relative to."""
-        for network in self.ledger.networks().values():
-            if network.is_full:
-                return network
+        known = self.ledger.full()
+        if known is not None:
+            return known
         from ..encoders.families import shape_of
 
         shape = shape_of(self.workshop.model.config)
@@ -209,6 +211,8 @@ class Context:
         losses = read_losses(self.folder.supernet)
         if losses is None:
             return {}
+        from ..search.proposals import propose
+
         rates = mac_rates(self.shape, self.request.protocol.seq_len)
         landmarks = self.space.landmarks
         configs = dict.fromkeys(

@@ -8,22 +8,23 @@ reference.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
-from ..baselines.finished import finished_key
 from ..deploy.deployment import PRECISIONS, RUNTIMES, Deployment
 from ..errors import InputError
 from ..intervals import Interval
 from ..networks.network import Network
+from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
 from ..profiling.conditions import Conditions
-from ..profiling.counts import FLOPS_PER_MAC, count_macs, count_parameters
+from ..profiling.counts import FLOPS_PER_MAC, Counts, Totals, count_macs_of, count_parameters_of
 from ..profiling.environment import Environment
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable, LatencySummary, Profile
 from ..search.candidate import Candidate
-from ..search.pool import Column, Outcomes, Pool, outcomes
+from ..search.pool import Column, Floats, Outcomes, Pool, outcomes
 from ..tasks.comparison import compare
 from .context import Context
 from .observations import Evaluations, Purpose, SessionRecord, Subject
@@ -190,17 +191,24 @@ class Networks:
 
     Attributes:
         ids: In order.
+        shape: The full model's sizes.
     """
 
     def __init__(self, context: Context) -> None:
         """Read the run's own networks, and those that only the ledger knows."""
         self._own, self._known = context.networks(), context.ledger.networks()
         self.ids = tuple(dict.fromkeys([*self._own, *self._known]))
+        self.shape = context.shape
 
     def __getitem__(self, identifier: str) -> Network:
         """A network by its id."""
         own = self._own.get(identifier)
         return self._known[identifier] if own is None else own
+
+    @cached_property
+    def totals(self) -> Mapping[str, tuple[int, int, int]]:
+        """The sizes of what is cut from the full model and in the ledger: `Known.totals`."""
+        return self._known.totals(self.shape)
 
 
 class Sheet:
@@ -252,10 +260,11 @@ class Sheet:
 
     def scored(self, scores: Evaluations) -> list[str]:
         """The ids of the networks that are scored: what was measured, then what is counted."""
+        known = self._known
         counted = [network for network in scores if network not in self._measured]
         return [
             *(network for network in self.networks if network in scores),
-            *(network for network in counted if self._known[network].is_cut),
+            *(each for each in counted if each in known.totals or known[each].is_cut),
         ]
 
     @property
@@ -278,6 +287,9 @@ class Sheet:
 
     def column(self, quantity: str, networks: Sequence[str]) -> Column:
         """One cost of some networks: what `Profile` says of each of them."""
+        if quantity in _COUNTS:
+            counts = self._counts(quantity, networks)
+            return Column(counts, counts)
         values, judged = np.array(
             [self._cost(quantity, network) for network in networks], dtype=np.float64
         ).T
@@ -285,7 +297,7 @@ class Sheet:
 
     def _cost(self, quantity: str, identifier: str) -> tuple[float | None, float | None]:
         """A cost and what limits are held against; None of what was not measured."""
-        if identifier not in self._measured and quantity not in _COUNTS:
+        if identifier not in self._measured:
             return None, None
         if quantity in ("latency_ms", "throughput_per_s"):
             value_ms, longest_ms = self._time_ms(identifier)
@@ -296,17 +308,24 @@ class Sheet:
         if quantity == "speedup":
             ratio = self._latency(identifier).ratio
             return 1 / ratio.value, 1 / ratio.high
-        if quantity in _COUNTS:
-            found: float | None = _COUNTS[quantity](
-                self._known[identifier], self.record.conditions.protocol.seq_len
-            )
-        elif quantity == "p99_ms":
-            found = self._latency(identifier).p99_ms
+        if quantity == "p99_ms":
+            found: float | None = self._latency(identifier).p99_ms
         elif quantity == "energy_j":
             found = self.record.energies_j.get(Subject(identifier, self.deployment))
         else:
             found = getattr(self._footprints.get(identifier), quantity, None)
         return found, found
+
+    def _counts(self, quantity: str, networks: Sequence[str]) -> Floats:
+        """What follows from sizes: of what is cut from the full model together."""
+        totals, shape = self._known.totals, self._known.shape
+        cut = [network for network in networks if network in totals]
+        sizes = np.array([totals[network] for network in cut], dtype=np.int64).reshape(-1, 3)
+        counts = _COUNTS[quantity](shape, sizes, self.record.conditions.protocol.seq_len)
+        found: dict[str, float] = dict(zip(cut, counts.tolist(), strict=True))
+        others = {each: self.profile(each) for each in networks if each not in found}
+        found |= {each: profile.values[quantity] for each, profile in others.items()}
+        return np.array([found[network] for network in networks], dtype=np.float64)
 
     def _time_ms(self, identifier: str) -> tuple[float, float]:
         subject = self._own.get(identifier)
@@ -399,10 +418,14 @@ def competing(context: Context, sessions: Sequence[SessionRecord]) -> Pool:
     Raises:
         InputError: See `candidates`.
     """
-    pool = candidates(context, sessions)
+    pool, stored = candidates(context, sessions), context.stored()
+    if not stored:
+        return pool
+    from ..baselines.finished import finished_key
+
     places = {key: place for place, key in enumerate(pool.keys)}
     gone = set()
-    for network in context.stored().values():
+    for network in stored.values():
         cut_key = finished_key(network)
         if cut_key is None:
             continue
@@ -509,20 +532,10 @@ def _wanted(where: Where, own: LatencyProtocol) -> str:
     return ", ".join([f"{deployment} on {where.device or own.device}", *details])
 
 
-def _num_params(network: Network, _: int) -> int:
-    assert network.shape is not None
-    assert network.config is not None
-    return count_parameters(network.shape, network.config)
-
-
-def _num_flops(network: Network, seq_len: int) -> int:
-    assert network.shape is not None
-    assert network.config is not None
-    return FLOPS_PER_MAC * count_macs(network.shape, network.config, seq_len=seq_len)
-
-
-_COUNTS: Mapping[str, Callable[[Network, int], int]] = {
-    "num_params": _num_params,
-    "num_flops": _num_flops,
+_COUNTS: Mapping[str, Callable[[EncoderShape, Totals, int], Counts]] = {
+    "num_params": lambda shape, totals, _: count_parameters_of(shape, totals),
+    "num_flops": lambda shape, totals, seq_len: (
+        FLOPS_PER_MAC * count_macs_of(shape, totals, seq_len=seq_len)
+    ),
 }
-"""What follows from a network's sizes and a number of tokens, by quantity."""
+"""What follows from networks' sizes and a number of tokens, by quantity."""

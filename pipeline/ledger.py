@@ -16,10 +16,11 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
-
-from sqlalchemy import Connection, select
+from typing import Any, NamedTuple, Self
 
 from ..bort.options import SurrogateError
 from ..deploy.deployment import EAGER_FP32, Deployment
@@ -31,18 +32,24 @@ from ..profiling.protocol import LatencyProtocol
 from ..profiling.statistics import NoiseReport, Process
 from ..profiling.table import LatencySummary
 from ..tasks.scores import Evaluation
-from .observations import Evaluations, Parsed, Purpose, SessionRecord, Subject, scored_as
-from .packing import packed, unpacked
-from .schema import (
-    LABELS,
-    NETWORKS,
-    OBSERVATIONS,
-    PROCESSES,
-    SESSIONS,
+from .database import Execute
+from .observations import (
+    Evaluations,
+    Known,
+    Observation,
+    Parsed,
+    Purpose,
+    SessionRecord,
+    Subject,
+    as_json,
+    scored_as,
 )
+from .packing import packed, unpacked
 from .store import Store
 
 _DIGEST_DIGITS = 16
+_AT_ONCE = 64
+"""Networks that are read at once where one of the first is looked for."""
 
 
 class Ledger:
@@ -59,28 +66,50 @@ class Ledger:
 
     def add_network(self, network: Network) -> None:
         """Enter a network; one that is there keeps its place and gets the new label."""
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             self._store.upsert(
-                connection,
-                NETWORKS,
+                execute,
+                "networks",
                 {
                     "id": network.id,
                     "added": time.time(),
                     "kind": network.kind,
-                    "record": _json(network.to_dict()),
+                    "record": as_json(network.to_dict()),
                 },
                 keys=("id",),
                 kept=("added",),
             )
 
-    def networks(self, *, kind: Kind | None = None) -> "Parsed[str, Any, Network]":
+    def networks(self, *, kind: Kind | None = None) -> Known:
         """Networks by id, in the order in which they were added; those of a kind, or all."""
-        query = select(NETWORKS.c.id, NETWORKS.c.record).where(NETWORKS.c.run == self._store.run)
-        if kind is not None:
-            query = query.where(NETWORKS.c.kind == kind)
-        with self._store.reading() as connection:
-            rows = connection.execute(query.order_by(NETWORKS.c.added, NETWORKS.c.id)).all()
-        return Parsed(dict(map(tuple, rows)), lambda text: self._store.parsed(_network, text))
+        query = "SELECT added, id, record FROM networks WHERE run = :run"
+        with self._store.reading() as execute:
+            rows = (
+                execute(query, run=self._store.run)
+                if kind is None
+                else execute(f"{query} AND kind = :kind", run=self._store.run, kind=kind)
+            )
+            rows.sort()
+        return Known({identifier: text for _, identifier, text in rows}, read=self._store.parsed)
+
+    def full(self) -> Network | None:
+        """The supernet's full model, as far as it was entered: the first network that is one."""
+        for start in count(step=_AT_ONCE):
+            with self._store.reading() as execute:
+                rows = execute(
+                    "SELECT record FROM networks WHERE run = :run AND kind = 'cut' "
+                    "ORDER BY added, id LIMIT :number OFFSET :start",
+                    run=self._store.run,
+                    number=_AT_ONCE,
+                    start=start,
+                )
+                for (text,) in rows:
+                    network = Network.from_dict(json.loads(text))
+                    if network.is_full:
+                        return network
+            if len(rows) < _AT_ONCE:
+                break
+        return None
 
     def add_evaluation(
         self, network: str, evaluation: Evaluation, *, deployment: Deployment
@@ -95,15 +124,15 @@ class Ledger:
             packed(column) for column in (evaluation.labels, evaluation.predictions)
         )
         digest = hashlib.sha256(labels[0].encode() + labels[1]).hexdigest()[:_DIGEST_DIGITS]
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             self._store.upsert(
-                connection,
-                LABELS,
+                execute,
+                "labels",
                 {"digest": digest, "typecode": labels[0], "labels": labels[1]},
                 keys=("digest",),
             )
             self._observe(
-                connection,
+                execute,
                 Subject(network, scored_as(deployment)),
                 quantity="score",
                 place=evaluation.split,
@@ -126,23 +155,23 @@ class Ledger:
             deployment: Runtime and precision.
             network: Whose evaluation is wanted; None for everyone's.
         """
-        with self._store.reading() as connection:
+        with self._store.reading() as execute:
             rows = self._observations(
-                connection,
+                execute,
                 "score",
                 deployment=scored_as(deployment),
                 place=split,
                 network=network,
             )
-            columns = connection.execute(
-                select(LABELS).where(LABELS.c.run == self._store.run)
-            ).all()
+            columns = execute(
+                "SELECT digest, typecode, labels FROM labels WHERE run = :run", run=self._store.run
+            )
         labels = {
-            row.digest: self._store.parsed(lambda row: unpacked(row.typecode, row.labels), row)
-            for row in columns
+            digest: self._store.parsed(partial(unpacked, typecode), data)
+            for digest, typecode, data in columns
         }
 
-        def read(row: Any) -> Evaluation:
+        def read(row: Observation) -> Evaluation:
             return Evaluation.from_dict(
                 json.loads(row.record)
                 | {
@@ -195,18 +224,18 @@ class Ledger:
             time_budget_s=None,
             spent=False,
         )
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             self._store.upsert(
-                connection,
-                SESSIONS,
+                execute,
+                "sessions",
                 {
                     "id": record.id,
                     "purpose": purpose,
                     "conditions": conditions.id,
-                    "subjects": _json([subject.key for subject in subjects]),
+                    "subjects": as_json([subject.key for subject in subjects]),
                     "sentinel": sentinel.key,
-                    "protocol": _json(conditions.protocol.to_dict()),
-                    "environment": _json(conditions.environment.to_dict()),
+                    "protocol": as_json(conditions.protocol.to_dict()),
+                    "environment": as_json(conditions.environment.to_dict()),
                     "created": record.created,
                     "finished": False,
                     "noise": None,
@@ -219,10 +248,10 @@ class Ledger:
 
     def add_process(self, session: str, process: Process) -> None:
         """Keep the raw times of a finished process."""
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             self._store.upsert(
-                connection,
-                PROCESSES,
+                execute,
+                "processes",
                 {
                     "session": session,
                     "number": process.index,
@@ -233,15 +262,16 @@ class Ledger:
 
     def processes(self, session: str) -> tuple[Process, ...]:
         """The finished processes of a session, in order."""
-        with self._store.reading() as connection:
-            rows = connection.execute(
-                select(PROCESSES.c.record)
-                .where(PROCESSES.c.run == self._store.run, PROCESSES.c.session == session)
-                .order_by(PROCESSES.c.number)
-            ).all()
+        with self._store.reading() as execute:
+            rows = execute(
+                "SELECT record FROM processes WHERE run = :run AND session = :session "
+                "ORDER BY number",
+                run=self._store.run,
+                session=session,
+            )
         return tuple(
-            self._store.parsed(lambda text: Process.from_dict(json.loads(text)), row.record)
-            for row in rows
+            self._store.parsed(lambda text: Process.from_dict(json.loads(text)), text)
+            for (text,) in rows
         )
 
     def finish_session(
@@ -280,22 +310,23 @@ class Ledger:
             },
             energies_j=dict(energies_j),
         )
-        with self._store.writing() as connection:
-            connection.execute(
-                SESSIONS.update()
-                .where(SESSIONS.c.run == self._store.run, SESSIONS.c.id == record.id)
-                .values(
-                    environment=_json(environment.to_dict()),
-                    finished=True,
-                    noise=_json(noise.to_dict()),
-                    time_budget_s=time_budget_s,
-                    spent=spent,
-                )
+        with self._store.writing() as execute:
+            execute(
+                "UPDATE sessions SET environment = :environment, finished = :finished, "
+                "noise = :noise, time_budget_s = :time_budget_s, spent = :spent "
+                "WHERE run = :run AND id = :id",
+                environment=as_json(environment.to_dict()),
+                finished=True,
+                noise=as_json(noise.to_dict()),
+                time_budget_s=time_budget_s,
+                spent=spent,
+                run=self._store.run,
+                id=record.id,
             )
             for subject, latency in latencies.items():
                 time_ms = latency.time_ms
                 self._observe(
-                    connection,
+                    execute,
                     subject,
                     quantity="latency_ms",
                     place=record.id,
@@ -306,7 +337,7 @@ class Ledger:
                 )
             for subject, energy_j in energies_j.items():
                 self._observe(
-                    connection, subject, quantity="energy_j", place=record.id, value=energy_j
+                    execute, subject, quantity="energy_j", place=record.id, value=energy_j
                 )
         return finished
 
@@ -336,23 +367,23 @@ class Ledger:
         self, subject: Subject, conditions: Conditions, footprint: Footprint
     ) -> None:
         """Enter a network's bytes on disk and in memory, as deployed."""
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             for quantity, value in (
                 ("size_bytes", footprint.size_bytes),
                 ("peak_memory_bytes", footprint.peak_memory_bytes),
             ):
                 self._observe(
-                    connection, subject, quantity=quantity, place=conditions.id, value=value
+                    execute, subject, quantity=quantity, place=conditions.id, value=value
                 )
 
     def footprints(self, *, deployment: Deployment, conditions_id: str) -> dict[str, Footprint]:
         """The footprints under some conditions, by the network's id."""
-        with self._store.reading() as connection:
+        with self._store.reading() as execute:
             sizes, peaks = (
                 {
                     row.network: round(row.value)
                     for row in self._observations(
-                        connection, quantity, deployment=deployment, place=conditions_id
+                        execute, quantity, deployment=deployment, place=conditions_id
                     )
                 }
                 for quantity in ("size_bytes", "peak_memory_bytes")
@@ -371,40 +402,38 @@ class Ledger:
             error: What was found.
             conditions: A short hash of everything else that decides it.
         """
-        with self._store.writing() as connection:
+        with self._store.writing() as execute:
             self._observe(
-                connection,
+                execute,
                 Subject(network, EAGER_FP32),
                 quantity="surrogate_error",
                 place=conditions,
                 value=error.loss,
-                record=_json({"seconds": error.seconds}),
+                record=as_json({"seconds": error.seconds}),
             )
 
     def errors(self, *, conditions: str) -> dict[str, SurrogateError]:
         """The errors that were found under some conditions, by the network's id."""
 
-        def read(row: Any) -> SurrogateError:
+        def read(row: Observation) -> SurrogateError:
             return SurrogateError(float(row.value), float(json.loads(row.record)["seconds"]))
 
-        with self._store.reading() as connection:
+        with self._store.reading() as execute:
             rows = self._observations(
-                connection, "surrogate_error", deployment=EAGER_FP32, place=conditions
+                execute, "surrogate_error", deployment=EAGER_FP32, place=conditions
             )
         return {row.network: self._store.parsed(read, row) for row in rows}
 
     def add_fingerprint(self, subject: Subject, fingerprint: str) -> None:
         """Enter the fingerprint of the files that were scored and timed."""
-        with self._store.writing() as connection:
-            self._observe(
-                connection, subject, quantity="fingerprint", place="", record=fingerprint
-            )
+        with self._store.writing() as execute:
+            self._observe(execute, subject, quantity="fingerprint", place="", record=fingerprint)
 
     def fingerprint(self, subject: Subject) -> str | None:
         """The fingerprint of the files that were last scored or timed; None where none were."""
-        with self._store.reading() as connection:
+        with self._store.reading() as execute:
             rows = self._observations(
-                connection,
+                execute,
                 "fingerprint",
                 deployment=subject.deployment,
                 place="",
@@ -417,7 +446,7 @@ class Ledger:
         self._store.close()
 
     def _observe(
-        self, connection: Connection, subject: Subject, *, quantity: str, place: str, **values: Any
+        self, execute: Execute, subject: Subject, *, quantity: str, place: str, **values: Any
     ) -> None:
         row = {
             "quantity": quantity,
@@ -428,105 +457,115 @@ class Ledger:
             **values,
         }
         keys = ("quantity", "deployment", "place", "network")
-        self._store.upsert(connection, OBSERVATIONS, row, keys=keys)
+        self._store.upsert(execute, "observations", row, keys=keys)
 
     def _observations(
         self,
-        connection: Connection,
+        execute: Execute,
         quantity: str,
         *,
         deployment: Deployment,
         place: str,
         network: str | None = None,
-    ) -> Sequence[Any]:
+    ) -> list[Observation]:
         """What was observed of a network, or of all, the latest last."""
-        columns = OBSERVATIONS.c
-        query = select(
-            columns.network,
-            columns.value,
-            columns.record,
-            columns.labels,
-            columns.typecode,
-            columns.outcomes,
-        ).where(
-            columns.run == self._store.run,
-            columns.quantity == quantity,
-            columns.deployment == deployment.slug,
-            columns.place == place,
+        query = (
+            f"SELECT {', '.join(Observation._fields)} FROM observations WHERE run = :run "
+            "AND quantity = :quantity AND deployment = :deployment AND place = :place"
         )
-        if network is not None:
-            query = query.where(columns.network == network)
-        return connection.execute(query.order_by(columns.observed)).all()
+        values = {
+            "run": self._store.run,
+            "quantity": quantity,
+            "deployment": deployment.slug,
+            "place": place,
+        }
+        rows = (
+            execute(query, **values)
+            if network is None
+            else execute(f"{query} AND network = :network", **values, network=network)
+        )
+        return sorted(map(Observation._make, rows), key=attrgetter("observed"))
 
     def _sessions(
         self, *, purpose: Purpose, conditions_id: str | None = None
     ) -> list[SessionRecord]:
-        query = select(SESSIONS).where(
-            SESSIONS.c.run == self._store.run, SESSIONS.c.purpose == purpose
+        query = (
+            f"SELECT {', '.join(_Session._fields)} FROM sessions "
+            "WHERE run = :run AND purpose = :purpose"
         )
-        if conditions_id is not None:
-            query = query.where(SESSIONS.c.conditions == conditions_id)
-        with self._store.reading() as connection:
-            rows = connection.execute(query.order_by(SESSIONS.c.created.desc())).all()
-        return [self._store.parsed(_session, row) for row in rows]
+        with self._store.reading() as execute:
+            rows = (
+                execute(query, run=self._store.run, purpose=purpose)
+                if conditions_id is None
+                else execute(
+                    f"{query} AND conditions = :conditions",
+                    run=self._store.run,
+                    purpose=purpose,
+                    conditions=conditions_id,
+                )
+            )
+        latest_first = sorted(map(_Session._make, rows), key=attrgetter("created"), reverse=True)
+        return [self._store.parsed(_session, row) for row in latest_first]
 
     def _with_latencies(self, record: SessionRecord) -> SessionRecord:
-        columns = OBSERVATIONS.c
-        with self._store.reading() as connection:
-            rows = connection.execute(
-                select(
-                    columns.network,
-                    columns.deployment,
-                    columns.quantity,
-                    columns.value,
-                    columns.high,
-                    columns.record,
-                ).where(
-                    columns.run == self._store.run,
-                    columns.quantity.in_(("latency_ms", "energy_j")),
-                    columns.deployment.in_({s.deployment.slug for s in record.subjects}),
-                    columns.place == record.id,
-                )
-            ).all()
-        timed: dict[Subject, Any] = {}
-        energies: dict[Subject, float] = {}
-        for row in rows:
-            deployment = self._store.parsed(Deployment.from_slug, row.deployment)
-            subject = Subject(row.network, deployment)
-            if row.quantity == "energy_j":
-                energies[subject] = row.value
-            else:
-                timed[subject] = row
-        ordered = {entry: timed[entry] for entry in record.subjects if entry in timed}
+        """A session with what was found, a latency of which is parsed when it is asked for."""
+        deployments = dict.fromkeys(subject.deployment for subject in record.subjects)
+        with self._store.reading() as execute:
+            times, energies = (
+                {
+                    deployment.slug: {
+                        row.network: row
+                        for row in self._observations(
+                            execute, quantity, deployment=deployment, place=record.id
+                        )
+                    }
+                    for deployment in deployments
+                }
+                for quantity in ("latency_ms", "energy_j")
+            )
+            timed = {
+                entry: row
+                for entry in record.subjects
+                if (row := times[entry.deployment.slug].get(entry.network)) is not None
+            }
+            for row in timed.values():
+                if not 0 < row.value <= row.high:
+                    raise ValueError(
+                        f"{row.value!r} and {row.high!r} are no latency and its upper end"
+                    )
         return replace(
             record,
-            latencies=Parsed(ordered, lambda row: self._store.parsed(_latency, row)),
-            times_ms={
-                subject: self._store.parsed(_time_ms, row) for subject, row in ordered.items()
+            latencies=Parsed(timed, lambda row: self._store.parsed(_latency, row)),
+            times_ms={entry: (row.value, row.high) for entry, row in timed.items()},
+            energies_j={
+                Subject(network, deployment): row.value
+                for deployment in deployments
+                for network, row in energies[deployment.slug].items()
             },
-            energies_j=energies,
         )
 
 
-def _network(text: str) -> Network:
-    return Network.from_dict(json.loads(text))
-
-
-def _latency(row: Any) -> LatencySummary:
+def _latency(row: Observation) -> LatencySummary:
     return LatencySummary.from_dict(json.loads(row.record))
 
 
-def _time_ms(row: Any) -> tuple[float, float]:
-    if not 0 < row.value <= row.high:
-        raise ValueError(f"{row.value!r} and {row.high!r} are no latency and its upper end")
-    return row.value, row.high
+class _Session(NamedTuple):
+    """A row of the sessions."""
+
+    id: str
+    purpose: Purpose
+    subjects: str
+    sentinel: str
+    protocol: str
+    environment: str
+    created: float
+    finished: bool
+    noise: str | None
+    time_budget_s: float | None
+    spent: bool
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _session(row: Any) -> SessionRecord:
+def _session(row: _Session) -> SessionRecord:
     return SessionRecord(
         id=row.id,
         purpose=row.purpose,
@@ -537,8 +576,8 @@ def _session(row: Any) -> SessionRecord:
         subjects=tuple(map(Subject.from_key, json.loads(row.subjects))),
         sentinel=Subject.from_key(row.sentinel),
         created=row.created,
-        finished=row.finished,
+        finished=bool(row.finished),
         noise=None if row.noise is None else NoiseReport.from_dict(json.loads(row.noise)),
         time_budget_s=row.time_budget_s,
-        spent=row.spent,
+        spent=bool(row.spent),
     )

@@ -6,14 +6,18 @@ under the same conditions. Thousands are read at once, so each is parsed when it
 (`Parsed`), and what a query needs of all of them is read by columns.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Self, TypeVar
+from functools import partial
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..deploy.deployment import EAGER_FP32, Deployment
+from ..networks.network import Network
+from ..networks.shape import EncoderShape
 from ..profiling.conditions import Conditions
 from ..profiling.statistics import NoiseReport
 from ..profiling.table import LatencySummary
@@ -41,6 +45,10 @@ class Subject:
 
     network: str
     deployment: Deployment
+
+    def __hash__(self) -> int:
+        """That of the network, which is deployed in few ways: thousands are looked up."""
+        return hash(self.network)
 
     @property
     def key(self) -> str:
@@ -93,6 +101,30 @@ class SessionRecord:
     energies_j: Mapping[Subject, float] = field(default_factory=dict)
 
 
+class Observation(NamedTuple):
+    """A row of what was observed of networks as deployed; the others' columns are None.
+
+    Attributes:
+        network: The network's id.
+        value: A number.
+        high: The upper end of its interval.
+        record: The rest, as JSON, or a fingerprint.
+        labels: Of a score, the digest of the labels.
+        typecode: Of a score, how its outcomes are packed.
+        outcomes: Of a score, every example's.
+        observed: When, in seconds since 1970.
+    """
+
+    network: str
+    value: Any
+    high: Any
+    record: Any
+    labels: Any
+    typecode: Any
+    outcomes: Any
+    observed: float
+
+
 class Parsed(Mapping[_K, _T], Generic[_K, _R, _T]):
     """Rows by key, each parsed when it is asked for, once."""
 
@@ -121,15 +153,43 @@ class Parsed(Mapping[_K, _T], Generic[_K, _R, _T]):
         return len(self.rows)
 
 
-class Evaluations(Parsed[str, Any, Evaluation]):
+Read = Callable[[Callable[[Any], Any], Any], Any]
+"""Calls a function with rows, and says in a sentence what is wrong with them."""
+
+
+class Known(Parsed[str, str, Network]):
+    """Networks by id, in the order in which they were added, and the sizes of many at once."""
+
+    def __init__(self, rows: Mapping[str, str], *, read: Read) -> None:
+        """Keep the records, as JSON, and how they are read."""
+        super().__init__(rows, partial(read, _network))
+        self._read = read
+
+    def totals(self, shape: EncoderShape) -> dict[str, tuple[int, int, int]]:
+        """How many layers, heads and neurons networks keep, heads and neurons of all layers.
+
+        Args:
+            shape: Of the full model. Networks that are not cut from such a one are left out, and
+                those that eliminate word-vectors.
+
+        Raises:
+            InputError: When the ledger is damaged.
+        """
+        found: dict[str, tuple[int, int, int]] = self._read(
+            partial(_totals, shape=shape.to_dict()), self.rows
+        )
+        return found
+
+
+class Evaluations(Parsed[str, Observation, Evaluation]):
     """Evaluations on one split by the network's id, and what many hold of them at once."""
 
     def __init__(
         self,
-        rows: Mapping[str, Any],
-        parse: Callable[[Any], Evaluation],
+        rows: Mapping[str, Observation],
+        parse: Callable[[Observation], Evaluation],
         *,
-        read: Callable[[Callable[[Any], Any], Any], Any],
+        read: Read,
         labels: Mapping[str, Labels],
     ) -> None:
         """Keep the rows and how they are parsed.
@@ -137,7 +197,7 @@ class Evaluations(Parsed[str, Any, Evaluation]):
         Args:
             rows: The ledger's, by the network's id.
             parse: Makes an evaluation of a row.
-            read: Calls a function with rows, and says in a sentence what is wrong with them.
+            read: How rows are read.
             labels: By their digest.
         """
         super().__init__(rows, parse)
@@ -166,24 +226,48 @@ class Evaluations(Parsed[str, Any, Evaluation]):
         )
 
 
+def as_json(value: object) -> str:
+    """JSON as the ledger keeps it: without spaces."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 def scored_as(deployment: Deployment) -> Deployment:
     """The deployment under which a score is kept: one for all that give the same logits."""
     return deployment if deployment.changes_numbers else EAGER_FP32
 
 
-def _scores(rows: Sequence[Any]) -> NDArray[np.float64]:
+def _network(text: str) -> Network:
+    return Network.from_dict(json.loads(text))
+
+
+def _totals(
+    rows: Mapping[str, str], *, shape: Mapping[str, Any]
+) -> dict[str, tuple[int, int, int]]:
+    # Most of what would be parsed is the shape, which the networks of a run share.
+    text = f"[{','.join(rows.values())}]".replace(as_json(shape), "null")
+    found = {}
+    for identifier, record in zip(rows, json.loads(text), strict=True):
+        recipe = record["recipe"]
+        if recipe["kind"] == "cut" and recipe["shape"] in (None, shape):
+            kept = recipe["config"]
+            if "tokens" not in kept:
+                found[identifier] = len(kept["layers"]), sum(kept["heads"]), sum(kept["neurons"])
+    return found
+
+
+def _scores(rows: Sequence[Observation]) -> NDArray[np.float64]:
     found = np.array([row.value for row in rows], dtype=np.float64)
     if not np.isfinite(found).all():
         raise ValueError("a score is missing")
     return found
 
 
-def _same_labels(rows: Sequence[Any]) -> str:
+def _same_labels(rows: Sequence[Observation]) -> str:
     digests = {row.labels for row in rows}
     if len(digests) != 1:
         raise ValueError("networks are not scored on the same examples")
     return str(digests.pop())
 
 
-def _predictions(rows: Sequence[Any]) -> NDArray[Any]:
+def _predictions(rows: Sequence[Observation]) -> NDArray[Any]:
     return unpacked_rows([(row.typecode, row.outcomes) for row in rows])

@@ -81,13 +81,14 @@ def _classes(code: str, columns: Sequence[bytes]) -> NDArray[np.uint8]:
     bits = _BITS[code]
     (length,) = _LENGTH.unpack_from(columns[0]) if len(columns[0]) >= _LENGTH.size else (-1,)
     size = _LENGTH.size + -(-length * bits // 8)
-    joined = b"".join(columns)
-    if any(len(column) != size for column in columns) or any(
-        column[: _LENGTH.size] != columns[0][: _LENGTH.size] for column in columns
-    ):
-        raise ValueError("outcomes are damaged, or of different numbers of examples")
-    rows = np.frombuffer(joined, dtype=np.uint8).reshape(len(columns), size)[:, _LENGTH.size :]
-    planes = np.unpackbits(rows, axis=1, count=length * bits)
+    damage = "outcomes are damaged, or of different numbers of examples"
+    if set(map(len, columns)) != {size}:
+        raise ValueError(damage)
+    rows = np.frombuffer(b"".join(columns), dtype=np.uint8).reshape(len(columns), size)
+    lengths, kept = np.split(rows, [_LENGTH.size], axis=1)
+    if (lengths != lengths[0]).any():
+        raise ValueError(damage)
+    planes = np.unpackbits(kept, axis=1, count=length * bits)
     if bits == 1:
         return planes
     weights = (1 << np.arange(bits)).astype(np.uint8)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from ..dynabert.options import Settings, TrainingOptions
-from ..encoders.checkpoints import find_checkpoint
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
@@ -26,7 +25,6 @@ from .context import Context
 from .costs import Where
 from .folder import RunFolder, claim
 from .following import followed
-from .prepare import Prepared, prepare
 from .results import Results
 
 if TYPE_CHECKING:
@@ -111,6 +109,8 @@ class Run(Results):
             InputError: When the model, the task or a file is refused, or the folder holds another
                 run.
         """
+        from .prepare import prepare
+
         place = RunFolder(refuse_destination(folder))
         prepared = prepare(
             place,
@@ -145,6 +145,7 @@ class Run(Results):
 
         A few steps of each stage are trained in a temporary folder; nothing stays.
         """
+        from .prepare import prepare
         from .steps.plan import plan_training
 
         return plan_training(
@@ -161,6 +162,8 @@ class Run(Results):
 
     def plan(self) -> "TrainingPlan":
         """What this run's training is, and takes here, whether it was done or not."""
+        from ..encoders.checkpoints import find_checkpoint
+        from .prepare import Prepared
         from .steps.plan import plan_training
 
         request = self.request

@@ -8,16 +8,12 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, func, select
-from sqlalchemy.exc import SQLAlchemyError
-
 from ..errors import InputError
-from .database import file_engine, url_engine
-from .schema import METADATA, RUNS, SCHEMA
+from .database import Database, Execute, Refusal, database_at
+from .schema import SCHEMA, TABLES
 
 _DAMAGE = (
     AttributeError,
@@ -30,8 +26,6 @@ _DAMAGE = (
     zlib.error,
 )
 """What reading a damaged row raises."""
-_MAKING_TABLES = 0x706265727470
-"""PostgreSQL's lock for it: two that make the same table at once would fail."""
 _T = TypeVar("_T")
 
 
@@ -42,10 +36,9 @@ class Store:
         run: The run's own name; every row has it.
     """
 
-    def __init__(self, engine: Engine, *, place: str, run: str) -> None:
+    def __init__(self, database: Database, *, run: str) -> None:
         """Use `Store.open`."""
-        self._engine = engine
-        self._place = place
+        self._database = database
         self.run = run
 
     @classmethod
@@ -60,47 +53,49 @@ class Store:
             InputError: When the file is damaged, of another run or of another version, or the
                 database cannot be reached.
         """
-        engine = file_engine(place) if isinstance(place, Path) else url_engine(place)
-        name = str(place) if isinstance(place, Path) else engine.url.render_as_string()
-        store = cls(engine, place=name, run=run)
-        store._claim(is_file=isinstance(place, Path))
+        store = cls(database_at(place), run=run)
+        store._claim()
         return store
+
+    @contextmanager
+    def writing(self) -> Iterator[Execute]:
+        """A transaction that writes."""
+        with self._said(), self._database.transaction(writes=True) as execute:
+            yield execute
+
+    @contextmanager
+    def reading(self) -> Iterator[Execute]:
+        """A transaction that reads."""
+        with self._said(), self._undamaged(), self._database.transaction(writes=False) as execute:
+            yield execute
 
     def upsert(
         self,
-        connection: Connection,
-        table: Table,
+        execute: Execute,
+        table: str,
         values: Mapping[str, Any],
         *,
         keys: Sequence[str],
         kept: Sequence[str] = (),
     ) -> None:
-        """Insert a row, or replace the one with the same keys but for the columns to be kept."""
-        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")
-        statement = dialect.insert(table).values(run=self.run, **values)
-        new = {name: statement.excluded[name] for name in values if name not in (*keys, *kept)}
-        where = ["run", *keys]
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=where, set_=new)
-            if new
-            else statement.on_conflict_do_nothing(index_elements=where)
+        """Insert a row, or replace the one with the same keys but for the columns to be kept.
+
+        Args:
+            execute: Of the transaction.
+            table: Its name.
+            values: By column, without the run's name.
+            keys: The columns, beside the run's name, that tell rows apart.
+            kept: The columns that a row keeps.
+        """
+        new = [f"{name} = excluded.{name}" for name in values if name not in (*keys, *kept)]
+        execute(
+            f"INSERT INTO {table} (run, {', '.join(values)}) "
+            f"VALUES (:run, {', '.join(f':{name}' for name in values)}) "
+            f"ON CONFLICT ({', '.join(['run', *keys])}) "
+            + (f"DO UPDATE SET {', '.join(new)}" if new else "DO NOTHING"),
+            run=self.run,
+            **values,
         )
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction that writes."""
-        with (
-            self._said(),
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that reads."""
-        with self._said(), self._undamaged(), self._engine.connect() as connection:
-            yield connection
 
     def parsed(self, parse: Callable[[Any], _T], record: Any) -> _T:
         """What a row says.
@@ -115,43 +110,43 @@ class Store:
 
     def close(self) -> None:
         """Give back what is open."""
-        self._engine.dispose()
+        self._database.close()
 
-    def _claim(self, *, is_file: bool) -> None:
+    def _claim(self) -> None:
         """Make the tables where they are missing, and refuse those of others."""
-        with self._said():
-            with self.reading() as connection:
-                known = self._engine.dialect.has_table(connection, RUNS.name)
-                rows = connection.execute(select(RUNS)).all() if known else []
-            if is_file and rows and self.run not in {row.run for row in rows}:
+        database = self._database
+        with self.reading() as execute:
+            known = database.has_table(execute, "runs")
+            rows = execute("SELECT runs.run, runs.schema FROM runs") if known else []
+        schemas = {name: schema for name, schema in rows}
+        if not database.is_shared and schemas and self.run not in schemas:
+            raise InputError(
+                f"{database.name} is the ledger of another run: put back this run's own, or "
+                "delete it to begin anew."
+            )
+        if self.run in schemas:
+            if schemas[self.run] != SCHEMA:
                 raise InputError(
-                    f"{self._place} is the ledger of another run: put back this run's own, or "
-                    "delete it to begin anew."
+                    f"{database.name} has schema {schemas[self.run]}, this version reads "
+                    f"{SCHEMA}: start a new run."
                 )
-            for row in rows:
-                if row.run == self.run and row.schema != SCHEMA:
-                    raise InputError(
-                        f"{self._place} has schema {row.schema}, this version reads {SCHEMA}: "
-                        "start a new run."
-                    )
-            if self.run in {row.run for row in rows}:
-                return
-        with self.writing() as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(_MAKING_TABLES)))
-            METADATA.create_all(connection)
-            self.upsert(connection, RUNS, {"schema": SCHEMA}, keys=())
+            return
+        with self.writing() as execute:
+            database.await_makers(execute)
+            for statement in TABLES:
+                execute(statement.format(bytes=database.bytes_type))
+            self.upsert(execute, "runs", {"schema": SCHEMA}, keys=())
 
     @contextmanager
     def _said(self) -> Iterator[None]:
         """Turn what a database says into one sentence."""
         try:
             yield
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        except Refusal as refusal:
+            reason = str(refusal).rstrip(".")
             raise InputError(
-                f"The ledger {self._place} cannot be used ({reason.rstrip('.')}): put back a copy "
-                "of it, or delete it to have networks scored and measured again."
+                f"The ledger {self._database.name} cannot be used ({reason}): put back a copy of "
+                "it, or delete it to have networks scored and measured again."
             ) from None
 
     @contextmanager
@@ -164,6 +159,6 @@ class Store:
 
     def _damaged(self, error: Exception) -> InputError:
         return InputError(
-            f"The ledger {self._place} is damaged ({type(error).__name__}: {error}): put back "
-            "a copy of it, or delete it to have networks scored and measured again."
+            f"The ledger {self._database.name} is damaged ({type(error).__name__}: {error}): put "
+            "back a copy of it, or delete it to have networks scored and measured again."
         )

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..encoders.plan import PLANS, LayerSizes
 from ..networks.shape import EncoderShape
 from ..networks.subnet import SubnetConfig
@@ -27,15 +30,21 @@ from ..tasks.heads import head_with
 
 FLOPS_PER_MAC = 2
 
+Counts = NDArray[np.int64]
+"""A count of each of many sub-networks: (K,)."""
+
+Totals = NDArray[np.int64]
+"""Layers that each of many sub-networks keeps, their heads and their neurons, summed: (K, 3)."""
+
 
 def count_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
     """Parameters of the sequence-classification model: embeddings, encoder and head."""
-    head = head_with(shape.num_labels)
-    return (
-        _embedding_parameters(shape)
-        + count_encoder_parameters(shape, config)
-        + head.num_params(hidden_size=shape.hidden_size, num_outputs=shape.num_labels)
-    )
+    return _other_parameters(shape) + count_encoder_parameters(shape, config)
+
+
+def count_parameters_of(shape: EncoderShape, totals: Totals) -> Counts:
+    """The same of many sub-networks of one model."""
+    return _other_parameters(shape) + _parameter_rates(shape).totals(totals)
 
 
 def count_encoder_parameters(shape: EncoderShape, config: SubnetConfig) -> int:
@@ -51,13 +60,15 @@ def count_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> in
         config: The sub-network.
         seq_len: Tokens of the example, T, special tokens included.
     """
-    hidden = shape.hidden_size
-    projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
     last = seq_len if config.tokens is None else config.tokens.kept(seq_len)[-1]
-    head = head_with(shape.num_labels).num_macs(
-        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=last
-    )
-    return projection + count_encoder_macs(shape, config, seq_len=seq_len) + head
+    encoder = count_encoder_macs(shape, config, seq_len=seq_len)
+    return _other_macs(shape, seq_len=seq_len, last=last) + encoder
+
+
+def count_macs_of(shape: EncoderShape, totals: Totals, *, seq_len: int) -> Counts:
+    """The same of many sub-networks of one model that keep every word-vector."""
+    others = _other_macs(shape, seq_len=seq_len, last=seq_len)
+    return others + mac_rates(shape, seq_len).totals(totals)
 
 
 def count_encoder_macs(shape: EncoderShape, config: SubnetConfig, *, seq_len: int) -> int:
@@ -102,6 +113,11 @@ class Rates:
             + self.per_neuron * sum(config.neurons)
         )
 
+    def totals(self, totals: Totals) -> Counts:
+        """The same of many sub-networks."""
+        rates = np.array([self.per_layer, self.per_head, self.per_neuron])
+        return np.asarray(totals @ rates)
+
 
 @lru_cache(maxsize=64)
 def _parameter_rates(shape: EncoderShape) -> Rates:
@@ -129,6 +145,23 @@ def _embedding_parameters(shape: EncoderShape) -> int:
     tables = rows * shape.embedding_size + _layer_norm(shape.embedding_size)
     projection = _linear(shape.embedding_size, shape.hidden_size) if _has_projection(shape) else 0
     return tables + projection
+
+
+def _other_parameters(shape: EncoderShape) -> int:
+    """Parameters beside the encoder layers."""
+    head = head_with(shape.num_labels)
+    return _embedding_parameters(shape) + head.num_params(
+        hidden_size=shape.hidden_size, num_outputs=shape.num_labels
+    )
+
+
+def _other_macs(shape: EncoderShape, *, seq_len: int, last: int) -> int:
+    """Multiply-adds beside the encoder layers, the last of which so many tokens leave."""
+    hidden = shape.hidden_size
+    projection = seq_len * shape.embedding_size * hidden if _has_projection(shape) else 0
+    return projection + head_with(shape.num_labels).num_macs(
+        hidden_size=hidden, num_outputs=shape.num_labels, num_tokens=last
+    )
 
 
 def _has_projection(shape: EncoderShape) -> bool:

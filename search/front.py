@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,6 +123,8 @@ class ParetoFront:
             )
         point = [QUANTITIES[name].signed(reference[name]) for name in self.objectives]
         values = _values(self.members, self.objectives)
+        import moocore
+
         volume = float(moocore.hypervolume(values, ref=point)) if self.members else 0.0
         return Hypervolume(volume, {name: float(reference[name]) for name in self.objectives})
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..tasks.metrics import CORRELATIONS, weighted_scores
 from .front import ParetoFront
-from .pool import Pool, cheapest_first, outcomes
+from .pool import Outcomes, Pool, cheapest_first, outcomes
 from .quantities import QUANTITIES
 
 FOLDS = 2
@@ -198,7 +198,7 @@ class Choices:
         strata = (0,) * self._n if found.metric in CORRELATIONS else found.labels
         halves = parts(strata, repeats=repeats, seed=seed)
         self.plain = self.pool.column("score").values
-        self.within = weighted_scores(found.metric, found.labels, found.predictions, halves)
+        self.within = _within(found, halves, plain=self.plain)
         self.without = self.within.reshape(repeats, FOLDS, -1)[:, ::-1].reshape(self.within.shape)
 
     def corrected(self, chosen: int, rivals: NDArray[np.bool_]) -> CorrectedScore:
@@ -209,7 +209,8 @@ class Choices:
             rivals: Which ones it was chosen from, itself among them: (K,).
         """
         places = np.flatnonzero(rivals)
-        again = places[self.without[:, places].argmax(axis=1)]
+        without = self.without if len(places) == len(self.pool) else self.without[:, places]
+        again = places[without.argmax(axis=1)]
         losses = self.within[:, chosen] - self.within[np.arange(len(again)), again]
         return CorrectedScore(
             plain=float(self.plain[chosen]),
@@ -220,6 +221,22 @@ class Choices:
             repeats=self._repeats,
             seed=self._seed,
         )
+
+
+def _within(found: Outcomes, halves: Floats, *, plain: Floats) -> Floats:
+    """What every network scores on each half: (S, K).
+
+    Accuracies on the second halves follow from those on the first ones and on all examples.
+    """
+    if found.metric != "accuracy":
+        return weighted_scores(found.metric, found.labels, found.predictions, halves)
+    sizes = halves.sum(axis=1)[:, None]
+    first = weighted_scores(found.metric, found.labels, found.predictions, halves[::FOLDS])
+    right = np.rint(first * sizes[::FOLDS])
+    within = np.empty((len(halves), len(plain)))
+    within[::FOLDS] = first
+    within[1::FOLDS] = (np.rint(plain * len(found.labels)) - right) / sizes[1::FOLDS]
+    return within
 
 
 def parts(strata: Sequence[float], *, repeats: int, seed: int, folds: int = FOLDS) -> Floats:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.errors import InputError
-from paretobert.networks.network import Network
+from paretobert.networks.network import Cut, Network, Printed
+from paretobert.networks.retention import Retention
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.observations import Subject
 from paretobert.pipeline.packing import packed, unpacked
@@ -24,6 +27,7 @@ from .observed import (
     CONDITIONS,
     FULL,
     INT8,
+    SHAPE,
     begun,
     cut,
     evaluation,
@@ -67,6 +71,34 @@ def test_a_network_keeps_its_place_and_gets_the_new_label(ledger: Ledger) -> Non
     renamed = Network("all of it", FULL.recipe)
     ledger.add_network(renamed)
     assert list(ledger.networks().values()) == [renamed, cut(3)]
+
+
+def test_the_full_model_is_found_behind_many(ledger: Ledger) -> None:
+    assert ledger.full() is None
+    for network in (stored("mine"), *map(cut, range(1, 70))):
+        ledger.add_network(network)
+    assert ledger.full() is None
+    ledger.add_network(FULL)
+    assert ledger.full() == FULL
+
+
+def test_sizes_of_many_are_those_of_each(ledger: Ledger) -> None:
+    eliminating = SubnetConfig((0, 1), (4, 2), (5, 6), Retention((50, 1), "percent"))
+    other = replace(SHAPE, vocab_size=7)
+    for network in (
+        *map(cut, (9, 3)),
+        FULL,
+        stored("mine"),
+        Network("shorter", Cut(SHAPE, eliminating)),
+        Network("another model's", Cut(other, SubnetConfig((1,), (4,), (8,)))),
+        Network("printed", Printed("a book")),
+    ):
+        ledger.add_network(network)
+    assert ledger.networks().totals(SHAPE) == {
+        cut(9).id: (2, 6, 18),
+        cut(3).id: (2, 6, 6),
+        FULL.id: (4, 16, 256),
+    }
 
 
 @pytest.mark.parametrize(

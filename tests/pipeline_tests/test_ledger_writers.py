@@ -27,7 +27,7 @@ from paretobert.networks.network import Cut, Network
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.ledger import Ledger
-from paretobert.tasks.metrics import Evaluation
+from paretobert.tasks.scores import Evaluation
 
 path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 shape = EncoderShape("bert", 1, 4, 8, 32, 10**6, 32, 100, 64, 2, 3)

@@ -2,6 +2,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,13 @@ from paretobert.encoders.families import shape_of
 from paretobert.networks.retention import Retention
 from paretobert.networks.shape import EncoderShape
 from paretobert.networks.subnet import SubnetConfig
-from paretobert.profiling.counts import count_encoder_parameters, count_macs, count_parameters
+from paretobert.profiling.counts import (
+    count_encoder_parameters,
+    count_macs,
+    count_macs_of,
+    count_parameters,
+    count_parameters_of,
+)
 from paretobert.profiling.crosscheck import count_macs_by_fvcore
 
 from .conftest import FAMILIES, tiny_model
@@ -143,3 +150,13 @@ def test_crosscheck_restores_the_model() -> None:
     count_macs_by_fvcore(model, seq_len=4)
     assert model.training
     assert model.config._attn_implementation == attention
+
+
+@pytest.mark.parametrize("shape", PUBLISHED_SHAPES.values(), ids=PUBLISHED_SHAPES)
+def test_many_are_counted_as_each(shape: EncoderShape) -> None:
+    configs = [uniform(3, 2, 100), uniform(6, 12, 1536), SubnetConfig((0, 4), (1, 7), (9, 30))]
+    totals = np.array([(len(c.layers), sum(c.heads), sum(c.neurons)) for c in configs])
+    alone = [count_parameters(shape, config) for config in configs]
+    assert count_parameters_of(shape, totals).tolist() == alone
+    alone = [count_macs(shape, config, seq_len=77) for config in configs]
+    assert count_macs_of(shape, totals, seq_len=77).tolist() == alone
