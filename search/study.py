@@ -11,8 +11,9 @@ Any number of workers, on one machine or many, run the same study by the same ca
 coordinator. A worker claims a network by a *running* trial that names both. Storages number
 trials one after the other, so of two claims on a network the one with the lower number holds, and
 of more claims than networks are wanted the lowest do; the others fail, and their workers look
-again. What a worker was at that died (`liveness`) or was interrupted fails too, and is what the
-next worker takes. So nobody waits for a lock while engines think or networks are scored.
+again after a random while (`backoff`). What a worker was at that died (`liveness`) or was
+interrupted fails too, and is what the next worker takes. So nobody waits for a lock while engines
+think or networks are scored.
 
 Outcomes come from who evaluates, and who does keeps them: nothing is scored twice, and a study
 that was lost is made again without scoring.
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -31,6 +33,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
+from .backoff import backoff_s
 from .engines.engine import Engine
 from .journal import opened_study, quiet_optuna
 from .liveness import Liveness, joined
@@ -89,6 +92,7 @@ def run_study(
             study.sampler = RandomSampler()
             with joined(study, storage) as liveness:
                 shared, pause_s = Shared(study, problem, liveness), LOOK_S
+                lost, generator = 0, Random(liveness.name)
                 while goes_on():
                     shared.look()
                     observed, pending = shared.observed, shared.pending
@@ -100,8 +104,12 @@ def run_study(
                     if len(observed) + len(pending) < num_trials:
                         config = shared.given_back() or engine.propose(observed, pending)
                     if config is not None:
-                        shared.score(config, evaluate, most=num_trials)
                         pause_s = LOOK_S
+                        if shared.score(config, evaluate, most=num_trials):
+                            lost = 0
+                        else:
+                            lost += 1
+                            time.sleep(backoff_s(lost, generator))
                     elif pending:
                         time.sleep(pause_s)
                         pause_s = min(2 * pause_s, LONGEST_LOOK_S)
@@ -181,22 +189,26 @@ class Shared:
         evaluate: Callable[[SubnetConfig], float],
         *,
         most: int,
-    ) -> None:
+    ) -> bool:
         """Claim a network and score it, unless another worker was faster.
 
         Args:
             config: The network.
             evaluate: Scores it.
             most: Networks that the study is to have.
+
+        Returns:
+            Whether the claim held.
         """
         trial = self._claimed(config, most=most)
         if trial is None:
-            return
+            return False
         try:
             self._tell(trial, Observation(config, evaluate(config)))
         except BaseException:
             self._fail(trial)
             raise
+        return True
 
     def _claimed(self, config: SubnetConfig, *, most: int) -> FrozenTrial | None:
         """A claim of this worker on a network; None where earlier ones hold it, or are enough."""
