@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..tasks.comparison import PairedComparison, compare, discordant
@@ -67,19 +68,39 @@ class Budget:
         return missed
 
     def feasible(self, pool: Pool) -> Places:
-        """The places of the networks that keep every limit."""
-        cheap = np.flatnonzero(self._missed(pool) == 0)
+        """The places of the networks that keep every limit; what is not known keeps none."""
+        return self._losing_little(pool, self._missed(pool) == 0)
+
+    def unjudged(self, pool: Pool) -> Places:
+        """The places of what keeps the limits as far as it is known, and is not wholly known."""
+        missed = self._shares(pool)
+        kept = np.isnan(missed).any(axis=0) & (np.nansum(missed, axis=0) == 0)
+        return self._losing_little(pool, kept)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The quantities that it names, without the score that is the aim of most."""
+        aim = () if self.cheapest is None else (self.cheapest,)
+        return tuple(dict.fromkeys([*(entry.quantity for entry in self.limits), *aim]))
+
+    def _losing_little(self, pool: Pool, kept: NDArray[np.bool_]) -> Places:
+        """The places of those of some networks that keep the limit on the loss."""
+        places = np.flatnonzero(kept)
         if self.loss is None:
-            return cheap
-        return cheap[self._most_lost(pool.take(cheap)) <= self.loss.limit]
+            return places
+        return places[self._most_lost(pool.take(places)) <= self.loss.limit]
 
     def _missed(self, pool: Pool) -> Floats:
         """The shares of the limits on quantities that are exceeded, summed: (K,)."""
-        missed = np.zeros(len(pool))
-        for limit in self.limits:
-            judged = pool.column(limit.quantity).judged
-            missed += np.maximum(0.0, limit.relative_violation(judged))
-        return missed
+        return np.asarray(self._shares(pool).sum(axis=0))
+
+    def _shares(self, pool: Pool) -> Floats:
+        """By limit the share of it that is exceeded, NaN where that is not known: (limits, K)."""
+        shares = [
+            np.maximum(0.0, limit.relative_violation(pool.column(limit.quantity).judged))
+            for limit in self.limits
+        ]
+        return np.array(shares).reshape(len(shares), len(pool))
 
     def _most_lost(self, pool: Pool) -> Floats:
         """The upper ends of what networks lose against the full model: (K,)."""

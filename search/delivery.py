@@ -21,7 +21,7 @@ from .candidate import Candidate
 from .pool import Pool, outcomes
 from .query import answer_query
 from .result import PassedOver, QueryResult
-from .selection import MIN_EXAMPLES, CorrectedScore, corrected_choice
+from .selection import MIN_EXAMPLES, CorrectedScore, corrected_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ def deliver(
                 num_feasible=first.num_feasible,
                 several=first.several,
                 passed_over=passed,
+                hints=first.hints,
                 report=report(found.answer),
                 warnings=tuple(timing.disturbances),
             )
@@ -138,12 +139,23 @@ def _passed_over(
 def _corrected(
     found: QueryResult, pool: Pool, passed_over: Sequence[PassedOver]
 ) -> CorrectedScore | None:
-    """The answer's score, corrected for the choice among what keeps the budget."""
+    """The answer's score, corrected for the choice among what keeps the budget.
+
+    What a search scored and nobody measured lost the choice before: it scored too low to be
+    measured. Without it the corrected score would flatter. Where a cost is not known, FLOPs stand
+    for it, as on fronts: it counts where it scores no more than the answer, of no more FLOPs.
+    """
     answer, budget = found.answer, found.budget
     if answer is None or budget.cheapest is not None or outcomes(answer).n < MIN_EXAMPLES:
         return None
     gone = {entry.candidate.key for entry in passed_over}
     kept = {pool.keys[place] for place in budget.feasible(pool)} - gone | {answer.key}
-    return corrected_choice(
-        pool.take(np.array([place for place, key in enumerate(pool.keys) if key in kept]))
-    )
+    flops, scores = (pool.column(name).values for name in ("num_flops", "score"))
+    kept |= {
+        pool.keys[place]
+        for place in budget.unjudged(pool)
+        if flops[place] <= answer.known_value("num_flops")
+        and scores[place] <= answer.known_value("score")
+    }
+    chosen_from = [place for place, key in enumerate(pool.keys) if key in kept]
+    return corrected_answer(pool.take(np.array(chosen_from)), answer.key)

@@ -5,6 +5,7 @@ asked for (`--cheapest`), the one that costs least; ties go to the cheaper, or t
 The report split takes no part in choosing.
 
 Sub-networks and what methods or users brought are candidates alike, on one deployment or several.
+What a search scored and nobody measured is passed over where the budget names what is not known.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..tasks.comparison import compare
 from .budget import Budget
 from .candidate import Candidate
 from .constraints import Constraint
-from .pool import Pool, outcomes
+from .pool import Places, Pool, outcomes
 from .quantities import QUANTITIES
 from .result import QueryResult, RunnerUp
 from .ties import cheapest_tie, is_cheaper
@@ -34,13 +35,13 @@ def answer_query(pool: Pool, budget: Budget | None = None) -> QueryResult:
         budget: What is asked; None for the best score of all.
 
     Raises:
-        InputError: When there are no networks, or the budget names what was not measured.
+        InputError: When there are no networks, or the budget names what was measured for none.
     """
     asked = budget or Budget()
     if not len(pool):
         raise InputError("There are no scored networks to choose from: search first.")
-    _refuse_unmeasured(pool, asked)
-    fitting = pool.take(asked.feasible(pool))
+    known = pool.take(_known(pool, asked))
+    fitting = known.take(asked.feasible(known))
     fitting = fitting.take(asked.best_first(fitting))
     answer = fitting[0] if len(fitting) else None
     tie = None if answer is None else cheapest_tie(fitting)
@@ -55,9 +56,12 @@ def answer_query(pool: Pool, budget: Budget | None = None) -> QueryResult:
         answer=answer,
         rivals=rivals,
         cheapest_tie=next((entry for entry in rivals if entry.candidate is tie), None),
-        nearest=None if len(fitting) else _nearest(pool, asked),
+        nearest=None if len(fitting) else _nearest(known, asked),
         several=pool.num_deployments > 1,
-        hints=tuple(filter(None, (_hint(entry, pool) for entry in asked.limits))),
+        hints=(
+            *_unmeasured(pool, known, asked),
+            *filter(None, (_hint(entry, known) for entry in asked.limits)),
+        ),
     )
 
 
@@ -68,21 +72,33 @@ def _nearest(pool: Pool, budget: Budget) -> Candidate:
     return near[int(budget.best_first(near)[0])]
 
 
-def _refuse_unmeasured(pool: Pool, budget: Budget) -> None:
-    asked = [entry.quantity for entry in budget.limits]
-    if budget.cheapest is not None:
-        asked.append(budget.cheapest)
-    for quantity in asked:
-        missing = np.flatnonzero(np.isnan(pool.column(quantity).judged))
-        if not missing.size:
-            continue
-        more = (
-            "; a 99th percentile takes 459 runs, so measure longer" if quantity == "p99_ms" else ""
-        )
-        raise InputError(
-            f"The budget names {QUANTITIES[quantity].word}, which was not measured for "
-            f"{pool[int(missing[0])].name}: profile it first, or leave this out{more}."
-        )
+def _known(pool: Pool, budget: Budget) -> Places:
+    """The places of the networks of which everything is known that the budget names."""
+    known = np.ones(len(pool), dtype=bool)
+    for quantity in budget.quantities:
+        missing = np.isnan(pool.column(quantity).judged)
+        if not (known & ~missing).any():
+            first = pool[int(np.flatnonzero(missing)[0])].name
+            more = (
+                "; a 99th percentile takes 459 runs, so measure longer"
+                if quantity == "p99_ms"
+                else ""
+            )
+            raise InputError(
+                f"The budget names {QUANTITIES[quantity].word}, which was not measured for "
+                f"{first}: profile it first, or leave this out{more}."
+            )
+        known &= ~missing
+    return np.flatnonzero(known)
+
+
+def _unmeasured(pool: Pool, known: Pool, budget: Budget) -> tuple[str, ...]:
+    """How many networks were passed over because something is not known of them."""
+    number = len(pool) - len(known)
+    if not number:
+        return ()
+    words = " or ".join(QUANTITIES[quantity].word for quantity in budget.quantities)
+    return (f"Passed over: {number} of {len(pool)} networks, whose {words} was not measured.",)
 
 
 def _runner_up(entry: Candidate, answer: Candidate) -> RunnerUp:

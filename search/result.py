@@ -107,7 +107,8 @@ class QueryResult:
             delivered; None where there are too few examples, or a cost was asked for.
         report: The answer's outcomes on the report split, once delivered.
         passed_over: Networks that did not keep the limits when they were timed again.
-        hints: Limits that were probably meant in another unit.
+        hints: How many networks could not be judged; limits that were probably meant in another
+            unit.
         warnings: What forbids to take the latencies at their word, to be said first.
         full: The full model, with its time in the session of the others; None where it is not
             among the candidates.

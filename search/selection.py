@@ -125,6 +125,18 @@ def corrected_choice(pool: Pool, *, repeats: int = REPEATS, seed: int = 0) -> Co
     return choices.corrected(int(choices.plain.argmax()), everyone)
 
 
+def corrected_answer(pool: Pool, key: str) -> CorrectedScore:
+    """The score of one of some networks, none of which scores more, that was chosen among them.
+
+    Args:
+        pool: What there was to choose from.
+        key: That of the one.
+    """
+    choices = Choices(pool, repeats=REPEATS, seed=0)
+    everyone = np.ones(len(pool), dtype=bool)
+    return choices.corrected(choices.pool.keys.index(key), everyone)
+
+
 def corrected_front(
     front: ParetoFront, *, repeats: int = REPEATS, seed: int = 0
 ) -> SelectionReport:

@@ -110,6 +110,7 @@ def _found(result: "QueryResult") -> list[str]:
     if result.budget.loss is not None:
         lines.append(f"Against the full model it loses {_loss(result.budget.loss_of(answer))}.")
     lines.append(f"Costs: {costs(answer)}.")
+    lines.extend(result.hints)
     if result.report is not None and answer.latency is not None:
         latency = answer.latency
         lines.append(

@@ -8,7 +8,7 @@ const ORDER = ["latency_ms", "p99_ms", "throughput_per_s", "speedup", "peak_memo
 
 /** The budget that a state asks for, in the units of the quantities. */
 export function budgetOf(model, state, pool) {
-  const known = new Set(model.known(pool, { everywhere: true }).map((entry) => entry.name));
+  const known = new Set(model.known(pool).map((entry) => entry.name));
   const budget = { limits: [], loss: null, best: known.has(state.best) ? state.best : "score" };
   for (const name of ORDER) {
     if (!(name in state.limits) || !known.has(name)) continue;
@@ -51,8 +51,7 @@ export class Budgets {
   make(pool) {
     this.key = pool.key;
     this.rows.clear();
-    const known = new Map(this.model.known(pool, { everywhere: true }).map((entry) => [entry.name, entry]));
-    const some = this.model.known(pool, { everywhere: false }).filter((entry) => !known.has(entry.name));
+    const known = new Map(this.model.known(pool).map((entry) => [entry.name, entry]));
     const rows = ORDER.filter((name) => known.has(name)).map((name) => this.row(known.get(name), pool)).filter(Boolean);
     this.best = h(
       "select",
@@ -66,9 +65,6 @@ export class Budgets {
     find("limits").replaceChildren(
       h("p", { class: "aim" }, h("label", { for: "best" }, "Find "), this.best, " among the networks with"),
       ...rows,
-      some.length
-        ? h("p", { class: "note" }, `Not measured for every network here, so that nothing is limited by it: ${some.map((entry) => entry.label).join(", ")}.`)
-        : "",
     );
   }
 

@@ -151,12 +151,20 @@ export function drawCard(model, view, { onPin }) {
     timed: result.timed,
   });
   const pin = (row) => h("button", { type: "button", class: "small", click: () => onPin(row) }, state.pins.includes(row.key) ? "Unpin" : "Pin");
+  const unknown = result.unknown
+    ? [h("p", {}, `Passed over: ${result.unknown} of ${pool.rows.length} networks, of which not everything was measured that this budget names.`)]
+    : [];
   const passed = result.passed.map((row) => h("p", {}, "Passed over, because it missed a limit when it was timed again: ", ...nameOf(row, pool), ` (latency ${intervalText(model.quantities.latency_ms, model.interval(row, "latency_ms"))}).`));
+  if (!answer && !nearest) {
+    card.replaceChildren(h("h3", {}, "No network can be judged"), ...unknown);
+    return null;
+  }
   if (!answer) {
     card.replaceChildren(
       h("h3", {}, `None of the ${pool.rows.length} networks keeps this budget`),
       h("p", {}, "Nearest is ", ...nameOf(nearest, pool), ". ", pin(nearest)),
       h("p", {}, "It misses ", missed(model, nearest, budget).join(" and "), "."),
+      ...unknown,
       ...passed,
       definitions(facts(model, nearest, result, null)),
       h("h4", {}, "What 10 % more budget buys"),
@@ -184,6 +192,7 @@ export function drawCard(model, view, { onPin }) {
   card.replaceChildren(
     h("h3", {}, ...nameOf(answer, pool), pool.sheets.length > 1 ? "" : ` on ${answer.sheet.title}`, " ", pin(answer)),
     h("p", {}, isLimited ? `${lead} of the ${fitting.length} network${fitting.length > 1 ? "s" : ""} (of ${pool.rows.length}) with ${phrase}.` : `${lead} of ${pool.rows.length} networks; no limit is set.`),
+    ...unknown,
     ...passed,
     definitions([...facts(model, answer, result, corrected), ...(headroom.length ? [["left of the limits", headroom.join(", ")]] : [])]),
     ...[second(model, budget, result)].filter(Boolean),

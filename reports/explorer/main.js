@@ -91,7 +91,7 @@ function drawControls(pool) {
     ...sheets.map((sheet) => ({ value: sheet.slug, label: sheet.title, detail: detail(sheet) })),
     ...(sheets.length > 1 ? [{ value: ALL, label: "all together", detail: `${sheets.length} deployments` }] : []),
   ], state.deployment, (deployment) => change({ deployment }));
-  const known = model.known(pool, { everywhere: false });
+  const known = model.known(pool);
   for (const axis of ["x", "y"]) {
     const select = find(`${axis}-axis`);
     select.replaceChildren(...known.map(({ name, label }) => h("option", { value: name, selected: name === state[axis] }, name === "score" ? model.metric.label : label)));
@@ -104,7 +104,7 @@ function drawControls(pool) {
 
 function draw() {
   const pool = model.pool(state.setting, state.deployment);
-  const known = new Set(model.known(pool, { everywhere: false }).map((entry) => entry.name));
+  const known = new Set(model.known(pool).map((entry) => entry.name));
   for (const axis of ["x", "y"]) if (!known.has(state[axis])) state[axis] = axis === "x" ? "num_params" : "score";
   const budget = budgetOf(model, state, pool);
   const result = model.rule.deliver(pool.rows, budget, pool.again);

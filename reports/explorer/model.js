@@ -168,11 +168,10 @@ export class Model {
     });
   }
 
-  /** Quantities that some row has, or every row where `everywhere`. */
-  known(pool, { everywhere }) {
-    const has = (name) => (row) => row.judged[name] !== null && row.judged[name] !== undefined;
+  /** Quantities that some row has. */
+  known(pool) {
     return Object.values(this.quantities).filter(({ name }) =>
-      everywhere ? pool.rows.every(has(name)) : pool.rows.some(has(name)),
+      pool.rows.some((row) => this.rule.knows(row, name)),
     );
   }
 
@@ -283,12 +282,13 @@ export class Model {
     return this.fronts.get(key);
   }
 
-  /** An answer's score, corrected for the choice among what keeps the budget. */
-  correctedAnswer(result) {
-    const gone = new Set(result.passed.map((row) => row.key));
-    const kept = result.fitting.filter((row) => !gone.has(row.key) || row.key === result.answer.key);
-    if (!kept.some((row) => row.key === result.answer.key)) kept.push(result.answer);
-    const [chosen] = [...kept].sort((a, b) => b.values.score - a.values.score || cheapest(a, b));
-    return this.corrected(chosen, kept);
+  /** An answer's score, corrected for the choice among what keeps the budget, and what nobody
+   * measured of no more FLOPs, which lost that choice when nobody measured it. */
+  correctedAnswer({ answer, passed, fitting, unjudged }) {
+    const gone = new Set([answer, ...passed].map((row) => row.key));
+    const lost = unjudged.filter(
+      ({ values }) => values.num_flops <= answer.values.num_flops && values.score <= answer.values.score,
+    );
+    return this.corrected(answer, [answer, ...fitting.filter((row) => !gone.has(row.key)), ...lost]);
   }
 }

@@ -48,9 +48,26 @@ export class Rule {
     return this.losses[row.score][2];
   }
 
+  knows(row, name) {
+    return row.judged[name] !== null && row.judged[name] !== undefined;
+  }
+
+  /** Whether everything is known of a row that a budget names. */
+  judges(row, { limits, best }) {
+    return [...limits.map(({ quantity }) => quantity), best].every((name) => this.knows(row, name));
+  }
+
   fits(row, budget) {
-    if (this.violation(row, budget) > 0) return false;
+    if (!(this.violation(row, budget) <= 0)) return false;
     return budget.loss === null || this.mostLost(row) <= budget.loss;
+  }
+
+  /** The rows that keep the limits as far as they are known, and are not wholly known. */
+  unjudged(rows, budget) {
+    return rows.filter((row) => {
+      const limits = budget.limits.filter(({ quantity }) => this.knows(row, quantity));
+      return limits.length < budget.limits.length && this.fits(row, { ...budget, limits });
+    });
   }
 
   aim(row, { best }) {
@@ -86,12 +103,15 @@ export class Rule {
 
   /** The best row under a budget, by the costs that are known. */
   answer(rows, budget) {
-    const fitting = rows.filter((row) => this.fits(row, budget));
+    const known = rows.filter((row) => this.judges(row, budget));
+    const fitting = known.filter((row) => this.fits(row, budget));
     const [answer = null, ...rivals] = this.firstFew(fitting, budget, 1 + this.shownRivals);
     const tie = answer && this.cheapestTie(answer, fitting);
     if (tie && !rivals.includes(tie)) rivals.push(tie);
-    const nearest = answer ? null : this.nearest(rows, budget);
-    return { answer, fitting, rivals, tie: tie || null, nearest, passed: [], timed: false };
+    const nearest = answer ? null : this.nearest(known, budget);
+    const unknown = rows.length - known.length;
+    const unjudged = this.unjudged(rows, budget);
+    return { answer, fitting, unknown, unjudged, rivals, tie: tie || null, nearest, passed: [], timed: false };
   }
 
   nearest(rows, budget) {
@@ -100,7 +120,7 @@ export class Rule {
       (budget.loss === null ? 0 : Math.max(0, this.mostLost(row) / budget.loss - 1));
     let least = Infinity;
     for (const row of rows) least = Math.min(least, missed(row));
-    return this.firstFew(rows.filter((row) => missed(row) === least), budget, 1)[0];
+    return this.firstFew(rows.filter((row) => missed(row) === least), budget, 1)[0] ?? null;
   }
 
   /** The cheapest row that is cheaper than an answer and not distinguishable from it. */
@@ -166,6 +186,7 @@ export class Rule {
    */
   deliver(rows, budget, sessions) {
     const first = this.answer(rows, budget);
+    const { fitting, unknown, unjudged } = first;
     let [result, everyone, broken] = [first, rows, new Map()];
     while (result.answer) {
       const wanted = new Map(
@@ -183,14 +204,14 @@ export class Rule {
       const found = this.answer(retimed, budget);
       if (found.answer) {
         const passed = this.passed(retimed, budget, found);
-        return { ...found, fitting: first.fitting, passed, timed: true };
+        return { ...found, fitting, unknown, unjudged, passed, timed: true };
       }
       broken = new Map(retimed.map((row) => [row.key, row]));
       everyone = everyone.map((row) => broken.get(row.key) ?? row);
       result = this.answer(everyone, budget);
     }
     const passed = this.passed([...broken.values()], budget, result);
-    return { ...result, fitting: first.fitting, passed, timed: !result.answer && broken.size > 0 };
+    return { ...result, fitting, unknown, unjudged, passed, timed: !result.answer && broken.size > 0 };
   }
 
   /** Rows timed again that miss a limit and would have come before the answer. */

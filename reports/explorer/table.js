@@ -19,7 +19,7 @@ function inUnit(quantity) {
 /** The columns that a pool has: what they are called, what they are sorted by, what they show. */
 export function columns(model, view) {
   const { pool } = view;
-  const known = new Set(model.known(pool, { everywhere: false }).map((entry) => entry.name));
+  const known = new Set(model.known(pool).map((entry) => entry.name));
   const quantity = (name) => ({
     id: name,
     label: model.quantities[name].label,

@@ -14,15 +14,18 @@ from paretobert.search.delivery import Timing, deliver
 from paretobert.search.pool import Pool
 from paretobert.search.query import answer_query
 from paretobert.search.result import QueryResult
+from paretobert.search.selection import CorrectedScore
 from paretobert.tasks.scores import Evaluation
 
 from .conftest import (
+    NUM_EXAMPLES,
     SPACE,
     at,
     candidate,
     evaluation,
     latency,
     limits,
+    stored,
 )
 
 
@@ -182,6 +185,41 @@ def test_when_every_answer_breaks_its_budget_none_is_given(candidates: list[Cand
     assert len({entry.candidate.key for entry in result.passed_over}) >= num_feasible - 1
     assert result.nearest is not None
     assert any("Passed over" in line for line in result.sentences())
+
+
+def test_what_nobody_measured_lost_the_choice_as_well(candidates: list[Candidate]) -> None:
+    """Of no more FLOPs and no better; not what is over another limit, larger or better."""
+    limit = limits(Constraint("latency_ms", 6.0), Constraint("num_params", 1_100_000))
+
+    def corrected(*others: Candidate) -> CorrectedScore:
+        pool = Pool.of([*candidates, *others])
+        found = deliver(pool, limit, time_again=Again({}), report=reported).corrected
+        assert found is not None
+        return found
+
+    def untimed(num_correct: int, *, num_params: int = 900_000, num_macs: int = 10) -> Candidate:
+        return stored(
+            f"{num_correct} of {num_params} and {num_macs}",
+            evaluation(num_correct, seed=num_correct),
+            num_params=num_params,
+            num_macs=num_macs,
+        )
+
+    alone = corrected()
+    answer = answer_query(Pool.of(candidates), limit).answer
+    assert answer is not None
+    right = round(answer.evaluation.value * NUM_EXAMPLES)
+    others = [untimed(right - 1), untimed(right - 2)]
+    together = corrected(
+        *others,
+        untimed(right - 1, num_params=1_200_000),
+        untimed(right - 1, num_macs=10**12),
+        untimed(right + 1),
+    )
+    assert together == corrected(*others)
+    assert together.num_tried == alone.num_tried + 2
+    assert together.plain == alone.plain
+    assert together.corrected < alone.corrected
 
 
 @given(st.lists(st.floats(0.7, 1.4), min_size=6, max_size=6), st.floats(1.5, 12))

@@ -247,6 +247,26 @@ def test_a_limit_on_what_was_not_measured_is_refused() -> None:
     assert answer_query(Pool.of([untimed]), limit).answer == untimed
 
 
+def test_what_nobody_measured_is_passed_over_where_the_budget_names_it() -> None:
+    timed = [candidate(at(width, 1.0), evaluation(150, seed=1)) for width in (1.0, 0.5)]
+    better = Candidate(profile(at(0.25, 1.0), timed=False), EAGER_FP32, evaluation(190, seed=2))
+    pool = Pool.of([*timed, better])
+    budget = limits(Constraint("latency_ms", 6.0), Constraint("num_params", 2_000_000))
+    result = answer_query(pool, budget)
+    assert result.answer == timed[1]
+    assert (result.num_candidates, result.num_feasible) == (3, 1)
+    sentence = "Passed over: 1 of 3 networks, whose latency or params was not measured."
+    assert result.hints == (sentence,)
+    assert sentence in result.sentences()
+    refused = answer_query(pool, limits(Constraint("latency_ms", 1e-9)))
+    assert refused.nearest == timed[1]
+    assert answer_query(pool).answer == better
+    assert answer_query(pool, Budget(cheapest="latency_ms")).answer == timed[1]
+    both = limits(Constraint("latency_ms", 6.0), Constraint("p99_ms", 6.0))
+    with pytest.raises(InputError, match="names p99, which was not measured"):
+        answer_query(pool, both)
+
+
 def test_there_must_be_something_to_choose_from() -> None:
     with pytest.raises(InputError, match="no scored networks"):
         answer_query(Pool.of([]))
