@@ -137,7 +137,8 @@ class Meter:
     def training(self, state: "TrainingProgress") -> None:
         """Show where a training stage is."""
         loss = "" if math.isnan(state.loss) else f"loss {state.loss:.3f}  "
-        detail = f"{loss}{state.examples_per_s:.0f} examples/s"
+        rate = state.examples_per_s
+        detail = f"{loss}{'' if math.isnan(rate) else f'{rate:.0f} examples/s'}"
         self._update(state.stage, state.step, state.total_steps, detail)
 
     def tell(self, sentence: str) -> None:
@@ -179,14 +180,15 @@ class Meter:
             self._progress.start()
             self._bars[stage] = self._progress.add_task(stage, detail=detail)
             self._began[stage] = now_s, done
-        detail += _left(*self._began[stage], done=done, total=total, now_s=now_s)
+        left = _left(*self._began[stage], done=done, total=total, now_s=now_s)
+        detail = ", ".join(filter(None, (detail, left)))
         self._progress.update(self._bars[stage], completed=done, total=total, detail=detail)
         if (
             not self._progress.console.is_terminal
             and now_s - self._last_line_s >= SECONDS_BETWEEN_LINES
         ):
             self._last_line_s = now_s
-            say(f"{stage}: {done / total:.0%}, {detail}")
+            say(", ".join(filter(None, (f"{stage}: {done / total:.0%}", detail))))
 
 
 def _left(began_s: float, first: float, *, done: float, total: float, now_s: float) -> str:
@@ -194,7 +196,7 @@ def _left(began_s: float, first: float, *, done: float, total: float, now_s: flo
     if done <= first or done >= total or now_s - began_s < SILENT_S:
         return ""
     left_s = (now_s - began_s) * (total - done) / (done - first)
-    return f", about {duration(left_s)} left"
+    return f"about {duration(left_s)} left"
 
 
 @contextmanager

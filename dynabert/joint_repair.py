@@ -20,7 +20,7 @@ from ..encoders.extraction import extract
 from ..encoders.families import family_of
 from ..networks.subnet import SubnetConfig
 from .halves import HALVES, projection
-from .reconstruction import Reference, Walk, add_correction
+from .reconstruction import Counting, Reference, Walk, add_correction, uncounted
 from .ridge import RIDGES, ridge_correction
 
 
@@ -31,6 +31,7 @@ def repair_together(
     reference: Reference,
     *,
     ridges: Sequence[float] = RIDGES,
+    progress: Counting = uncounted,
 ) -> None:
     """Solve the projections of a full model, in place, so that they serve all of its widths.
 
@@ -39,6 +40,7 @@ def repair_together(
         configs: Sub-networks that keep every layer and every word-vector.
         reference: The full model's states.
         ridges: The penalties to try.
+        progress: Is called with the number of layers that are done and of all.
 
     Raises:
         InputError: When a sub-network is larger than the model.
@@ -46,7 +48,8 @@ def repair_together(
     family = family_of(model)
     walks = [Walk.of(extract(model, config), family, reference) for config in configs]
     held_out = reference.held_out.repeat(len(walks))
-    for index, layer in enumerate(family.layer_list(model)):
+    layers = family.layer_list(model)
+    for index, layer in enumerate(layers):
         for half in HALVES:
             shared = projection(layer, family, half)
             read = [walk.read(index, half) for walk in walks]
@@ -66,6 +69,7 @@ def repair_together(
                 add_correction(linear, correction)
             for walk, inputs in zip(walks, read, strict=True):
                 walk.go_on(inputs, index, half)
+        progress(index + 1, len(layers))
 
 
 def _widened(inputs: Tensor, width: int) -> Tensor:

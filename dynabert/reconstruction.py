@@ -20,7 +20,7 @@ Legend: B batch, T tokens, E hidden size, N sampled tokens, I inputs of a linear
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
@@ -43,6 +43,14 @@ BATCH_SIZE = 32
 
 EVEN_SHARE = 0.1
 """The part of the tokens' counts that is the same for all."""
+
+
+Counting = Callable[[int, int], None]
+"""Is called with the number of what is done and of all."""
+
+
+def uncounted(done: int, total: int) -> None:
+    """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,7 @@ def collect(
     max_tokens: int = 16_384,
     held_out: float = 0.2,
     seed: int = 0,
+    progress: Counting = uncounted,
 ) -> Reference:
     """Run the full model on texts and keep its states.
 
@@ -122,6 +131,7 @@ def collect(
             8 x layers x E bytes. The first one of each text, which the head reads, always is.
         held_out: Share of the texts that judge.
         seed: Of what is drawn: held-out texts, tokens, combinations of logits.
+        progress: Is called with the number of texts that are done and of all.
 
     Raises:
         InputError: When there are fewer than two texts, or the share leaves none to fit.
@@ -139,6 +149,7 @@ def collect(
     directions = torch.Generator().manual_seed(seed)
     batches, rows, judges = [], [], []
     sums, squares = _empty(family, model), _empty(family, model)
+    done = 0
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
         sampled = (torch.rand(batch["input_ids"].shape, generator=tokens) < share).to(model.device)
@@ -154,6 +165,8 @@ def collect(
                 sums[layer][half].append(states[half].flatten(0, 1)[chosen])
                 of_tokens = gradients[half].square().sum(-1)
                 squares[layer][half].append(of_tokens.flatten()[chosen])
+        done += len(indices)
+        progress(done, len(texts))
     gathered = [{half: torch.cat(parts) for half, parts in kept.items()} for kept in squares]
     return Reference(
         batches=tuple(batches),

@@ -26,7 +26,7 @@ from ..encoders.families import family_of, shape_of
 from .halves import HALVES, Half
 from .importance import Importance
 from .losses import LayerLosses, Losses, RepairLosses
-from .reconstruction import Reference, Walk
+from .reconstruction import Counting, Reference, Walk, uncounted
 from .ridge import loaded, mean, normal_equations, ridge_correction
 
 RIDGE = 1e-2
@@ -89,12 +89,15 @@ class Removals:
 
 
 @torch.no_grad()
-def removals(model: PreTrainedModel, reference: Reference) -> Removals:
+def removals(
+    model: PreTrainedModel, reference: Reference, *, progress: Counting = uncounted
+) -> Removals:
     """Take the units of a fine-tuned model away, each half of each layer by itself.
 
     Args:
         model: The full model that `reference` was collected from.
         reference: Its texts, and how much tokens count.
+        progress: Is called with the number of layers that are done and of all.
     """
     head_size = shape_of(model.config).head_size
     walk = Walk.of(model, family_of(model), reference)
@@ -119,6 +122,7 @@ def removals(model: PreTrainedModel, reference: Reference) -> Removals:
             for last in range(index + 1, num_layers)
         ]
         gaps.append((0.0, *behind))
+        progress(index + 1, num_layers)
     return Removals(tuple(found), tuple(gaps))
 
 

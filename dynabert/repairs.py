@@ -5,6 +5,7 @@ for a sub-network is one file, so that what is scored is what is exported, whoev
 full model's states are collected when the first file is missing.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -32,6 +33,8 @@ from .reconstruction import Reference, collect, repair
 from .supernet import Supernet
 
 REPAIR_FILE = "repair.json"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,9 @@ class Repairs:
 
     @cached_property
     def _reference(self) -> Reference:
-        return collect(self._model, self._texts(self._options), seed=self._options.seed)
+        texts = self._texts(self._options)
+        logger.info("the full model's states are collected from %d texts for repairs", len(texts))
+        return collect(self._model, texts, seed=self._options.seed)
 
 
 def read_options(supernet: Path) -> RepairOptions | None:

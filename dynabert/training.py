@@ -25,6 +25,7 @@ The recipe closed-form stops after stage 0: units are sorted by `removal`, and e
 repaired when it is built (`repairs`).
 """
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -73,7 +74,7 @@ from .joint_repair import repair_together
 from .judging import judge_of
 from .learners import same_width_teacher, step_configs, token_step_configs
 from .options import TrainingOptions, variants_of
-from .reconstruction import Reference, collect
+from .reconstruction import Counting, Reference, collect
 from .removal import removals
 from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
@@ -256,10 +257,16 @@ class _Training:
         if options.rewiring == "necessity" or options.start == "repaired":
             reference = self._reference(model, tokenizer, RepairOptions(seed=options.seed))
             if options.rewiring == "necessity":
-                rewire(model, removals(model, reference).importance)
+                found = removals(model, reference, progress=self._counting("removal"))
+                rewire(model, found.importance)
             if options.start == "repaired":
                 widths = options.space_of(shape_of(model.config)).with_every_token()
-                repair_together(model, list(widths.at_full_depth().landmarks), reference)
+                repair_together(
+                    model,
+                    list(widths.at_full_depth().landmarks),
+                    reference,
+                    progress=self._counting("repair"),
+                )
         return model, tokenizer
 
     def repairable(self, teacher: Path) -> Result:
@@ -267,7 +274,8 @@ class _Training:
         options = RepairOptions(seed=self.options.seed)
         model = load_stored(teacher)
         tokenizer = AutoTokenizer.from_pretrained(teacher, local_files_only=True)
-        found = removals(model, self._reference(model, tokenizer, options))
+        reference = self._reference(model, tokenizer, options)
+        found = removals(model, reference, progress=self._counting("removal"))
         rewire(model, found.importance)
         space = self.options.space_of(shape_of(model.config))
         supernet = Supernet(model, space)
@@ -279,7 +287,13 @@ class _Training:
         """What the full model computes for the texts that repairs are of."""
         known = self.task.train.followed_by(self.unlabelled)
         texts = repair_texts(known, tokenizer, options, max_length=self.task.max_length)
-        return collect(model, texts, seed=options.seed)
+        return collect(model, texts, seed=options.seed, progress=self._counting("collect"))
+
+    def _counting(self, stage: str) -> Counting:
+        """The progress of what learns nothing, as that of a stage of training."""
+        return lambda done, total: self.progress(
+            TrainingProgress(stage, done, total, math.nan, math.nan)
+        )
 
     def width(self, rewired: Path, teacher: Path) -> Result:
         """Stage 1: adaptive width, distilled from the fine-tuned model."""

@@ -35,7 +35,8 @@ class TrainingProgress:
         step: Steps done.
         total_steps: Steps of the whole stage.
         loss: Loss of the last step, averaged over its sub-networks; NaN where nothing is learnt.
-        examples_per_s: Examples a second since the stage was started or resumed.
+        examples_per_s: Examples a second since the stage was started or resumed; NaN where no
+            examples are learnt from.
     """
 
     stage: str

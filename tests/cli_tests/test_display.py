@@ -54,7 +54,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("done", "total", "seconds", "left"),
-    [(1, 4, 10.0, ", about 30 s left"), (4, 4, 10.0, ""), (0, 4, 10.0, ""), (2, 4, 0.5, "")],
+    [(1, 4, 10.0, "about 30 s left"), (4, 4, 10.0, ""), (0, 4, 10.0, ""), (2, 4, 0.5, "")],
 )
 def test_the_time_that_is_left(done: int, total: int, seconds: float, left: str) -> None:
     assert display._left(5.0, 0, done=done, total=total, now_s=5.0 + seconds) == left

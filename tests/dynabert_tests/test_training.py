@@ -250,10 +250,14 @@ def test_all_stages_learn_and_leave_two_checkpoints(recipe, tiny_model, tmp_path
 def test_the_closed_form_trains_the_teacher_alone(tiny_model, tmp_path):
     checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
     folder = tmp_path / "run"
-    options = replace(OPTIONS, recipe="closed-form", seed=4)
+    options, seen = replace(OPTIONS, recipe="closed-form", seed=4), []
     train_supernet(
-        model=checkpoint, task=make_task(), folder=folder, options=options, progress=ignore
+        model=checkpoint, task=make_task(), folder=folder, options=options, progress=seen.append
     )
+    counted = {state.stage: (state.step, state.total_steps) for state in seen}
+    assert list(counted) == ["teacher", "collect", "removal"]
+    assert counted["collect"] == (64, 64)
+    assert counted["removal"] == (4, 4)
     assert sorted(path.name for path in folder.iterdir()) == [
         "supernet",
         "teacher",
