@@ -97,13 +97,14 @@ class Ledger:
         for start in count(step=_AT_ONCE):
             with self._store.reading() as execute:
                 rows = execute(
-                    "SELECT record FROM networks WHERE run = :run AND kind = 'cut' "
-                    "ORDER BY added, id LIMIT :number OFFSET :start",
+                    "SELECT added, id, record FROM networks WHERE run = :run AND id IN ("
+                    "SELECT id FROM networks WHERE run = :run AND kind = 'cut' "
+                    "ORDER BY added, id LIMIT :number OFFSET :start)",
                     run=self._store.run,
                     number=_AT_ONCE,
                     start=start,
                 )
-                for (text,) in rows:
+                for *_, text in sorted(rows):
                     network = Network.from_dict(json.loads(text))
                     if network.is_full:
                         return network

@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tasks.metrics import CORRELATIONS, weighted_scores
+from ..tasks.metrics import CORRELATIONS, weighted_scores, weights_right
 from .front import ParetoFront
 from .pool import Outcomes, Pool, cheapest_first, outcomes
 from .quantities import QUANTITIES
@@ -186,8 +186,9 @@ class Choices:
     Attributes:
         pool: The networks, the cheapest first: of equal scores the first one is chosen.
         plain: Their scores on all examples: (K,).
-        without: Their scores on all examples but each half: (S, K).
-        within: Their scores on each half: (S, K).
+        on_halves: What orders them on each half: how many examples are right where the metric is
+            accuracy, else their scores: (S, K).
+        per: What that is divided by to be a score: (S,).
     """
 
     def __init__(self, pool: Pool, *, repeats: int, seed: int) -> None:
@@ -210,8 +211,7 @@ class Choices:
         strata = (0,) * self._n if found.metric in CORRELATIONS else found.labels
         halves = parts(strata, repeats=repeats, seed=seed)
         self.plain = self.pool.column("score").values
-        self.within = _within(found, halves, plain=self.plain)
-        self.without = self.within.reshape(repeats, FOLDS, -1)[:, ::-1].reshape(self.within.shape)
+        self.on_halves, self.per = _on_halves(found, halves, plain=self.plain)
 
     def corrected(self, chosen: int, rivals: NDArray[np.bool_]) -> CorrectedScore:
         """The score of a network that was chosen among some of them.
@@ -221,9 +221,11 @@ class Choices:
             rivals: Which ones it was chosen from, itself among them: (K,).
         """
         places = np.flatnonzero(rivals)
-        without = self.without if len(places) == len(self.pool) else self.without[:, places]
-        again = places[without.argmax(axis=1)]
-        losses = self.within[:, chosen] - self.within[np.arange(len(again)), again]
+        whole = len(places) == len(self.pool)
+        best = places[(self.on_halves if whole else self.on_halves[:, places]).argmax(axis=1)]
+        again = best.reshape(-1, FOLDS)[:, ::-1].ravel()
+        theirs = self.on_halves[np.arange(len(again)), again] / self.per
+        losses = self.on_halves[:, chosen] / self.per - theirs
         return CorrectedScore(
             plain=float(self.plain[chosen]),
             corrected=float(self.plain[chosen] - losses.mean()),
@@ -235,20 +237,19 @@ class Choices:
         )
 
 
-def _within(found: Outcomes, halves: Floats, *, plain: Floats) -> Floats:
-    """What every network scores on each half: (S, K).
+def _on_halves(found: Outcomes, halves: Floats, *, plain: Floats) -> tuple[NDArray[Any], Floats]:
+    """What `Choices` holds of every network on each half, and what makes scores of it.
 
-    Accuracies on the second halves follow from those on the first ones and on all examples.
+    The examples that are right on the second halves follow from those on the first ones.
     """
     if found.metric != "accuracy":
-        return weighted_scores(found.metric, found.labels, found.predictions, halves)
-    sizes = halves.sum(axis=1)[:, None]
-    first = weighted_scores(found.metric, found.labels, found.predictions, halves[::FOLDS])
-    right = np.rint(first * sizes[::FOLDS])
-    within = np.empty((len(halves), len(plain)))
-    within[::FOLDS] = first
-    within[1::FOLDS] = (np.rint(plain * len(found.labels)) - right) / sizes[1::FOLDS]
-    return within
+        scores = weighted_scores(found.metric, found.labels, found.predictions, halves)
+        return scores, np.ones(len(halves))
+    first = weights_right(found.labels, found.predictions, halves[::FOLDS])
+    right = np.empty((len(halves), len(plain)), dtype=first.dtype)
+    right[::FOLDS] = first
+    np.subtract(np.rint(plain * len(found.labels)), first, out=right[1::FOLDS], casting="unsafe")
+    return right, halves.sum(axis=1)
 
 
 def parts(strata: Sequence[float], *, repeats: int, seed: int, folds: int = FOLDS) -> Floats:

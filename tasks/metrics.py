@@ -49,18 +49,31 @@ def weighted_scores(
         The scores: (weightings, models).
     """
     if name == "accuracy":
-        totals = weights.sum(1, keepdims=True)
-        whole = bool((weights == np.rint(weights)).all())
-        # Sums of whole numbers below 2^24 are exact in single precision, which is twice as fast.
-        kind = np.float32 if whole and totals.max() < EXACT_BELOW else np.float64
-        rows, weighted_by = np.asarray(predictions), weights.astype(kind)
-        sums = [
-            weighted_by @ np.equal(rows[first : first + BLOCK], labels).astype(kind).T
-            for first in range(0, len(rows), BLOCK)
-        ]
-        return np.asarray(np.concatenate(sums, axis=1).astype(np.float64) / totals)
+        right = weights_right(labels, predictions, weights).astype(np.float64)
+        return np.asarray(right / weights.sum(1, keepdims=True))
     weighted = _weighted_correlation if name in CORRELATIONS else _weighted_from_counts
     return np.stack(weighted(name, np.array([labels, *predictions]), weights), axis=1)
+
+
+def weights_right(
+    labels: Labels, predictions: Sequence[Labels] | NDArray[Any], weights: Floats
+) -> NDArray[Any]:
+    """The weights of the examples that each model has right, summed; arguments as above.
+
+    Returns:
+        (weightings, models), in single precision where that is exact.
+    """
+    whole = bool((weights == np.rint(weights)).all())
+    # Sums of whole numbers below 2^24 are exact in single precision, which is twice as fast.
+    kind = np.float32 if whole and weights.sum(1).max() < EXACT_BELOW else np.float64
+    rows, weighted_by = np.asarray(predictions), weights.astype(kind)
+    found = np.empty((len(weights), len(rows)), dtype=kind)
+    is_right = np.empty((BLOCK, rows.shape[1]), dtype=kind)
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        is_right[: len(block)] = np.equal(block, labels)
+        found[:, first : first + BLOCK] = weighted_by @ is_right[: len(block)].T
+    return found
 
 
 def _accuracy(labels: Labels, predictions: Labels) -> float:
