@@ -1,9 +1,9 @@
 """Which rows of objectives are not beaten, and which of many survive (no torch).
 
-Smaller is better in every column.
+Smaller is better in every column. moocore is imported when something is ranked; a query ranks
+nothing.
 """
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +14,16 @@ range."""
 
 def nondominated(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows no other row beats; equal rows do not beat one another."""
+    import moocore
+
     flags: NDArray[np.bool_] = moocore.is_nondominated(values, keep_weakly=True)
     return flags
 
 
 def survivors(values: NDArray[np.float64], number: int) -> NDArray[np.int64]:
     """The places of so many rows, the least beaten and of these the loneliest (NSGA-II)."""
+    import moocore
+
     ranks = moocore.pareto_rank(values)
     loneliness = np.zeros(len(values))
     for rank in np.unique(ranks):

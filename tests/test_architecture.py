@@ -102,6 +102,7 @@ HEAVY = LEARNING | {"optuna", "sklearn", "pandas", "plotly", "matplotlib"}
     [
         ("import paretobert.reports.page", LEARNING),
         ("import paretobert.search.delivery", HEAVY),
+        ("import paretobert.pipeline.steps.query", HEAVY | {"sqlalchemy", "moocore"}),
         ("import paretobert.dynabert.settings, paretobert.dynabert.stages", HEAVY),
         ("import paretobert; paretobert.Run", HEAVY),
         ("from paretobert.cli.app import main; main(['--help'])", HEAVY),
