@@ -91,7 +91,7 @@ def deliver(
                 num_feasible=first.num_feasible,
                 several=first.several,
                 passed_over=passed,
-                hints=first.hints,
+                num_unmeasured=first.num_unmeasured,
                 report=report(found.answer),
                 warnings=tuple(timing.disturbances),
             )

@@ -58,10 +58,8 @@ def answer_query(pool: Pool, budget: Budget | None = None) -> QueryResult:
         cheapest_tie=next((entry for entry in rivals if entry.candidate is tie), None),
         nearest=None if len(fitting) else _nearest(known, asked),
         several=pool.num_deployments > 1,
-        hints=(
-            *_unmeasured(pool, known, asked),
-            *filter(None, (_hint(entry, known) for entry in asked.limits)),
-        ),
+        num_unmeasured=len(pool) - len(known),
+        hints=tuple(filter(None, (_hint(entry, known) for entry in asked.limits))),
     )
 
 
@@ -90,15 +88,6 @@ def _known(pool: Pool, budget: Budget) -> Places:
             )
         known &= ~missing
     return np.flatnonzero(known)
-
-
-def _unmeasured(pool: Pool, known: Pool, budget: Budget) -> tuple[str, ...]:
-    """How many networks were passed over because something is not known of them."""
-    number = len(pool) - len(known)
-    if not number:
-        return ()
-    words = " or ".join(QUANTITIES[quantity].word for quantity in budget.quantities)
-    return (f"Passed over: {number} of {len(pool)} networks, whose {words} was not measured.",)
 
 
 def _runner_up(entry: Candidate, answer: Candidate) -> RunnerUp:

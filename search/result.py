@@ -107,8 +107,8 @@ class QueryResult:
             delivered; None where there are too few examples, or a cost was asked for.
         report: The answer's outcomes on the report split, once delivered.
         passed_over: Networks that did not keep the limits when they were timed again.
-        hints: How many networks could not be judged; limits that were probably meant in another
-            unit.
+        num_unmeasured: Candidates of which not everything is known that the budget names.
+        hints: Limits that were probably meant in another unit.
         warnings: What forbids to take the latencies at their word, to be said first.
         full: The full model, with its time in the session of the others; None where it is not
             among the candidates.
@@ -126,6 +126,7 @@ class QueryResult:
     corrected: CorrectedScore | None = None
     report: Evaluation | None = None
     passed_over: tuple[PassedOver, ...] = ()
+    num_unmeasured: int = 0
     hints: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     full: Candidate | None = None
@@ -194,6 +195,7 @@ class QueryResult:
             "conditions": self.conditions and self.conditions.to_dict(),
             "num_candidates": self.num_candidates,
             "num_feasible": self.num_feasible,
+            "num_unmeasured": self.num_unmeasured,
             "answer": answer
             and {
                 **_record(answer),

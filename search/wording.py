@@ -77,7 +77,7 @@ def rows(result: "QueryResult") -> list[tuple[str, Candidate]]:
 def caveats(result: "QueryResult") -> tuple[str, ...]:
     """What to be careful of, the most important first."""
     passed = tuple(entry.sentence() for entry in result.passed_over)
-    return (*result.hints, *result.warnings, *passed)
+    return (*result.hints, *result.warnings, *passed, *_unmeasured(result))
 
 
 def sentences(result: "QueryResult") -> list[str]:
@@ -110,7 +110,6 @@ def _found(result: "QueryResult") -> list[str]:
     if result.budget.loss is not None:
         lines.append(f"Against the full model it loses {_loss(result.budget.loss_of(answer))}.")
     lines.append(f"Costs: {costs(answer)}.")
-    lines.extend(result.hints)
     if result.report is not None and answer.latency is not None:
         latency = answer.latency
         lines.append(
@@ -118,6 +117,7 @@ def _found(result: "QueryResult") -> list[str]:
             f"model takes {_time(latency.full_ms)}."
         )
     lines.extend(entry.sentence() for entry in result.passed_over)
+    lines.extend(_unmeasured(result))
     if result.budget.limits:
         lines.append(f"Headroom: {_headroom_text(result, answer)}.")
     lines.extend(
@@ -154,7 +154,18 @@ def _refusal(result: "QueryResult", nearest: Candidate) -> list[str]:
         lines.append(
             f"It misses {loss.phrase()}: it loses {_loss(result.budget.loss_of(nearest))}."
         )
-    return [*lines, *(entry.sentence() for entry in result.passed_over)]
+    lines.extend(entry.sentence() for entry in result.passed_over)
+    return [*lines, *_unmeasured(result)]
+
+
+def _unmeasured(result: "QueryResult") -> tuple[str, ...]:
+    """How many networks could not be judged, if any."""
+    if not result.num_unmeasured:
+        return ()
+    return (
+        f"Passed over: {result.num_unmeasured} of {result.num_candidates} networks, of which not "
+        "everything was measured that this budget names.",
+    )
 
 
 def _field(result: "QueryResult", metric: str) -> str:

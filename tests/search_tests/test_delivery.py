@@ -80,6 +80,7 @@ def test_the_record_has_the_promised_form(candidates: list[Candidate]) -> None:
     assert list(record) == [
         "warnings",
         *("limits", "max_loss", "cheapest", "conditions", "num_candidates", "num_feasible"),
+        "num_unmeasured",
         "answer",
         "runners_up",
         "nearest",

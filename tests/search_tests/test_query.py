@@ -11,6 +11,7 @@ from paretobert.search.candidate import Candidate
 from paretobert.search.constraints import Constraint, LossLimit
 from paretobert.search.pool import Pool
 from paretobert.search.query import answer_query
+from paretobert.search.wording import caveats
 from paretobert.tasks.comparison import compare
 
 from .conftest import (
@@ -255,11 +256,16 @@ def test_what_nobody_measured_is_passed_over_where_the_budget_names_it() -> None
     result = answer_query(pool, budget)
     assert result.answer == timed[1]
     assert (result.num_candidates, result.num_feasible) == (3, 1)
-    sentence = "Passed over: 1 of 3 networks, whose latency or params was not measured."
-    assert result.hints == (sentence,)
+    sentence = (
+        "Passed over: 1 of 3 networks, of which not everything was measured that this budget "
+        "names."
+    )
+    assert caveats(result) == (sentence,)
     assert sentence in result.sentences()
+    assert result.to_dict()["num_unmeasured"] == 1
     refused = answer_query(pool, limits(Constraint("latency_ms", 1e-9)))
     assert refused.nearest == timed[1]
+    assert refused.sentences()[-1] == sentence
     assert answer_query(pool).answer == better
     assert answer_query(pool, Budget(cheapest="latency_ms")).answer == timed[1]
     both = limits(Constraint("latency_ms", 6.0), Constraint("p99_ms", 6.0))
