@@ -150,6 +150,10 @@ class Meter:
         """Show how many sub-networks have been written, weighed and loaded."""
         self._update("deploy", done, total, f"{done} of {total} sub-networks")
 
+    def collecting(self, done: int, total: int) -> None:
+        """Show how many texts' states have been collected for repairs."""
+        self._update("collect", done, total, f"{done} of {total} texts")
+
     def weighing(self, done: int, total: int) -> None:
         """Show how many exported networks have been weighed."""
         self._update("weigh", done, total, f"{done} of {total} networks")

@@ -17,7 +17,7 @@ from ..profiling.table import CostTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..training.pace import StudentPace
-from .display import meter, say, show, show_json
+from .display import Meter, meter, say, show, show_json
 from .fields import Given
 from .options import Asked, like_fine_tuning
 from .tables import plan_sentences, plan_table, validation_table
@@ -68,7 +68,7 @@ def train(run: Run) -> None:
 def profile(run: Run, protocol: LatencyProtocol | None = None, *, anew: bool = False) -> CostTable:
     """Measure the costs, or say that they are measured."""
     known = not anew and run.profiled(protocol)
-    with _timed("profile") as done, meter() as progress:
+    with _timed("profile") as done, _metered(run) as progress:
         table = run.profile(
             protocol,
             anew=anew,
@@ -102,7 +102,7 @@ def build_predictors(
     """Build a predictor for each protocol; end with 1 when one may not be used."""
     found = []
     for protocol in protocols:
-        with meter() as progress:
+        with _metered(run) as progress:
             predictor = run.build_predictor(
                 protocol, deploying=progress.deploying, progress=progress.latency
             )
@@ -149,7 +149,7 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
 
 def search(run: Run, options: SearchOptions | None = None, *, workers: int = 1) -> ParetoFront:
     """Search with so many processes, and say what was skipped."""
-    with _timed("search") as done, meter() as progress:
+    with _timed("search") as done, _metered(run) as progress:
         result = run.search(
             options, workers=workers, progress=progress.evaluation, timing=progress.latency
         )
@@ -184,6 +184,17 @@ def _best(front: ParetoFront) -> str:
     best = max(scores, key=lambda score: score.value)
     number = len(front.members) + len(front.dominated) + len(front.unmeasured)
     return f"{number} networks scored, the best {best.metric} on {best.split} {best.value:.4f}"
+
+
+@contextmanager
+def _metered(run: Run) -> Iterator[Meter]:
+    """Bars while a step runs, one of them for what repairs collect when they are first needed."""
+    with meter() as progress:
+        run.context.collecting = progress.collecting
+        try:
+            yield progress
+        finally:
+            run.context.collecting = None
 
 
 @contextmanager

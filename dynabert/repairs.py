@@ -5,7 +5,6 @@ for a sub-network is one file, so that what is scored is what is exported, whoev
 full model's states are collected when the first file is missing.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -29,12 +28,10 @@ from ..tasks.batches import EncodedTexts, encode_texts
 from ..tasks.task import Texts
 from .halves import HALVES, normalisation, projection
 from .losses import RepairLosses, write_losses
-from .reconstruction import Reference, collect, repair
+from .reconstruction import Counting, Reference, collect, repair, uncounted
 from .supernet import Supernet
 
 REPAIR_FILE = "repair.json"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,7 @@ class Repairs:
         *,
         texts: Callable[[RepairOptions], EncodedTexts],
         kept_in: Path,
+        progress: Counting = uncounted,
     ) -> None:
         """Keep what they are made from, and where.
 
@@ -102,11 +100,13 @@ class Repairs:
             options: Those of the supernet.
             texts: Draws the texts and tokenises them.
             kept_in: The folder of the files, which may not exist yet.
+            progress: Of collecting the full model's states: see `collect`.
         """
         self._model = model
         self._options = options
         self._texts = texts
         self._folder = kept_in
+        self._progress = progress
 
     def build(self, config: SubnetConfig) -> PreTrainedModel:
         """Return a sub-network, repaired unless it is the full model.
@@ -139,8 +139,7 @@ class Repairs:
     @cached_property
     def _reference(self) -> Reference:
         texts = self._texts(self._options)
-        logger.info("the full model's states are collected from %d texts for repairs", len(texts))
-        return collect(self._model, texts, seed=self._options.seed)
+        return collect(self._model, texts, seed=self._options.seed, progress=self._progress)
 
 
 def read_options(supernet: Path) -> RepairOptions | None:

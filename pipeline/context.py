@@ -5,7 +5,7 @@ with it, so that a run that is trained, profiled and searched answers queries at
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -42,12 +42,15 @@ class Context:
     Attributes:
         folder: The paths inside the run folder.
         request: What was asked.
+        collecting: Shows how many texts' states were collected for repairs, of how many, whichever
+            step needs them first; None where nobody looks.
     """
 
     def __init__(self, folder: RunFolder, request: RunRequest) -> None:
         """Keep the folder and the request."""
         self.folder = folder
         self.request = request
+        self.collecting: Callable[[int, int], None] | None = None
 
     @classmethod
     def open(cls, folder: RunFolder) -> Self:
@@ -147,7 +150,13 @@ class Context:
         self.require_supernet()
         from .workshop import Workshop
 
-        return Workshop(self.folder, self.task, unlabelled=lambda: self.unlabelled)
+        def collecting(done: int, total: int) -> None:
+            if self.collecting is not None:
+                self.collecting(done, total)
+
+        return Workshop(
+            self.folder, self.task, unlabelled=lambda: self.unlabelled, collecting=collecting
+        )
 
     @cached_property
     def space(self) -> Space:

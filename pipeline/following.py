@@ -42,6 +42,10 @@ class Line:
         """Networks that are written, weighed and loaded."""
         self._say(f"deploy: {done} of {total} networks")
 
+    def collecting(self, done: int, total: int) -> None:
+        """Texts whose states are collected for repairs."""
+        self._say(f"collect: {done:,} of {total:,} texts")
+
     def scoring(self, done: int, total: int) -> None:
         """Networks that are scored."""
         self._say(f"score: {done} of {total} networks")

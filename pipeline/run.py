@@ -5,7 +5,8 @@ their common face; what a step does is said in `pipeline/steps`, one file each. 
 imported by the steps that need them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
@@ -24,7 +25,7 @@ from ..training.pace import StudentPace
 from .context import Context
 from .costs import Where
 from .folder import RunFolder, claim
-from .following import followed
+from .following import Line, followed
 from .results import Results
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Run(Results):
         """Train the supernet, or go on where training was interrupted: `steps.train`."""
         from .steps.train import train
 
-        with followed() as line:
+        with self._followed() as line:
             train(self.context, progress=progress or line.training, tell=tell)
 
     def profiled(self, protocol: LatencyProtocol | None = None) -> bool:
@@ -200,7 +201,7 @@ class Run(Results):
         """Measure what networks cost: `steps.profile`; None measures as the run was asked to."""
         from .steps.profile import profile
 
-        with followed() as line:
+        with self._followed() as line:
             return profile(
                 self.context,
                 protocol or self.request.protocol,
@@ -263,7 +264,7 @@ class Run(Results):
         """Score networks on the search split, with so many processes: `steps.search`."""
         from .steps.search import search
 
-        with followed() as line:
+        with self._followed() as line:
             return search(
                 self.context,
                 options or self.request.search,
@@ -283,7 +284,7 @@ class Run(Results):
         """Add a network that a method of `baselines.methods` makes: `steps.add`."""
         from .steps.add import add
 
-        with followed() as line:
+        with self._followed() as line:
             return add(
                 self.context,
                 method,
@@ -303,7 +304,7 @@ class Run(Results):
         """Train members of the front on, each by itself: `steps.finish`; None for the defaults."""
         from .steps.finish import finish
 
-        with followed() as line:
+        with self._followed() as line:
             return finish(
                 self.context,
                 pace or StudentPace(),
@@ -338,7 +339,7 @@ class Run(Results):
 
         costs = self.table()
         warnings = self.warnings(costs)
-        with followed() as line:
+        with self._followed() as line:
             return report(self.context, warnings=warnings, progress=progress or line.scoring)
 
     def query(
@@ -362,7 +363,7 @@ class Run(Results):
         """
         from .steps.query import query
 
-        with followed() as line:
+        with self._followed() as line:
             return query(
                 self.context,
                 cast(Mapping[BudgetWord, str | float], limits),
@@ -389,7 +390,7 @@ class Run(Results):
         """Two networks side by side: `steps.compare`."""
         from .steps.compare import compare_networks
 
-        with followed() as line:
+        with self._followed() as line:
             return compare_networks(
                 self.context,
                 a,
@@ -440,3 +441,14 @@ class Run(Results):
         from .steps.carry import import_measurements
 
         return import_measurements(self.context, Path(path))
+
+    @contextmanager
+    def _followed(self) -> Iterator[Line]:
+        """A line while a step runs, on which repairs report too where nobody else shows them."""
+        shown = self.context.collecting
+        with followed() as line:
+            self.context.collecting = shown or line.collecting
+            try:
+                yield line
+            finally:
+                self.context.collecting = shown

@@ -53,7 +53,12 @@ class Workshop:
     """
 
     def __init__(
-        self, folder: RunFolder, task: Task, *, unlabelled: Callable[[], Texts | None]
+        self,
+        folder: RunFolder,
+        task: Task,
+        *,
+        unlabelled: Callable[[], Texts | None],
+        collecting: Callable[[int, int], None],
     ) -> None:
         """Keep where networks lie and what they are scored on.
 
@@ -61,9 +66,12 @@ class Workshop:
             folder: The run folder.
             task: What is scored.
             unlabelled: Gives the run's texts without labels, from which repairs are made too.
+            collecting: Is called with the number of texts whose states were collected for
+                repairs, and of all.
         """
         self._folder = folder
         self._unlabelled = unlabelled
+        self._collecting = collecting
         self.task = task
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[tuple[str, str], EncodedSplit] = {}
@@ -88,7 +96,13 @@ class Workshop:
             tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True)
             return repair_texts(known, tokenizer, options, max_length=self.task.max_length)
 
-        return Repairs(self.model, options, texts=texts, kept_in=self._folder.repaired)
+        return Repairs(
+            self.model,
+            options,
+            texts=texts,
+            kept_in=self._folder.repaired,
+            progress=self._collecting,
+        )
 
     def build(self, network: Network) -> PreTrainedModel:
         """A network as a dense model in evaluation mode, on the CPU.

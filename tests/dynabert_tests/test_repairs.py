@@ -34,7 +34,14 @@ def no_texts(options):
 def test_a_network_is_repaired_once_and_then_read(family, tiny_model, unlabelled, tmp_path):
     model, texts, options = tiny_model(family), unlabelled(family), RepairOptions(seed=2)
     expected = repair(model, UNEVEN, collect(model, texts, seed=2)).model.state_dict()
-    first = Repairs(model, options, texts=lambda options: texts, kept_in=tmp_path / "repaired")
+    counted = []
+    first = Repairs(
+        model,
+        options,
+        texts=lambda options: texts,
+        kept_in=tmp_path / "repaired",
+        progress=lambda done, total: counted.append((done, total)),
+    )
     second = Repairs(model, options, texts=no_texts, kept_in=tmp_path / "repaired")
     for repairs in (first, second):
         built = repairs.build(UNEVEN)
@@ -42,6 +49,8 @@ def test_a_network_is_repaired_once_and_then_read(family, tiny_model, unlabelled
         assert built.state_dict().keys() == expected.keys()
         for name, tensor in built.state_dict().items():
             assert torch.equal(tensor, expected[name])
+    assert counted[-1] == (len(texts), len(texts))
+    assert len(counted) > 1
 
 
 def test_elimination_does_not_change_the_weights(tiny_model, unlabelled, tmp_path):
