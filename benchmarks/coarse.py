@@ -1,5 +1,6 @@
-"""The space whose every network is scored: each layer is dropped or has one of a few widths."""
+"""The space whose every network is scored: layers are dropped or have one of a few widths."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from paretobert.networks.subnet import SubnetConfig
 
 @dataclass(frozen=True)
 class Coarse(Layerwise):
-    """Layers of the landmarks' widths; any subset of them, each of its own width."""
+    """Layers of the landmarks' widths: the last and any others, each of its own width."""
 
     @cached_property
     def layer_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -22,23 +23,31 @@ class Coarse(Layerwise):
     @property
     def size(self) -> int:
         """The number of networks."""
-        return (1 + len(self.layer_sizes)) ** self.shape.num_layers - 1
+        return math.prod(self.genes.values())
 
     @property
     def genes(self) -> dict[str, int]:
-        """Of each layer its width, 0 where it is dropped; one that drops all keeps the last."""
-        return {f"width_{i}": 1 + len(self.layer_sizes) for i in range(self.shape.num_layers)}
+        """Of each layer its width, narrowest first; 0 is where one is dropped, the last never."""
+        *others, last = (f"width_{i}" for i in range(self.shape.num_layers))
+        widths = len(self.layer_sizes)
+        return {**dict.fromkeys(others, 1 + widths), last: widths}
 
     def encode(self, config: SubnetConfig) -> tuple[int, ...]:
-        """The width of each layer."""
+        """The width of each layer.
+
+        Raises:
+            ValueError: When the network is not of the space.
+        """
+        if config.layers[-1] != self.shape.num_layers - 1:
+            raise ValueError(f"{config.key} drops the last layer")
         code = [0] * self.shape.num_layers
         for layer, *size in zip(config.layers, config.heads, config.neurons, strict=True):
             code[layer] = 1 + self.layer_sizes.index(tuple(size))
-        return tuple(code)
+        return (*code[:-1], code[-1] - 1)
 
     def decode(self, code: Sequence[int]) -> SubnetConfig:
         """The network of these widths."""
-        values = list(code) if any(code) else [*code[:-1], 1]
+        values = (*code[:-1], code[-1] + 1)
         kept = [(i, self.layer_sizes[value - 1]) for i, value in enumerate(values) if value]
         layers, sizes = zip(*kept, strict=True)
         return SubnetConfig(layers, *zip(*sizes, strict=True))
@@ -54,5 +63,4 @@ class Coarse(Layerwise):
 
     def every(self) -> list[SubnetConfig]:
         """Every network, in the order of its genes, those of the last layer changing first."""
-        codes = product(*map(range, self.genes.values()))
-        return [self.decode(code) for code in codes if any(code)]
+        return [self.decode(code) for code in product(*map(range, self.genes.values()))]

@@ -1,13 +1,15 @@
 """Score every network of a coarse layerwise space on both splits, for engines to be judged on.
 
-Each layer is dropped or has one of a few widths of its own. All networks are run, batch by batch,
-as a tree: what two of them share, the states after their first layers, is computed once, and the
-last layer is run for the first token alone, the only one that BERT's head reads. So 728 networks
-cost as much as 320 layers and not as 2,900. That this is what scoring them one by one gives is
-checked on some of them, prediction by prediction. `search_engines.py` reads the file.
+Each layer is dropped or has one of a few widths of its own; the last is kept. All networks are
+run, batch by batch, as a tree: what two of them share, the states after their first layers, is
+computed once, and the last layer is run for the first token alone, the only one that BERT's head
+reads. So the 3,072 networks of three widths cost about as much as 1,500 layers and not as 14,600.
+That this is what scoring them one by one gives is checked on some of them, prediction by
+prediction. `search_engines.py` reads the file.
 
     paretobert train runs/layerwise --model minilm --task stdlib-docs --space layerwise
-    python benchmarks/search_outcomes.py runs/layerwise benchmarks/search/stdlib-docs.json
+    python benchmarks/search_outcomes.py runs/layerwise benchmarks/search/stdlib-docs.json \
+        --widths .25 1
 """
 
 import argparse
@@ -38,7 +40,6 @@ from paretobert.tasks.batches import EncodedSplit, encode, evaluation_batches, p
 from paretobert.tasks.metrics import score_predictions
 
 SPLITS = ("search", "report")
-WIDTHS = (0.25, 1.0)
 BATCH_SIZE = 32
 SEED = 0
 
@@ -50,23 +51,20 @@ def answers(
     family, model = family_of(supernet.model), supernet.model
     layers = family.layer_list(model)
     shape = supernet.shape
-    choices = ((0, 0), *space.layer_sizes)
 
-    def leaves(state: Tensor, mask: Tensor | None, depth: int, kept: bool) -> Iterator[Tensor]:
+    def leaves(state: Tensor, mask: Tensor | None, depth: int) -> Iterator[Tensor]:
         if depth == len(layers):
-            if kept:
-                yield outcomes(family.classify(model, state[:, :1]).float())
+            yield outcomes(family.classify(model, state).float())
             return
-        for heads, neurons in choices:
-            if not heads:
-                yield from leaves(state, mask, depth + 1, kept)
-                continue
+        last = depth + 1 == len(layers)
+        if not last:
+            yield from leaves(state, mask, depth + 1)
+        for heads, neurons in space.layer_sizes:
             sizes = LayerSizes(shape.hidden_size, shape.head_size, heads, neurons)
             activate(layers[depth], family.plan, sizes)
             layer = layers[depth]
-            last = depth + 1 == len(layers)
             after = first_token(layer, state, mask) if last else layer(state, mask)
-            yield from leaves(after, mask, depth + 1, True)
+            yield from leaves(after, mask, depth + 1)
 
     batches = list(evaluation_batches(encoded, batch_size=BATCH_SIZE))
     columns = []
@@ -75,7 +73,7 @@ def answers(
         del batch["labels"]
         embeddings = supernet.embed(batch)
         mask = family.mask(model, embeddings, batch)
-        columns.append(torch.stack(list(leaves(embeddings, mask, 0, False))))
+        columns.append(torch.stack(list(leaves(embeddings, mask, 0))))
         print(f"{number} of {len(batches)} batches", file=sys.stderr, flush=True)
     order = torch.tensor([i for indices in batches for i in indices])
     return torch.cat(columns, dim=1)[:, order.argsort()]
@@ -114,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="a run folder with a supernet")
     parser.add_argument("out", type=Path, help="a JSON file")
+    parser.add_argument("--widths", type=float, nargs="+", default=[0.25, 0.5, 1.0])
     parser.add_argument("--num-checked", type=int, default=5)
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
@@ -121,14 +120,14 @@ def main() -> None:
     supernet = Supernet.from_pretrained(run.folder.supernet)
     supernet.model.eval()
     tokenizer = AutoTokenizer.from_pretrained(run.folder.supernet)
-    space = Coarse(supernet.shape, WIDTHS)
+    space = Coarse(supernet.shape, tuple(arguments.widths))
     configs = space.every()
     record: dict[str, Any] = {
-        "command": f"python {' '.join(sys.argv)}",
+        "command": f"python {' '.join(map(relative, sys.argv))}",
         "request": relative(run.request.to_dict()),
         "environment": Environment.capture().to_dict(),
         "shape": supernet.shape.to_dict(),
-        "widths": list(WIDTHS),
+        "widths": arguments.widths,
         "seq_len": task.max_length,
         "splits": {},
     }

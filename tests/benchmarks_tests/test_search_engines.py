@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from search_engines import BlackBox, Volume, curve, searched
 
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.search.engines.exact import Exact
 
 OUTCOMES = Path(__file__).resolve().parents[2] / "benchmarks" / "search" / "stdlib-docs.json"
@@ -18,7 +19,7 @@ def box() -> BlackBox:
 
 
 def test_every_network_is_there_as_it_is_scored_alone(box: BlackBox) -> None:
-    assert box.space.size == 728
+    assert box.space.size == 486
     assert set(box.scores["search"]) == set(box.scores["report"]) == set(box.space.every())
     assert box.record["checked"]["differing_predictions"] == 0
     assert OUTCOMES.stat().st_size < 2**20
@@ -27,6 +28,12 @@ def test_every_network_is_there_as_it_is_scored_alone(box: BlackBox) -> None:
 def test_genes_mean_the_networks(box: BlackBox) -> None:
     for config in box.space.every()[::37]:
         assert box.space.decode(box.space.encode(config)) == config
+    every = SubnetConfig.full(box.space.shape)
+    assert not box.space.contains(
+        replace(
+            every, layers=every.layers[:-1], heads=every.heads[:-1], neurons=every.neurons[:-1]
+        )
+    )
 
 
 def test_the_model_gets_nearer_to_the_whole_than_draws(box: BlackBox) -> None:
