@@ -15,17 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..networks.network import Cut, Network, Stored, find_network
+from ..networks.network import Cut, Network, Stored, find_cut
 from ..networks.subnet import SubnetConfig
 from ..profiling.workload import Workload
 from ..training.method import Known, Making, Method
 from ..training.pace import StudentPace, refuse_no_speedup
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from ..encoders.running import EncoderOutput
 
 BATCH_SIZE = 32
 """Examples whose gradients are taken at once where importance is measured."""
@@ -95,13 +92,7 @@ def resolve(options: CutOptions, known: Known) -> CutOptions:
         assert options.target_speedup is not None
         nearest = _nearest(options.target_speedup, known)
         return replace(options, network=nearest.key, target_speedup=None)
-    network = find_network(known.networks, options.network)
-    if not isinstance(network.recipe, Cut):
-        raise InputError(
-            f"{network.label} has weights of its own: name a network that is cut from the "
-            "supernet."
-        )
-    return replace(options, network=network.recipe.config.key)
+    return replace(options, network=find_cut(known.networks, options.network).key)
 
 
 def _nearest(target_speedup: float, known: Known) -> SubnetConfig:
@@ -165,25 +156,14 @@ def _train(
     cut: "Callable[[PreTrainedModel, PreTrainedTokenizerBase], PreTrainedModel]",
 ) -> None:
     """Train what is cut, given the teacher and its tokenizer."""
-    from ..training.distillation import DEPTH_STAGE, distillation_loss, hidden_pairs
-    from ..training.student import Start, train_student
-
-    def loss(student: "EncoderOutput", teacher: "EncoderOutput", mask: "Tensor") -> "Tensor":
-        return distillation_loss(
-            logits=(student.logits, teacher.logits),
-            embeddings=(student.embeddings, teacher.embeddings),
-            hidden=hidden_pairs(student, teacher, mask),
-            mask=mask,
-            weights=DEPTH_STAGE,
-            head=making.task.head,
-        )
+    from ..training.student import Start, kept_layers_loss, train_student
 
     train_student(
         making,
         options,
         stage=stage,
         start=lambda teacher, tokenizer: Start(cut(teacher, tokenizer), options.config),
-        loss=loss,
+        loss=kept_layers_loss(making.task.head),
     )
 
 

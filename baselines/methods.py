@@ -1,5 +1,6 @@
 """The methods that make networks beside the supernet (no torch)."""
 
+from ..bort.method import METHOD as BORT
 from ..powerbert.method import METHOD as POWERBERT
 from .cofi import METHOD as COFI
 from .finished import ALONE, FINISHED
@@ -22,6 +23,7 @@ METHODS = {
         FINISHED,
         POWERBERT,
         COFI,
+        BORT,
     )
 }
 """Every method by name."""

@@ -11,6 +11,10 @@ what else differs from its neighbours. `alone` and `finished` take the sub-netwo
 `search` among those whose cost is within a twentieth of the nearest one's. Each network is
 compared with the full model and with the one that is trained alone, on the same examples.
 
+`bort` takes part where `--extraction` names a folder of `paretobert ose` over the same run: its
+best W at each target. A third of its steps are pre-training at the published rate; `picked` is the
+same network without pre-training, all steps on the task.
+
 Networks lie in `--work`, one folder each: a killed call goes on where it was, and the result is
 written again after each network. Steps of the supernet are its own run's, which all of its
 sub-networks share.
@@ -69,6 +73,9 @@ class About:
     chosen_by: str
 
 
+PRETRAINING_SHARE = 1 / 3
+"""Of `bort`'s steps."""
+
 ABOUT = {
     "alone": About(
         "full model", TAUGHT, False, "importance; shape best on search in the supernet"
@@ -83,15 +90,34 @@ ABOUT = {
     "repaired": About(
         "full model", "its states, in closed form", False, "losses after repair, over all layers"
     ),
+    "picked": About("what the run gives", TAUGHT, False, "OSE: best W near the target"),
+    "bort": About(
+        "what the run gives",
+        f"the checkpoint at masked positions, then {TAUGHT}",
+        False,
+        "OSE: best W near the target",
+    ),
 }
 """In the order in which they are made; `alone` is what the others are compared with."""
+
+OF_EXTRACTION = ("picked", "bort")
+"""Two ways to train what an extraction picks, by one method."""
 
 
 class Comparison:
     """One run, and where the networks that are made of it lie."""
 
-    def __init__(self, run: Run, work: Path, *, steps: int, learning_rate: float) -> None:
+    def __init__(
+        self,
+        run: Run,
+        work: Path,
+        *,
+        steps: int,
+        learning_rate: float,
+        extraction: Path | None,
+    ) -> None:
         """Read the run and its splits."""
+        self.extraction = extraction
         self.run, self.work, self.task = run, work, run.task
         self.steps, self.learning_rate = steps, learning_rate
         self.context = run.context
@@ -131,6 +157,12 @@ class Comparison:
         asked: dict[str, Any] = {"target_speedup": speedup}
         if method in ("alone", "finished"):
             asked = {"network": self.best_near(speedup).id}
+        if method in OF_EXTRACTION:
+            asked["extraction"] = str(self.extraction)
+            pretraining = round(PRETRAINING_SHARE * self.steps) if method == "bort" else 0
+            return METHODS["bort"].options(
+                **asked, **common, steps=self.steps - pretraining, pretraining_steps=pretraining
+            )
         if method == "pruned":
             return METHODS[method].options(**asked)
         if method == "repaired":
@@ -148,13 +180,15 @@ class Comparison:
 
     def made(self, method: str, speedup: float) -> tuple[dict[str, Any], Evaluation]:
         """A method's network, made unless it is there: its row, and its outcomes on report."""
-        entry = METHODS[method]
+        entry = METHODS["bort" if method in OF_EXTRACTION else method]
         known = Known(
-            self.context.shape, self.networks, lengths=lambda: self.encoded["train"].lengths
+            self.context.shape,
+            self.networks | self.context.proposed(),
+            lengths=lambda: self.encoded["train"].lengths,
         )
         options = entry.resolve(self.options(method, speedup), known)
         asked = dict(options.to_dict())
-        folder = self.work / identifier(stored_identity(method, asked))
+        folder = self.work / identifier(stored_identity(entry.name, asked))
         making = Making(
             teacher=self.run.folder.teacher,
             cut=lambda config: self.context.workshop.build(self.context.cut(config)),
@@ -219,6 +253,9 @@ def main() -> None:
         "--learning-rate", type=float, help="the fine-tuning's where none is given"
     )
     parser.add_argument("--methods", nargs="+", choices=tuple(ABOUT), default=tuple(ABOUT))
+    parser.add_argument(
+        "--extraction", type=Path, help="a folder of paretobert ose over the run, for bort"
+    )
     parser.add_argument("--work", type=Path, help="where networks are made; RUN-baselines")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -226,7 +263,15 @@ def main() -> None:
     environment, run = Environment.capture(), Run.open(arguments.run)
     rate = arguments.learning_rate or run.fine_tuning_rate
     work = arguments.work or arguments.run.with_name(f"{arguments.run.name}-baselines")
-    comparison = Comparison(run, work, steps=arguments.steps, learning_rate=rate)
+    comparison = Comparison(
+        run,
+        work,
+        steps=arguments.steps,
+        learning_rate=rate,
+        extraction=arguments.extraction,
+    )
+    left_out = OF_EXTRACTION if arguments.extraction is None else ()
+    methods = [each for each in ABOUT if each in arguments.methods and each not in left_out]
     found = list(comparison.inherited())
     scores = {f"supernet {row['key']}": entry for row, entry in found}
     full = scores[f"supernet {SubnetConfig.full(comparison.context.shape).key}"]
@@ -236,7 +281,7 @@ def main() -> None:
     ]
     for speedup in arguments.speedups:
         alone = None
-        for method in ("alone", *(m for m in ABOUT if m in arguments.methods and m != "alone")):
+        for method in ("alone", *(each for each in methods if each != "alone")):
             row, entry = comparison.made(method, speedup)
             alone = entry if alone is None else alone
             scores[f"{method} {speedup:g}x"] = entry

@@ -22,6 +22,9 @@ from ..networks.shape import EncoderShape
 
 FAMILY = "bert"
 
+POSITIONS = 512
+"""Rows of the candidates' position embeddings, as published."""
+
 LARGEST = {"layers": 1_000, "heads": 1_024, "hidden_size": 65_536, "ffn_size": 1_000_000}
 """The largest value of each parameter: those that a checkpoint's config may have."""
 
@@ -119,7 +122,7 @@ class Tables:
     """
 
     vocab_size: int
-    num_positions: int = 512
+    num_positions: int = POSITIONS
     num_token_types: int = 0
 
     def to_dict(self) -> dict[str, int]:

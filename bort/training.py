@@ -32,7 +32,7 @@ from transformers import (
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded, training_batches
 from ..tasks.task import Task
 from ..training.precision import autocast
-from .architecture import Architecture, Tables
+from .architecture import POSITIONS, Architecture, Tables
 from .options import ErrorOptions
 
 MASKED_SHARE = 0.15
@@ -79,19 +79,12 @@ def masked_word_loss(tokenizer: PreTrainedTokenizerBase) -> Loss:
     Args:
         tokenizer: Tells special tokens and the mask.
     """
-    special = torch.tensor(sorted(set(tokenizer.all_special_ids)))
-    mask_token, vocab_size = cast(int, tokenizer.mask_token_id), len(tokenizer)
+    hide = word_hider(tokenizer)
 
     def loss(
         model: PreTrainedModel, batch: Batch, generator: torch.Generator
     ) -> tuple[Tensor, int]:
-        masked, labels = mask_words(
-            batch["input_ids"],
-            special=special,
-            mask_token=mask_token,
-            vocab_size=vocab_size,
-            generator=generator,
-        )
+        masked, labels = hide(batch["input_ids"], generator)
         hidden = model.base_model(**{**batch, "input_ids": masked}).last_hidden_state
         wanted = labels != IGNORED
         logits = model.get_submodule("cls")(hidden[wanted]).float()
@@ -99,6 +92,29 @@ def masked_word_loss(tokenizer: PreTrainedTokenizerBase) -> Loss:
         return total, int(wanted.sum())
 
     return loss
+
+
+def word_hider(
+    tokenizer: PreTrainedTokenizerBase,
+) -> Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]:
+    """What hides tokens of texts [B, T] by a generator's draws; see `mask_words`.
+
+    Args:
+        tokenizer: Tells special tokens and the mask.
+    """
+    special = torch.tensor(sorted(set(tokenizer.all_special_ids)))
+    mask_token, vocab_size = cast(int, tokenizer.mask_token_id), len(tokenizer)
+
+    def hide(ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return mask_words(
+            ids,
+            special=special,
+            mask_token=mask_token,
+            vocab_size=vocab_size,
+            generator=generator,
+        )
+
+    return hide
 
 
 def mask_words(
@@ -134,6 +150,12 @@ def mask_words(
     masked[replaced] = other[replaced]
     labels = torch.where(chosen, ids.cpu(), IGNORED)
     return masked.to(ids.device), labels.to(ids.device)
+
+
+def tables_of(tokenizer: PreTrainedTokenizerBase) -> Tables:
+    """The embedding tables of candidates that read with a tokenizer."""
+    types = 2 if "token_type_ids" in tokenizer.model_input_names else 1
+    return Tables(1 + max(tokenizer.get_vocab().values()), POSITIONS, types)
 
 
 def config_of(
@@ -214,7 +236,7 @@ def surrogate_loss(
         batch = padded(lesson.train, indices, device=device)
         optimizer.zero_grad()
         with autocast(device, dtype):
-            total, number = lesson.loss(model, batch, _generator(options.seed, step))
+            total, number = lesson.loss(model, batch, draws_of(options.seed, step))
         if not math.isfinite(total.item()):
             return math.inf
         (total / number).backward()
@@ -242,7 +264,7 @@ def held_out_loss(
     for place, indices in enumerate(batches):
         batch = padded(lesson.held_out, indices, device=device)
         with autocast(device, dtype):
-            total, number = lesson.loss(model, batch, _generator(seed, -1 - place))
+            total, number = lesson.loss(model, batch, draws_of(seed, -1 - place))
         loss, seen = loss + total.item(), seen + number
     return loss / seen if math.isfinite(loss) else math.inf
 
@@ -254,6 +276,6 @@ def _endless(encoded: EncodedTexts, options: ErrorOptions) -> Iterator[list[int]
         )
 
 
-def _generator(seed: int, place: int) -> torch.Generator:
+def draws_of(seed: int, place: int) -> torch.Generator:
     """Draws that depend on a seed and a place alone."""
     return torch.Generator().manual_seed((seed + 1) * 1_000_003 + place)

@@ -112,4 +112,4 @@ def command(
     show(extraction_table(found), whole=verbose)
     say(f"ose: {escape(str(folder / 'figure.png'))}, and the winner in {folder / 'winner'}")
     if request.is_run:
-        say_next(f"paretobert add {space} --method finished --network {found.winner.name}")
+        say_next(f"paretobert add {space} --method bort --extraction {folder}")

@@ -215,6 +215,21 @@ def find_network(networks: Mapping[str, Network], name: str) -> Network:
     raise InputError(f"{reason} called {name!r}: the run has {known}.")
 
 
+def find_cut(networks: Mapping[str, Network], name: str) -> SubnetConfig:
+    """What a sub-network of the supernet keeps, by any name of it; see `find_network`.
+
+    Raises:
+        InputError: When there is no such network, or it is not cut from the supernet.
+    """
+    network = find_network(networks, name)
+    if not isinstance(network.recipe, Cut):
+        raise InputError(
+            f"{network.label} has weights of its own: name a network that is cut from the "
+            "supernet."
+        )
+    return network.recipe.config
+
+
 @lru_cache(maxsize=64)
 def _shape(items: tuple[tuple[str, Any], ...]) -> EncoderShape:
     """A shape read back; the networks of a run share few."""

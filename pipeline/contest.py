@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..bort.architecture import Architecture, Tables, multiply_adds, parameters
+from ..bort.architecture import POSITIONS, Architecture, Tables, multiply_adds, parameters
 from ..bort.latency import TIMED_TABLES, latencies_of, to_measure
 from ..bort.options import ErrorOptions
 from ..bort.space import PUBLISHED, Space, space_of
@@ -53,9 +53,6 @@ METHOD = "ose"
 
 PLAIN_LABELS = 2
 """Outputs of a network that no task is given for, as transformers has it."""
-
-POSITIONS = 512
-"""Rows of the candidates' position embeddings, as published."""
 
 FEWEST_TEXTS = 20
 
@@ -237,8 +234,9 @@ class Architectures(Contest):
     @cached_property
     def tables(self) -> Tables:
         """The candidates' embedding tables."""
-        types = 2 if "token_type_ids" in self.tokenizer.model_input_names else 1
-        return Tables(1 + max(self.tokenizer.get_vocab().values()), POSITIONS, types)
+        from ..bort.training import tables_of
+
+        return tables_of(self.tokenizer)
 
     @cached_property
     def networks(self) -> dict[str, Network]:

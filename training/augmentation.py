@@ -35,18 +35,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    AutoModel,
-    AutoModelForMaskedLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .. import storage
-from ..encoders.weights import find_weights
 from ..errors import InputError
 from ..tasks.batches import EncodedTexts, evaluation_batches, joined, padded, tokenised
 from ..tasks.task import Texts
+from .language_model import bare_model, masked_model, word_head
 from .precision import autocast
 
 NUM_CANDIDATES = 15
@@ -61,9 +56,6 @@ MASKED_COPIES = 7
 TEXTS_PER_PART = 256
 BATCH_SIZE = 32
 _ROWS = 256
-
-_HEADS = {"cls": "cls.predictions.", "lm_head": "lm_head."}
-"""Modules from hidden states to logits over the vocabulary, and how their tensors' names begin."""
 
 Ids = tuple[int, ...]
 
@@ -183,8 +175,8 @@ class _Proposals:
     ) -> None:
         self._tokenizer = tokenizer
         self._device, self._dtype = device, dtype
-        self._model = _masked_model(checkpoint) if tokenizer.mask_token_id is not None else None
-        model = self._model or AutoModel.from_pretrained(checkpoint, **_LOADING)
+        self._model = masked_model(checkpoint) if tokenizer.mask_token_id is not None else None
+        model = self._model or bare_model(checkpoint)
         nn.Module.to(model.eval(), device)
         self._embeddings = cast(Tensor, model.get_input_embeddings().weight).detach().float()
         self._words = torch.tensor(_whole_words(tokenizer), device=device)
@@ -238,7 +230,7 @@ class _Proposals:
             pad_token_id=self._tokenizer.pad_token_id,
             pad_token_type_id=self._tokenizer.pad_token_type_id,
         )
-        head = next(model.get_submodule(name) for name in _HEADS if hasattr(model, name))
+        head = word_head(model)
         for indices in evaluation_batches(encoded, batch_size=BATCH_SIZE):
             batch = padded(encoded, indices, device=self._device)
             asked = [(row, *place) for row, i in enumerate(indices) for place in places[i]]
@@ -265,30 +257,6 @@ class _Proposals:
             tuple(word for word in row if (word,) != original)[:NUM_CANDIDATES]
             for row, original in zip(ranked, originals, strict=True)
         ]
-
-
-_LOADING: dict[str, Any] = {
-    "use_safetensors": True,
-    "local_files_only": True,
-    "trust_remote_code": False,
-    "dtype": torch.float32,
-}
-
-
-def _masked_model(checkpoint: Path) -> PreTrainedModel | None:
-    """The checkpoint with its language-model head, if it has brought a whole one."""
-    names: set[str] = set()
-    for file in find_weights(checkpoint):
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt") as tensors:
-                names |= set(tensors.keys())
-    if not any(name.startswith(tuple(_HEADS.values())) for name in names):
-        return None
-    model, info = AutoModelForMaskedLM.from_pretrained(
-        checkpoint, output_loading_info=True, **_LOADING
-    )
-    whole = not info["missing_keys"] and not info["mismatched_keys"]
-    return model if whole and any(hasattr(model, name) for name in _HEADS) else None
 
 
 def _whole_words(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..encoders.extraction import extract
-from ..encoders.families import family_of, shape_of
+from ..encoders.families import FAMILIES, family_of, shape_of
 from ..encoders.family import Family
 from ..encoders.running import EncoderOutput, run_encoder
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, encode
 from ..tasks.evaluation import evaluate
+from ..tasks.heads import Head
 from ..tasks.scores import Evaluation
 from .classifier import load_stored
+from .distillation import DEPTH_STAGE, distillation_loss, hidden_pairs
 from .loop import Result, made, run_stage, weight_groups
 from .method import Making
 from .pace import StudentPace
@@ -78,13 +80,14 @@ def train_student(
         texts = taught_texts(making, tokenizer, device=device, dtype=dtype)
         epochs = pace.whole_epochs(len(texts))
         beginning = start(teacher, tokenizer)
-        student, config, family = beginning.student, beginning.config, family_of(teacher)
+        student, config = beginning.student, beginning.config
+        taught_by, family = family_of(teacher), FAMILIES[shape_of(student.config).family]
         nn.Module.to(student, device)
         everything = SubnetConfig.full(shape_of(teacher.config))
 
         def gradients(batch: Batch, step: int) -> float:
             with torch.no_grad(), autocast(device, dtype):
-                target = run_dense(teacher, family, batch, everything)
+                target = run_dense(teacher, taught_by, batch, everything)
             with autocast(device, dtype):
                 output = run_dense(student, family, batch, config)
             value = loss(output, target, batch["attention_mask"])
@@ -151,6 +154,26 @@ def whole_layers(teacher: PreTrainedModel, layers: Sequence[int]) -> Start:
         )
     config = SubnetConfig.of_layers(shape, layers)
     return Start(extract(teacher, config), config)
+
+
+def kept_layers_loss(head: Head) -> Loss:
+    """The loss of DynaBERT's stage 2: logits, embeddings and the states of the kept layers.
+
+    Args:
+        head: Says how logits are compared.
+    """
+
+    def loss(student: EncoderOutput, teacher: EncoderOutput, mask: Tensor) -> Tensor:
+        return distillation_loss(
+            logits=(student.logits, teacher.logits),
+            embeddings=(student.embeddings, teacher.embeddings),
+            hidden=hidden_pairs(student, teacher, mask),
+            mask=mask,
+            weights=DEPTH_STAGE,
+            head=head,
+        )
+
+    return loss
 
 
 def run_dense(

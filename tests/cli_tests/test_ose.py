@@ -72,7 +72,39 @@ def test_the_sub_networks_of_a_run_by_their_measured_latency(
         assert entry["inference"] == profiles[entry["name"]].values["latency_ms"]
     assert main(["ose", str(tmp_path / "ose"), "--space", str(run_copy), *words]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert f"--method finished --network {found['ranking'][0]['name']}" in said
+    assert f"--method bort --extraction {tmp_path / 'ose'}" in said
+
+
+def test_the_pick_is_trained_and_answers_like_any_network(
+    run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*words: str) -> dict:
+        capsys.readouterr()
+        assert main([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    folder, run = str(tmp_path / "ose"), str(run_copy)
+    found = printed("ose", folder, "--space", run, "--steps", "1", "--epsilon", "1")
+    pick = found["ranking"][0]["name"]
+    asked = ["--method", "bort", "--extraction", folder, "--steps", "2"]
+    added = printed("add", run, *asked, "--pretraining-steps", "2")
+    assert added["label"] == f"{pick}, Bort"
+    assert printed("show", run, f"{pick}, Bort")["id"] == added["network"]
+    assert printed("compare", run, pick, f"{pick}, Bort")["latency_ratio"]["value"] > 0
+    assert added["network"] in {each.network.id for each in Run.open(run_copy).candidates()}
+    target = tmp_path / "small"
+    printed("export", run, "--network", f"{pick}, Bort", "--to", str(target))
+    assert "Bort" in (target / "README.md").read_text()
+
+
+def test_a_folder_without_a_ranking_is_one_sentence(
+    run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--method", "bort", "--extraction", str(tmp_path)]
+    assert main(["add", str(run_copy), *words]) == 2
+    assert "holds no extraction.json: give a folder of a" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 @pytest.mark.parametrize(
