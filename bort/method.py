@@ -12,6 +12,7 @@ Nothing is made here, and the search split teaches nothing. Left out too: labels
 amount of text, and its rates of fine-tuning.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import log, log1p
@@ -111,7 +112,7 @@ def resolve(options: BortOptions, known: Known) -> BortOptions:
 
 def is_architecture(name: str) -> bool:
     """Whether a name is meant as the key of an architecture, not of a sub-network."""
-    return name.strip().startswith("D") and "-A" in name
+    return re.match(r"\s*D\d+-A", name) is not None
 
 
 def _pick(options: BortOptions, known: Known) -> str:
@@ -153,8 +154,8 @@ def make(making: Making, options: BortOptions) -> None:
     """Pre-train and teach the network, or go on where that was interrupted.
 
     Raises:
-        InputError: When the tokenizer has no mask to pre-train with, the training has too many
-            steps, or a loss stops being finite.
+        InputError: When the tokenizer has no mask to pre-train with, texts are too long for an
+            architecture, the training has too many steps, or a loss stops being finite.
     """
     from .pretraining import train_bort
 

@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ from ..training.loop import Result, made, run_stage, weight_groups
 from ..training.method import Making
 from ..training.precision import autocast, matmul_dtype
 from ..training.student import Loss, Start, kept_layers_loss, taught_texts, train_student
-from .architecture import Architecture
+from .architecture import POSITIONS, Architecture
 from .method import BortOptions, is_architecture
 from .training import IGNORED, config_of, draws_of, fresh_model, tables_of, word_hider
 
@@ -61,8 +62,8 @@ StatesLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a student learns by before the task.
+class Guide:
+    """What a student learns from before the task.
 
     Attributes:
         teacher: Reads the masked texts too; its `base_model` is run.
@@ -135,19 +136,19 @@ def pretrain(
     dtype = matmul_dtype(pace.precision, device)
     texts = taught_texts(making, tokenizer, device=device, dtype=dtype)
     hide, family = word_hider(tokenizer), FAMILIES[shape_of(student.config).family]
-    lesson = lesson_of(making.checkpoint(), student, seed=pace.seed)
-    for module in (student, lesson.teacher.eval(), lesson.learnt):
+    guide = guide_of(making.checkpoint(), student, seed=pace.seed)
+    for module in (student, guide.teacher.eval(), guide.learnt):
         nn.Module.to(module, device)
-    learning = nn.ModuleList([*_encoder_of(student, family), lesson.learnt])
+    learning = nn.ModuleList([*_encoder_of(student, family), guide.learnt])
 
     def gradients(batch: Batch, step: int) -> float:
         masked, words = hide(batch["input_ids"], draws_of(pace.seed, step))
         wanted, read = words != IGNORED, {**batch, "input_ids": masked}
         with torch.no_grad(), autocast(device, dtype):
-            target = lesson.teacher.base_model(**read).last_hidden_state
+            target = guide.teacher.base_model(**read).last_hidden_state
         with autocast(device, dtype):
             states = last_states(student, family, read)
-            value = lesson.loss(states[wanted].float(), target[wanted].float(), words[wanted])
+            value = guide.loss(states[wanted].float(), target[wanted].float(), words[wanted])
         value.backward()
         return value.item()
 
@@ -171,7 +172,7 @@ def pretrain(
     student.cpu().eval()
 
 
-def lesson_of(checkpoint: Path, student: PreTrainedModel, *, seed: int) -> Lesson:
+def guide_of(checkpoint: Path, student: PreTrainedModel, *, seed: int) -> Guide:
     """What a student learns from a pre-trained checkpoint: its words, or else its states.
 
     Args:
@@ -180,32 +181,25 @@ def lesson_of(checkpoint: Path, student: PreTrainedModel, *, seed: int) -> Lesso
         seed: Of what starts at random.
     """
     torch.manual_seed(seed)
-    width = student.config.hidden_size
+    ours = cast(Tensor, student.get_input_embeddings().weight)
     teacher = masked_model(checkpoint)
     if teacher is None:
         encoder = bare_model(checkpoint)
-        taught = encoder.config.hidden_size
+        width, taught = student.config.hidden_size, encoder.config.hidden_size
         read = nn.Identity() if width == taught else nn.Linear(width, taught, bias=False)
-        return Lesson(
-            encoder, read, lambda states, target, words: state_loss(read(states), target)
-        )
-    theirs = word_head(teacher)
-    ours = (
-        copy.deepcopy(theirs)
-        if width == teacher.config.hidden_size
-        else BertForMaskedLM(student.config).cls
-    )
-    decoder = next(m for name, m in ours.named_modules() if name.endswith("decoder"))
-    embeddings = student.get_input_embeddings()
-    decoder.weight = embeddings.weight
-    number = len(embeddings.weight)
-    return Lesson(
-        teacher,
-        ours,
-        lambda states, target, words: word_loss(
-            ours(states)[:, :number], theirs(target)[:, :number], words
-        ),
-    )
+        return Guide(encoder, read, lambda states, target, words: state_loss(read(states), target))
+    their_head = word_head(teacher)
+    alike = ours.shape == cast(Tensor, teacher.get_input_embeddings().weight).shape
+    head = copy.deepcopy(their_head) if alike else BertForMaskedLM(student.config).cls
+    decoder = next(module for name, module in head.named_modules() if name.endswith("decoder"))
+    decoder.weight = cast(nn.Parameter, ours)
+
+    def loss(states: Tensor, target: Tensor, words: Tensor) -> Tensor:
+        with torch.no_grad():
+            taught = their_head(target)[:, : len(ours)]
+        return word_loss(head(states), taught, words)
+
+    return Guide(teacher, head, loss)
 
 
 def word_loss(student: Tensor, teacher: Tensor, words: Tensor) -> Tensor:
@@ -252,6 +246,11 @@ def _encoder_of(student: PreTrainedModel, family: Family) -> list[nn.Module]:
 def _beginning(making: Making, options: BortOptions, tokenizer: PreTrainedTokenizerBase) -> Start:
     """The student before anything is learnt."""
     if is_architecture(options.name):
+        if making.task.max_length > POSITIONS:
+            raise InputError(
+                f"An architecture reads at most {POSITIONS} tokens, and the task's texts have up "
+                f"to {making.task.max_length}: name a network of the run."
+            )
         architecture = Architecture.from_key(options.name)
         student = fresh_model(
             config_of(

@@ -291,3 +291,10 @@ def test_a_tokenizer_without_a_mask_cannot_be_pre_trained_with(
         pretrain(
             making(place, tmp_path), OPTIONS, student, tokenizer, state_file=tmp_path / "state"
         )
+
+
+def test_texts_too_long_for_an_architecture(place: Path, tmp_path: Path) -> None:
+    where = making(place, tmp_path)
+    long = replace(where, task=replace(where.task, max_length=513))
+    with pytest.raises(InputError, match="reads at most 512 tokens, and the task's texts have up"):
+        METHOD.make(long, replace(OPTIONS, network=OTHER_WIDTH))
