@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
@@ -49,7 +49,7 @@ def test_all_published_candidates_have_their_counts() -> None:
         assert multiply_adds(candidate, seq_len=512) == row["multiply_adds_512"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(architectures, tables)
 def test_parameters_are_those_of_transformers(architecture: Architecture, tables: Tables) -> None:
     config = BertConfig(

@@ -93,7 +93,7 @@ def test_the_pick_is_trained_and_answers_like_any_network(
     assert printed("compare", run, pick, f"{pick}, Bort")["latency_ratio"]["value"] > 0
     assert added["network"] in {each.network.id for each in Run.open(run_copy).candidates()}
     target = tmp_path / "small"
-    printed("export", run, "--network", f"{pick}, Bort", "--to", str(target))
+    assert main(["export", run, "--network", f"{pick}, Bort", "--to", str(target)]) == 0
     assert "Bort" in (target / "README.md").read_text()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, BertConfig
@@ -20,9 +21,26 @@ from paretobert.networks.network import Network
 from paretobert.pipeline.contest import Architectures, OseRequest, SubNetworks
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import Extracted, extract_architecture
+from paretobert.reports.figures import extraction
 from paretobert.tasks.loading import TaskRequest
 
 ERROR = ErrorOptions(steps=2, batch_size=4, examples=8, precision="fp32")
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have tests of their own, and the command's test looks for the files."""
+    undrawn = SimpleNamespace(save=lambda path: None)
+    monkeypatch.setattr(extraction, "extraction_figure", lambda *args, **names: undrawn)
+
+
+@pytest.fixture
+def few_csv(colours_csv: Path, tmp_path: Path) -> Path:
+    """Every seventh of the colours' texts, of all kinds."""
+    header, *rows = colours_csv.read_text().splitlines()
+    path = tmp_path / "few.csv"
+    path.write_text("\n".join([header, *rows[::7]]) + "\n")
+    return path
 
 
 @pytest.fixture
@@ -197,15 +215,19 @@ def test_a_measured_latency_is_the_inference_cost(
 
 
 def test_the_sub_networks_of_a_run_start_from_its_weights(
-    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
+    tiny_checkpoint: Path, few_csv: Path, tmp_path: Path
 ) -> None:
     """Here repaired in closed form; the errors are in the run's own ledger."""
     run = Run.create(
         tmp_path / "run",
         model=tiny_checkpoint,
-        task=TaskRequest("files", data=colours_csv, search_size=32, max_length=16),
+        task=TaskRequest("files", data=few_csv, search_size=32, max_length=16),
         training=TrainingOptions(
-            recipe="closed-form", widths=(1.0, 0.5), teacher_epochs=1, precision="fp32"
+            recipe="closed-form",
+            widths=(1.0, 0.5),
+            depths=(1.0,),
+            teacher_epochs=1,
+            precision="fp32",
         ),
         protocol=LatencyProtocol(seq_len=16),
     )
@@ -230,8 +252,6 @@ def test_the_sub_networks_of_a_run_start_from_its_weights(
     assert not (tmp_path / "ose" / "ledger.db").exists()
     config = AutoConfig.from_pretrained(tmp_path / "ose" / "winner")
     assert config.num_hidden_layers == found.winner.config.num_layers
-    again = extract_architecture(tmp_path / "ose", request)
-    assert ranking(again) == ranking(found)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.5, -1.0])
@@ -261,7 +281,7 @@ def test_requests_that_make_no_sense(
 def test_a_refused_extraction_writes_nothing(
     request_of: OseRequest, texts: OseRequest, tmp_path: Path
 ) -> None:
-    few = tmp_path / "few.txt"
+    few = tmp_path / "two.txt"
     few.write_text("red\nblue\n\nred\n")
     empty = tmp_path / "empty.csv"
     empty.write_text("D,A,H,I\n")
@@ -273,7 +293,7 @@ def test_a_refused_extraction_writes_nothing(
         (replace(request_of, space=str(unbuildable)), "among 3 heads"),
         (replace(request_of, space="bart"), "is no candidate set"),
         (replace(request_of, model="./nowhere"), "does not exist"),
-        (replace(request_of, task=TaskRequest("files", data=few)), "few.txt"),
+        (replace(request_of, task=TaskRequest("files", data=few)), "two.txt"),
     ):
         with pytest.raises(InputError, match=sentence):
             extract_architecture(tmp_path / "ose", request)
