@@ -28,11 +28,9 @@ from ..storage import read_known
 from ..training.method import Known, Making, Method
 from ..training.pace import StudentPace, refuse_below, refuse_no_speedup, refuse_unless_positive
 from .architecture import Architecture, Tables
+from .options import EXTRACTION_FILE
 
 Weights = Literal["run", "fresh"]
-
-EXTRACTION = "extraction.json"
-"""What `paretobert ose` calls its ranking."""
 
 NEAR = 0.1
 """Relative difference of costs that count as equal where a target is given."""
@@ -45,13 +43,13 @@ class BortOptions(StudentPace):
     Attributes:
         network: A network that is cut from the supernet, by id, label or key; or an architecture
             such as D4-A8-H1024-I768.
-        extraction: Instead of it, a folder of paretobert ose: its winner is meant.
+        extraction: Instead of a network, a folder of paretobert ose, whose winner is meant.
         target_speedup: How many times fewer multiply-adds the encoder is to have over the training
             texts: of an extraction the best W among those that come nearest is meant.
         weights: Where weights start: run, as the run gives them, inherited from its supernet or
             repaired in closed form; or fresh, which an architecture always is.
         pretraining_steps: Steps of distillation at masked positions before the task; 0 for none.
-        pretraining_rate: Its peak learning rate.
+        pretraining_rate: Peak learning rate of pre-training.
     """
 
     network: str | None = None
@@ -118,12 +116,12 @@ def is_architecture(name: str) -> bool:
 def _pick(options: BortOptions, known: Known) -> str:
     """The name of the best candidate of an extraction, of all or of those near the target."""
     assert options.extraction is not None
-    path = Path(options.extraction) / EXTRACTION
+    path = Path(options.extraction) / EXTRACTION_FILE
     names = read_known(path, _ranked, lacking="holds no ranking of candidates")
     if not names:
         raise InputError(
-            f"{options.extraction} holds no {EXTRACTION}: give a folder of a finished `paretobert "
-            "ose`."
+            f"{options.extraction} holds no {EXTRACTION_FILE}: give a folder of a finished "
+            "`paretobert ose`."
         )
     if options.target_speedup is None:
         return names[0]

@@ -12,6 +12,9 @@ ErrorName = Literal["task", "mlm"]
 
 MAX_THETAS = 20
 
+EXTRACTION_FILE = "extraction.json"
+"""What an extraction calls what was asked and found, in its folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorOptions:

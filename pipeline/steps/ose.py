@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...bort.options import SurrogateError
+from ...bort.options import EXTRACTION_FILE, SurrogateError
 from ...errors import InputError
 from ...networks.network import Network
 from ...search.ose import Extraction, Point, blocks_of, extract, maximum_point, to_train
@@ -195,7 +195,7 @@ def _refuse_folder(folder: Path) -> None:
     known = RunFolder(folder)
     if folder.is_dir() and any(folder.iterdir()):
         others = known.manifest.exists() or not (
-            known.ledger.exists() or (folder / "extraction.json").exists()
+            known.ledger.exists() or (folder / EXTRACTION_FILE).exists()
         )
         if others:
             raise InputError(
@@ -216,7 +216,7 @@ def _contest(folder: Path, request: OseRequest) -> Contest:
 def _write(found: Extracted, contest: Contest) -> None:
     from ...reports.figures.extraction import extraction_figure
 
-    write_json(found.folder / "extraction.json", found.to_dict())
+    write_json(found.folder / EXTRACTION_FILE, found.to_dict())
     with atomic_folder(found.folder / "winner") as winner:
         contest.config(found.extraction.winner.point.name).save_pretrained(winner)
         contest.tokenizer.save_pretrained(winner)
