@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
+    BertConfig,
     BertForMaskedLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -190,7 +191,11 @@ def guide_of(checkpoint: Path, student: PreTrainedModel, *, seed: int) -> Guide:
         return Guide(encoder, read, lambda states, target, words: state_loss(read(states), target))
     their_head = word_head(teacher)
     alike = ours.shape == cast(Tensor, teacher.get_input_embeddings().weight).shape
-    head = copy.deepcopy(their_head) if alike else BertForMaskedLM(student.config).cls
+    head = (
+        copy.deepcopy(their_head)
+        if alike
+        else BertForMaskedLM(cast(BertConfig, student.config)).cls
+    )
     decoder = next(module for name, module in head.named_modules() if name.endswith("decoder"))
     decoder.weight = cast(nn.Parameter, ours)
 
