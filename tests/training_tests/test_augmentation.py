@@ -25,6 +25,7 @@ from paretobert.tasks.batches import encode_texts
 from paretobert.tasks.task import Texts
 from paretobert.training import augmentation
 from paretobert.training.augmentation import Augmented, augment
+from paretobert.training.language_model import masked_model
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = tuple(f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(30))
@@ -183,9 +184,9 @@ def test_a_broken_head_is_no_head(masked: Path, encoder: Path, tmp_path: Path) -
     tensors = model.state_dict()
     del tensors["cls.predictions.transform.dense.weight"]
     model.save_pretrained(tmp_path / "broken", state_dict=tensors)
-    assert augmentation._masked_model(masked) is not None
-    assert augmentation._masked_model(tmp_path / "broken") is None
-    assert augmentation._masked_model(encoder) is None
+    assert masked_model(masked) is not None
+    assert masked_model(tmp_path / "broken") is None
+    assert masked_model(encoder) is None
 
 
 def test_four_in_ten_words_are_replaced(encoder: Path, tmp_path: Path) -> None:
