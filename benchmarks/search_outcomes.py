@@ -37,7 +37,7 @@ from paretobert.pipeline.run import Run
 from paretobert.profiling.environment import Environment
 from paretobert.storage import write_json
 from paretobert.tasks.batches import EncodedSplit, encode, evaluation_batches, padded
-from paretobert.tasks.metrics import score_predictions
+from paretobert.tasks.scores import score_predictions
 
 SPLITS = ("search", "report")
 BATCH_SIZE = 32
