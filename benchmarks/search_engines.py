@@ -154,7 +154,8 @@ def figure(record: Mapping[str, Any]) -> Canvas:
     """The share against evaluations, a line and a dash for each engine, with bands over seeds."""
     drawing = canvas()
     axes = plain(drawing.add_subplot(), title=f"What engines find on {record['task']}")
-    for place, (name, found) in enumerate(record["engines"].items()):
+    for name, found in record["engines"].items():
+        place = get_args(EngineName).index(name)
         colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
         mean, half_width = np.array(found["mean"]), np.array(found["half_width"])
         evaluations = np.arange(1, len(mean) + 1)
