@@ -4,17 +4,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
+MAX_WORDS = 64
+"""Of a phrase. Longer texts are not looked for, so that time grows with the words of the texts."""
+
 
 class Phrases:
     """Some texts, to be found within other texts as runs of whole words."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Keep the texts; those of several words by their first two.
+        """Keep the texts of up to `MAX_WORDS` words; those of several words by their first two.
 
         Args:
             texts: Words with single spaces between them (`splits.normalised`).
         """
-        self._known = {tuple(text.split()) for text in texts}
+        split = (tuple(text.split()) for text in texts)
+        self._known = {words for words in split if len(words) <= MAX_WORDS}
         self._words = {words[0] for words in self._known if len(words) == 1}
         self._lengths: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
         for words in self._known:

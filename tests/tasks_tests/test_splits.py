@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretobert.errors import InputError
-from paretobert.tasks.phrases import Phrases
+from paretobert.tasks.phrases import MAX_WORDS, Phrases
 from paretobert.tasks.splits import (
     assign_parts,
     hold_out,
@@ -107,6 +107,12 @@ words = st.lists(st.sampled_from("abc"), min_size=1, max_size=6).map(" ".join)
 def test_what_is_within_a_text_agrees_with_looking_for_each(texts, text):
     wanted = {each for each in texts if f" {each} " in f" {text} " and each != text}
     assert Phrases(texts).within(text) == wanted
+
+
+def test_a_text_that_is_too_long_for_a_phrase_is_not_looked_for():
+    phrase = " ".join(["word"] * MAX_WORDS)
+    found = Phrases([phrase, f"{phrase} word"]).within(f"{phrase} word word")
+    assert found == {phrase}
 
 
 def test_pairs_keep_their_second_texts():
