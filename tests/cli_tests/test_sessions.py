@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from paretobert.cli.app import COMMANDS, app_of, main
 
-COSTS = r"#\s+network\s+latency\s+ratio\s+params\s+FLOPs\s+memory\s+disk$"
+COSTS = r"#\s+network\s+latency\s+ratio\s+params\s+FLOPs\s+memory\s+disk(\s+per s)?$"
 SCORED = r"network\s+(called\s+)?accuracy\s+latency\s+params"
 
 SHAPES = {
