@@ -13,12 +13,11 @@ against the full model, mean and extremes over the draws.
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collect import relative
+from collect import command
 
 from paretobert.storage import read_json, write_json
 
@@ -77,9 +76,8 @@ def main() -> None:
     parser.add_argument("draws", type=Path, nargs="+", help="files of closed_form.py")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    command = f"python {' '.join(map(relative, sys.argv))}"
     record = together([read_json(path) for path in arguments.draws])
-    write_json(arguments.out, {"command": command, **record})
+    write_json(arguments.out, {"command": command(), **record})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import csv
 import io
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ def relative(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("/"):
         return os.path.relpath(value)
     return value
+
+
+def command() -> str:
+    """What this process was started by, with its paths as they are seen from here."""
+    return f"python {' '.join(map(relative, sys.argv))}"
 
 
 def deployment(run: Run, table: CostTable) -> dict[str, Any]:

@@ -20,13 +20,12 @@ of one training of each supernet.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collect import relative
+from collect import command, relative
 from spaces import mean_over_both, on_line
 from transformers import AutoTokenizer
 
@@ -147,7 +146,7 @@ def main() -> None:
     macs = {config: macs_of(config) for config in line}
     least = min(macs.values())
     record: dict[str, Any] = {
-        "command": f"python {' '.join(map(relative, sys.argv))}",
+        "command": command(),
         "task": relative(runs["grid"].task.summary()),
         "environment": Environment.capture().to_dict(),
         "training": {

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from coarse import Coarse
-from collect import relative
+from collect import command, relative
 from outcomes import pack_split
 from torch import Tensor, nn
 from torch.nn import functional
@@ -123,7 +123,7 @@ def main() -> None:
     space = Coarse(supernet.shape, tuple(arguments.widths))
     configs = space.every()
     record: dict[str, Any] = {
-        "command": f"python {' '.join(map(relative, sys.argv))}",
+        "command": command(),
         "request": relative(run.request.to_dict()),
         "environment": Environment.capture().to_dict(),
         "shape": supernet.shape.to_dict(),

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 from arms import landmark_scores
-from collect import relative
+from collect import command, relative
 from outcomes import read_outcomes, write_outcomes
 from transformers import AutoTokenizer
 
@@ -228,15 +228,20 @@ def _size(split: Mapping[str, Evaluation]) -> int:
 
 def few(data: Path, into: Path) -> None:
     """Write so few sentences that 500 are left to learn from, beside the whole test split."""
-    head, *rows = (data / "train.tsv").read_text(encoding="utf-8").split("\n")
-    chosen = random.Random(0).sample([row for row in rows if row], FEW)
+    head, *rows = _lines(data / "train.tsv")
+    chosen = random.Random(0).sample(rows, FEW)
+    into.mkdir(parents=True, exist_ok=True)
     for name, lines in (
-        ("train.csv", chosen),
-        ("report.csv", (data / "test.tsv").read_text(encoding="utf-8").split("\n")[1:]),
+        ("train.csv", [head, *chosen]),
+        ("report.csv", _lines(data / "test.tsv")),
     ):
-        into.mkdir(parents=True, exist_ok=True)
         with (into / name).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(line.split("\t") for line in [head, *lines] if line)
+            csv.writer(file).writerows(line.split("\t") for line in lines)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file that are not empty; a text may hold what else ends a line."""
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def main() -> None:
@@ -258,15 +263,14 @@ def main() -> None:
     run, environment = Run.open(arguments.run), Environment.capture()
     task, default = run.task, run.request.training
     work = arguments.work or arguments.run.with_name(f"{arguments.run.name}-by-hand")
-    stages = {entry["stage"]: entry for entry in read_records(run.folder.path / "training.jsonl")}
     checkpoint = find_checkpoint(run.request.model).folder
     found: dict[str, dict[str, Outcomes]] = {
-        FULL: {DEFAULT: {s: full_model(run.folder.path, task, split=s) for s in SPLITS}},
-        SUPERNET: {DEFAULT: {s: landmark_scores(run.folder.path, task, split=s) for s in SPLITS}},
+        FULL: {DEFAULT: {s: full_model(run.folder.root, task, split=s) for s in SPLITS}},
+        SUPERNET: {DEFAULT: {s: landmark_scores(run.folder.root, task, split=s) for s in SPLITS}},
     }
     for arm in arms_of(
         default,
-        chosen_rate=stages["teacher"]["learning_rate"],
+        chosen_rate=run.fine_tuning_rate,
         rates=arguments.rates,
         epochs=arguments.epochs,
         shares=arguments.shares,
@@ -280,10 +284,10 @@ def main() -> None:
             return
         found[arm.judged][arm.name] = read_outcomes(place / "outcomes.json")
         record = {
-            "command": f"python {' '.join(map(relative, sys.argv))}",
+            "command": command(),
             "task": relative(task.summary()),
             "default": default.to_dict(),
-            "chosen_rate": stages["teacher"]["learning_rate"],
+            "chosen_rate": run.fine_tuning_rate,
             "environment": environment.to_dict(),
             **{who: summary(arms, seed=default.seed) for who, arms in found.items()},
         }

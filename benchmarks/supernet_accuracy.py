@@ -17,7 +17,6 @@ report split and compared in pairs.
 import argparse
 import copy
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from collect import relative
+from collect import command
 from supernet_step import PADDED_LENGTH, elastic, naive_gradients, padded_to
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
@@ -144,7 +143,7 @@ def trained(
     supernet = elastic(copy.deepcopy(rewired), naive=naive)
     fixed = elastic(copy.deepcopy(teacher).eval(), naive=naive)
     dtype = matmul_dtype("auto", torch.device("cpu"))
-    options = TrainingOptions(recipe=recipe or "paper")
+    options = TrainingOptions(recipe=recipe or "paper", width_epochs=epochs["width"])
     full = SubnetConfig.full(supernet.shape)
     clock, curve = Clock(), []
     for stage, space, weights in (
@@ -160,7 +159,7 @@ def trained(
             space: Space = space,
             weights: LossWeights = weights,
         ) -> None:
-            same_width = stage == "depth" and epochs["width"]
+            same_width = stage == "depth" and options.same_width_teachers
             configs = {
                 c: same_width_teacher(c, supernet.shape) if same_width else full
                 for c in step_configs(space, options=options, stage=stage, step=step)
@@ -273,7 +272,7 @@ def main() -> None:
         outcomes[kind] = scored(supernet, report, "report", task)
     pairs = [compare(*pair) for pair in zip(outcomes["ours"], outcomes["naive"], strict=True)]
     record = {
-        "command": f"python {' '.join(map(relative, sys.argv))}",
+        "command": command(),
         "task": task.summary() | {"source": task.name},
         "environment": environment.finished(device="cpu").to_dict(),
         "threads": torch.get_num_threads(),

@@ -15,7 +15,6 @@ averaged. The result is `result.json`, with every example's outcome in `outcomes
 
 import argparse
 import statistics
-import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collect import relative
+from collect import command, relative
 from outcomes import write_outcomes
 from progress import say
 from training_figure import against_published
@@ -201,7 +200,7 @@ def main() -> None:
         if len(values) > 1:
             row["sd_retention"] = statistics.stdev(values)
     record = {
-        "command": f"python {' '.join(relative(part) for part in sys.argv)}",
+        "command": command(),
         "task": relative(first.context.manifest["task"]),
         "model": relative(first.request.model),
         "training": first.request.training.to_dict(),

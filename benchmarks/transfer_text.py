@@ -17,14 +17,13 @@ import argparse
 import csv
 import math
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from arms import Scores, in_turn, trained
-from collect import relative
+from collect import command, relative
 
 from paretobert.pipeline.run import Run
 from paretobert.profiling.environment import Environment
@@ -94,7 +93,7 @@ def main() -> None:
 
     def keep(rows: list[dict[str, Any]]) -> None:
         record = {
-            "command": f"python {' '.join(map(relative, sys.argv))}",
+            "command": command(),
             "task": relative(run.task.summary()),
             "training": options.to_dict(),
             "unlabelled": (None if found is None else [each.to_dict() for each in found.files]),
