@@ -64,7 +64,7 @@ def make(making: Making, options: LayerDropOptions) -> None:
     from ..tasks.batches import Batch, encode
     from ..training.classifier import load_classifier
     from ..training.distillation import prediction_loss
-    from ..training.loop import Result, made, run_stage, weight_groups
+    from ..training.loop import Result, made, run_stage
     from ..training.precision import autocast, matmul_dtype
     from ..training.student import whole_layers
     from .student import spaced_layers
@@ -109,9 +109,6 @@ def make(making: Making, options: LayerDropOptions) -> None:
             model,
             encode(task.train, tokenizer, max_length=task.max_length),
             gradients,
-            groups=weight_groups(
-                model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
             epochs=epochs,
             max_steps=options.steps,
             pace=options,

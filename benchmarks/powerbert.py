@@ -72,7 +72,7 @@ from paretobert.tasks.evaluation import evaluate, evaluate_deployed
 from paretobert.tasks.scores import Evaluation
 from paretobert.tasks.task import Task, TextSplit
 from paretobert.training.distillation import prediction_loss
-from paretobert.training.loop import TrainingProgress, made, run_stage, weight_groups
+from paretobert.training.loop import TrainingProgress, made, run_stage
 from paretobert.training.precision import autocast, matmul_dtype
 
 POINT = 0.01
@@ -212,16 +212,12 @@ def static_network(
             loss.backward()
             return loss.item()
 
-        groups = weight_groups(
-            model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-        )
         with tempfile.TemporaryDirectory() as scratch, significance_in(model, diagonal=False):
             run_stage(
                 strategy,
                 model,
                 bench.encoded("train"),
                 gradients,
-                groups=groups,
                 epochs=options.retrain_epochs,
                 pace=options,
                 device=torch.device("cpu"),

@@ -68,7 +68,7 @@ from paretobert.tasks.splits import subset
 from paretobert.tasks.task import Task
 from paretobert.training.classifier import load_classifier
 from paretobert.training.distillation import prediction_loss
-from paretobert.training.loop import Result, TrainingProgress, made, run_stage, weight_groups
+from paretobert.training.loop import Result, TrainingProgress, made, run_stage
 from paretobert.training.precision import autocast, matmul_dtype
 
 Arm = Literal["learnt", "fixed", "random", "transferred"]
@@ -230,9 +230,6 @@ class Workplace:
             model,
             encode(task.train, tokenizer, max_length=task.max_length),
             gradients,
-            groups=weight_groups(
-                model, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
             epochs=epochs,
             pace=options,
             device=self.device,

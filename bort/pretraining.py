@@ -44,7 +44,7 @@ from ..tasks.batches import Batch
 from ..training.classifier import load_stored
 from ..training.distillation import logit_loss
 from ..training.language_model import bare_model, masked_model, word_head
-from ..training.loop import Result, made, run_stage, weight_groups
+from ..training.loop import Result, made, run_stage
 from ..training.method import Making
 from ..training.precision import autocast, matmul_dtype
 from ..training.student import Loss, Start, kept_layers_loss, taught_texts, train_student
@@ -158,9 +158,6 @@ def pretrain(
         learning,
         texts,
         gradients,
-        groups=weight_groups(
-            learning, learning_rate=pace.learning_rate, weight_decay=pace.weight_decay
-        ),
         epochs=pace.whole_epochs(len(texts)),
         max_steps=pace.steps,
         pace=pace,

@@ -5,7 +5,7 @@ of its sub-networks.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -45,15 +45,11 @@ def label_gradients(
     Returns:
         The loss, averaged over the sub-networks.
     """
-    total = 0.0
-    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for equal in _equally_wide(configs):
-            outputs = _encoded(supernet, embeddings, batch, equal, dtype=dtype)
-            losses = [prediction_loss(o.logits, batch["labels"], head=head) for o in outputs]
-            loss = torch.stack(losses).sum()
-            loss.backward()
-            total += loss.item()
-    return total / len(configs)
+
+    def loss(output: EncoderOutput) -> Tensor:
+        return prediction_loss(output.logits, batch["labels"], head=head)
+
+    return _added(supernet, batch, configs, loss, dtype=dtype)
 
 
 def in_place_gradients(
@@ -78,20 +74,16 @@ def in_place_gradients(
     Returns:
         The loss, averaged over the sub-networks.
     """
-    total, target = 0.0, None
-    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
-        for equal in _equally_wide(configs):
-            losses = []
-            for output in _encoded(supernet, embeddings, batch, equal, dtype=dtype):
-                if target is None:
-                    target = output.logits.detach()
-                    losses.append(prediction_loss(output.logits, batch["labels"], head=head))
-                else:
-                    losses.append(logit_loss(output.logits, target, head=head))
-            loss = torch.stack(losses).sum()
-            loss.backward()
-            total += loss.item()
-    return total / len(configs)
+    largest: Tensor | None = None
+
+    def loss(output: EncoderOutput) -> Tensor:
+        nonlocal largest
+        if largest is None:
+            largest = output.logits.detach()
+            return prediction_loss(output.logits, batch["labels"], head=head)
+        return logit_loss(output.logits, largest, head=head)
+
+    return _added(supernet, batch, configs, loss, dtype=dtype)
 
 
 def distillation_gradients(
@@ -148,6 +140,25 @@ def distillation_gradients(
             loss.backward()
             total += loss.item()
     return total / len(teacher_configs)
+
+
+def _added(
+    supernet: Supernet,
+    batch: Batch,
+    configs: Sequence[SubnetConfig],
+    loss: Callable[[EncoderOutput], Tensor],
+    *,
+    dtype: torch.dtype,
+) -> float:
+    """Add the gradients of what each sub-network loses, in order; the loss, averaged over them."""
+    total = 0.0
+    with _shared_embeddings(supernet, batch, dtype=dtype) as embeddings:
+        for equal in _equally_wide(configs):
+            outputs = _encoded(supernet, embeddings, batch, equal, dtype=dtype)
+            together = torch.stack(list(map(loss, outputs))).sum()
+            together.backward()
+            total += together.item()
+    return total / len(configs)
 
 
 @contextmanager

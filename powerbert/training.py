@@ -158,7 +158,9 @@ class _Training:
             return loss.item()
 
         with significance_in(model, diagonal=options.diagonal == "include"):
-            self._run("search", search, encoded, gradients, groups, after_step=retention.clip)
+            self._run(
+                "search", search, encoded, gradients, groups=groups, after_step=retention.clip
+            )
         masses = retention.masses().tolist()
         found = wanted.read_off(masses)
         storage.write_json(
@@ -189,15 +191,12 @@ class _Training:
             loss.backward()
             return loss.item()
 
-        groups = weight_groups(
-            network, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-        )
         search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
 
         def judge() -> dict[str, Evaluation]:
             return {"re-train": evaluate(network, search, task=self.task, split="search")}
 
-        self._run("re-train", network, self._encoded(tokenizer), gradients, groups, judge=judge)
+        self._run("re-train", network, self._encoded(tokenizer), gradients, judge=judge)
         return network.eval(), tokenizer
 
     def _loaded(self, folder: Path) -> tuple[PreTrainedModel, Any]:
@@ -214,8 +213,8 @@ class _Training:
         model: nn.Module,
         encoded: EncodedSplit,
         gradients: Callable[[Batch, int], float],
-        groups: list[dict[str, Any]],
         *,
+        groups: list[dict[str, Any]] | None = None,
         after_step: Callable[[], None] = lambda: None,
         judge: Judge | None = None,
     ) -> None:

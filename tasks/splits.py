@@ -74,7 +74,8 @@ def hold_out(split: TextSplit, *, sizes: Sequence[int | None], seed: int) -> tup
     """
     keys = text_keys(split)
     known = Phrases(keys if split.second is None else ())
-    phrases = _phrases(known, set(keys))
+    different = set(keys)
+    phrases = _phrases(known, different)
     whole = [i for i, key in enumerate(keys) if key not in phrases]
     numbers = [_part_size(len(whole), size) for size in sizes]
     labels = strata([split.labels[i] for i in whole])
@@ -89,7 +90,7 @@ def hold_out(split: TextSplit, *, sizes: Sequence[int | None], seed: int) -> tup
     remaining = [i for i, key in enumerate(keys) if key not in taken]
     if sum(numbers) >= len(whole) or not remaining or not all(held_out):
         raise InputError(
-            f"{len(whole)} examples ({len(set(keys) - phrases)} of them different) are too few to "
+            f"{len(whole)} examples ({len(different - phrases)} of them different) are too few to "
             f"hold out {' and '.join(map(str, numbers))} of them: give more data, or other sizes."
         )
     if phrases:
@@ -97,7 +98,7 @@ def hold_out(split: TextSplit, *, sizes: Sequence[int | None], seed: int) -> tup
             "%d of %d different texts are parts of others: whole ones alone are held out, and "
             "%d examples that are parts of these are left out of training",
             len(phrases),
-            len(set(keys)),
+            len(different),
             len(keys) - len(remaining) - sum(map(len, held_out)),
         )
     return tuple(subset(split, indices) for indices in (remaining, *held_out))

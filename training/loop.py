@@ -108,7 +108,6 @@ def run_stage(
     encoded: EncodedTexts,
     gradients: Callable[[Batch, int], float],
     *,
-    groups: list[dict[str, Any]],
     epochs: int,
     pace: Pace,
     device: torch.device,
@@ -116,6 +115,7 @@ def run_stage(
     state_file: Path,
     log: Path,
     progress: Callable[[TrainingProgress], None],
+    groups: list[dict[str, Any]] | None = None,
     max_steps: int | None = None,
     after_step: Callable[[], None] = lambda: None,
     judge: Judge | None = None,
@@ -127,7 +127,6 @@ def run_stage(
         model: What learns, on the device.
         encoded: The examples to learn from, with labels where the gradients need them.
         gradients: Adds the gradients of a batch at a step, and returns the loss.
-        groups: AdamW's parameter groups with their peak learning rates as `lr`.
         epochs: Passes over the examples.
         pace: The settings that every stage has.
         device: Where the batches go.
@@ -135,6 +134,8 @@ def run_stage(
         state_file: What a killed stage continues from.
         log: The file that gets a line when the stage ends.
         progress: Called after every step.
+        groups: AdamW's parameter groups with their peak learning rates as `lr`; None for the
+            whole model's at the pace's.
         max_steps: Steps after which the last epoch breaks off.
         after_step: Called after every update, before the state is kept.
         judge: Scores the model now and then, so that the best weights stay.
@@ -142,6 +143,10 @@ def run_stage(
     Raises:
         Diverged: When the loss stops being finite.
     """
+    if groups is None:
+        groups = weight_groups(
+            model, learning_rate=pace.learning_rate, weight_decay=pace.weight_decay
+        )
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     torch.manual_seed(pace.seed)

@@ -25,7 +25,7 @@ from ..tasks.heads import Head
 from ..tasks.scores import Evaluation
 from .classifier import load_stored
 from .distillation import DEPTH_STAGE, distillation_loss, hidden_pairs
-from .loop import Result, made, run_stage, weight_groups
+from .loop import Result, made, run_stage
 from .method import Making
 from .pace import StudentPace
 from .precision import autocast, matmul_dtype
@@ -104,9 +104,6 @@ def train_student(
             student,
             texts,
             gradients,
-            groups=weight_groups(
-                student, learning_rate=pace.learning_rate, weight_decay=pace.weight_decay
-            ),
             epochs=epochs,
             max_steps=pace.steps,
             pace=pace,

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -6,11 +8,20 @@ from paretobert.search.pool import Pool
 from paretobert.search.query import answer_query
 from paretobert.search.ties import ties
 from paretobert.tasks.comparison import compare
-from paretobert.tasks.scores import score_predictions
+from paretobert.tasks.scores import Evaluation, score_predictions
 
-from .conftest import (
-    stored,
-)
+from .conftest import stored
+
+
+def right_where(row: Sequence[int]) -> Evaluation:
+    """A score of examples that are right where there is a 1."""
+    return score_predictions(
+        task="test",
+        split="search",
+        metrics=("accuracy",),
+        labels=(1,) * len(row),
+        predictions=tuple(row),
+    )
 
 
 def discordant_with_all_right(only_first: int, only_second: int, *, n: int) -> list[Candidate]:
@@ -20,19 +31,7 @@ def discordant_with_all_right(only_first: int, only_second: int, *, n: int) -> l
         (1,) * only_first + (0,) * only_second + (1,) * rest,
         (0,) * only_first + (1,) * only_second + (1,) * rest,
     )
-    return [
-        stored(
-            str(place),
-            score_predictions(
-                task="test",
-                split="search",
-                metrics=("accuracy",),
-                labels=(1,) * n,
-                predictions=row,
-            ),
-        )
-        for place, row in enumerate(rows)
-    ]
+    return [stored(str(place), right_where(row)) for place, row in enumerate(rows)]
 
 
 @given(st.integers(0, 150), st.integers(0, 150))
@@ -55,13 +54,7 @@ def test_the_cheapest_tie_is_that_of_brute_force(rows: list[list[int]]) -> None:
     pool = [
         stored(
             str(place),
-            score_predictions(
-                task="test",
-                split="search",
-                metrics=("accuracy",),
-                labels=(1,) * 30,
-                predictions=tuple(row),
-            ),
+            right_where(row),
             num_params=1000 + place,
             num_macs=1000 + place,
         )
