@@ -183,7 +183,7 @@ class Comparison:
         entry = METHODS["bort" if method in OF_EXTRACTION else method]
         known = Known(
             self.context.shape,
-            self.networks | self.context.proposed(),
+            self.networks,
             lengths=lambda: self.encoded["train"].lengths,
         )
         options = entry.resolve(self.options(method, speedup), known)

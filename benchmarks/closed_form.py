@@ -38,7 +38,6 @@ from paretobert.dynabert.rewiring import rewire
 from paretobert.dynabert.supernet import Supernet
 from paretobert.encoders.extraction import extract
 from paretobert.networks.subnet import SubnetConfig, grid
-from paretobert.pipeline.context import PROPOSED_DEPTHS
 from paretobert.pipeline.run import Run
 from paretobert.profiling.counts import count_macs
 from paretobert.profiling.environment import Environment
@@ -80,9 +79,7 @@ def main() -> None:
     parser.add_argument("--report-size", type=int, help="score on so many examples at most")
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS)
     parser.add_argument("--depths", type=float, nargs="+", default=DEPTHS)
-    parser.add_argument(
-        "--proposals", type=int, default=PROPOSED_DEPTHS, help="beside each width, at most"
-    )
+    parser.add_argument("--proposals", type=int, default=4, help="beside each width, at most")
     parser.add_argument("--importance", action="store_true", help="also repair by importance")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

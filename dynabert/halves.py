@@ -43,23 +43,48 @@ def run_half(
     return lambda hidden, mask: family.feed_forward(layer, hidden)
 
 
-class Seen:
-    """What a projection reads, [B, T, I], and writes, [B, T, E], when it last ran."""
+class Written:
+    """What a projection wrote, [B, T, E], when it last ran."""
 
-    input: Tensor
     output: Tensor
 
 
 @contextmanager
-def recorded(linear: nn.Linear) -> Iterator[Seen]:
-    """Note what a linear layer reads and writes inside the block."""
-    seen = Seen()
+def recorded(linear: nn.Linear) -> Iterator[Written]:
+    """Note what a linear layer writes inside the block."""
+    written = Written()
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.input, seen.output = inputs[0], output
+        written.output = output
 
     handle = linear.register_forward_hook(note)
     try:
-        yield seen
+        yield written
     finally:
         handle.remove()
+
+
+class _Reached(Exception):
+    """Ends a run at the layer whose inputs were wanted."""
+
+
+def read_by(linear: nn.Linear, run: Callable[[], object]) -> Tensor:
+    """What a linear layer reads, [B, T, I], in a run that goes as far as there and no further.
+
+    Raises:
+        ValueError: When the run does not come by it.
+    """
+    found: list[Tensor] = []
+
+    def stop(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found.append(inputs[0])
+        raise _Reached
+
+    handle = linear.register_forward_pre_hook(stop)
+    try:
+        run()
+    except _Reached:
+        return found[0]
+    finally:
+        handle.remove()
+    raise ValueError("the run did not come by the layer")

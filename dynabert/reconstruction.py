@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -36,7 +37,7 @@ from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
-from .halves import HALVES, Half, normalisation, projection, recorded, run_half
+from .halves import HALVES, Half, normalisation, projection, read_by, recorded, run_half
 from .ridge import RIDGES, Correction, mean, ridge_correction
 
 BATCH_SIZE = 32
@@ -72,6 +73,11 @@ class Reference:
     sums: tuple[dict[Half, Tensor], ...]
     counts: tuple[dict[Half, Tensor], ...]
     slopes: tuple[dict[Half, float], ...]
+
+    def sampled(self, parts: Sequence[Tensor]) -> Tensor:
+        """The sampled tokens of what there is by batch: [N, ...] from each [B, T, ...]."""
+        pairs = zip(parts, self.rows, strict=True)
+        return torch.cat([part.flatten(0, 1)[rows] for part, rows in pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,22 +301,18 @@ class Walk:
 
     def read(self, place: int, half: Half) -> list[Tensor]:
         """What the projection reads by batch, [B, T, I]."""
-        run, found = run_half(self.layers[place], self.family, half), []
-        for state, mask in zip(self.states, self.masks, strict=True):
-            with recorded(self.projection(place, half)) as seen:
-                run(state, mask)
-            found.append(seen.input)
-        return found
+        run, linear = run_half(self.layers[place], self.family, half), self.projection(place, half)
+        return [
+            read_by(linear, partial(run, state, mask))
+            for state, mask in zip(self.states, self.masks, strict=True)
+        ]
 
     def rows(
         self, read: Sequence[Tensor], place: int, half: Half, reference: Reference
     ) -> tuple[Tensor, Tensor]:
         """The same at sampled tokens, [N, I], and the states before the normalisation, [N, E]."""
-        linear, inputs, sums = self.projection(place, half), [], []
-        for each, state, rows in zip(read, self.states, reference.rows, strict=True):
-            inputs.append(each.flatten(0, -2)[rows])
-            sums.append(state.flatten(0, 1)[rows] + linear(inputs[-1]))
-        return torch.cat(inputs), torch.cat(sums)
+        inputs, states = reference.sampled(read), reference.sampled(self.states)
+        return inputs, states + self.projection(place, half)(inputs)
 
     def through(self, place: int, half: Half, reference: Reference) -> Tensor:
         """Go to the end of the half as it is.
@@ -318,13 +320,9 @@ class Walk:
         Returns:
             What its projection read at sampled tokens, [N, I].
         """
-        run, inputs, after = run_half(self.layers[place], self.family, half), [], []
-        for state, mask, rows in zip(self.states, self.masks, reference.rows, strict=True):
-            with recorded(self.projection(place, half)) as seen:
-                after.append(run(state, mask))
-            inputs.append(seen.input.flatten(0, -2)[rows])
-        self.states = after
-        return torch.cat(inputs)
+        read = self.read(place, half)
+        self.go_on(read, place, half)
+        return reference.sampled(read)
 
     def go_on(self, read: Sequence[Tensor], place: int, half: Half) -> None:
         """Go to the end of the half, with the projection as it is now."""
@@ -401,10 +399,10 @@ def _states_and_gradients(
         added, sums = [], []
         for layer in family.layer_list(model):
             for half in HALVES:
-                with recorded(projection(layer, family, half)) as seen:
+                with recorded(projection(layer, family, half)) as written:
                     after = run_half(layer, family, half)(hidden, mask)
-                added.append(seen.output)
-                sums.append((hidden + seen.output).detach())
+                added.append(written.output)
+                sums.append((hidden + written.output).detach())
                 hidden = after
         logits = family.classify(model, hidden)
         combination = torch.randn(logits.shape, generator=directions).to(logits)

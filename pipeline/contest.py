@@ -373,10 +373,8 @@ class SubNetworks(Contest):
 
     @cached_property
     def networks(self) -> dict[str, Network]:
-        """The landmarks of the run's space, and what it proposes beside them."""
-        context = self._context
-        every = [*context.subnets().values(), *context.proposed().values()]
-        return {network.name: network for network in every}
+        """The landmarks of the run's space."""
+        return {network.name: network for network in self._context.subnets().values()}
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":

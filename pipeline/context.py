@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..deploy.deployment import EAGER_FP32
-from ..dynabert.losses import read_losses
 from ..dynabert.options import variants_of
 from ..errors import InputError
 from ..networks.network import Cut, Network, find_network
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
-from ..profiling.counts import mac_rates
 from ..profiling.protocol import LatencyProtocol
 from ..storage import append_record, read_records
 from ..tasks.task import Task, Texts
@@ -30,10 +28,6 @@ from .request import RunRequest, files_record
 
 if TYPE_CHECKING:
     from .workshop import Workshop
-
-
-PROPOSED_DEPTHS = 4
-"""Numbers of layers at which a network is proposed for the multiply-adds of one width."""
 
 
 class Context:
@@ -211,39 +205,13 @@ class Context:
             for config, (width, _, tokens) in self.space.landmarks.items()
         }
 
-    def proposed(self) -> dict[str, Network]:
-        """Sub-networks of a supernet that is not trained, by id, as good as repair allows.
-
-        For each width of full depth there are some of no more multiply-adds, at the length at
-        which the run measures, of several numbers of layers, each of its own sizes.
-        """
-        losses = read_losses(self.folder.supernet)
-        if losses is None:
-            return {}
-        from ..search.proposals import propose
-
-        rates = mac_rates(self.shape, self.request.protocol.seq_len)
-        landmarks = self.space.landmarks
-        configs = dict.fromkeys(
-            proposal
-            for config, (width, depth, tokens) in landmarks.items()
-            if depth == tokens == 1 > width
-            for proposal in propose(losses, rates, limit=rates.total(config))[:PROPOSED_DEPTHS]
-        )
-        networks = [self.cut(config) for config in configs if config not in landmarks]
-        return {network.id: network for network in networks}
-
     def stored(self) -> dict[str, Network]:
         """The networks beside the supernet by id, in the order in which they were added."""
         return dict(self.ledger.networks(kind="stored"))
 
     def networks(self) -> dict[str, Network]:
-        """What is profiled, searched and compared by id: the space's landmarks, then others."""
-        return {network.id: network for network in self.subnets().values()} | self.beside()
-
-    def beside(self) -> dict[str, Network]:
-        """What is scored beside the landmarks, by id: the proposed and the stored networks."""
-        return self.proposed() | self.stored()
+        """What is profiled, searched and compared, by id: the landmarks, then what is stored."""
+        return {network.id: network for network in self.subnets().values()} | self.stored()
 
     def searched(self) -> dict[str, Network]:
         """The same, and then every other network that a search has scored."""

@@ -97,7 +97,7 @@ def search(
         with helped(context, options, workers=workers):
             observed = scoring.run(progress=progress)
         networks = [network_of(seen.config) for seen in observed]
-        beside = list(context.beside().values())
+        beside = list(context.stored().values())
         score_missing(context, beside, split="search", deployment=deployment)
         for other in measured(context):
             there = {subject.network for subject in other.latencies}

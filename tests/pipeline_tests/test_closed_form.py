@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
-from paretobert.networks.subnet import SubnetConfig
-from paretobert.profiling.counts import mac_rates
 from paretobert.training.pace import StudentPace
 
 
@@ -46,17 +44,9 @@ def test_repaired_networks_are_what_is_scored_and_exported(
         for candidate in run.candidates()
         if candidate.network.config is not None
     }
-    rates = mac_rates(run.context.shape, 8)
-    limit = rates.total(SubnetConfig.from_key("L0.1.2.3-H2-F32"))
-    proposed = [network.config for network in run.context.proposed().values()]
-    assert proposed
-    for config in proposed:
-        assert config is not None
-        assert rates.total(config) <= limit
-        assert config.key in found
-    assert len(found) == 4 + len(proposed)
+    assert len(found) == 4
     kept = {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
-    assert len(kept) == 3 + len(proposed)
+    assert len(kept) == 3
     key = "L1.3-H2-F32"
     assert found[key].evaluation.value > 0.9 * found["L0.1.2.3-H4-F64"].evaluation.value
     again = Run.open(run.folder.root).context.workshop
