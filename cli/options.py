@@ -1,7 +1,7 @@
 """The options that several commands share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -290,8 +290,8 @@ class Asked:
         return {"seed": self.seed, **self.training_given}
 
     @property
-    def _protocol(self) -> LatencyProtocol:
-        return replace(protocol_of(self.protocol_given), seed=self.seed)
+    def _protocol(self) -> Given:
+        return {"seed": self.seed, **self.protocol_given}
 
     @property
     def _search(self) -> SearchOptions:
@@ -311,9 +311,3 @@ def like_fine_tuning(run: Run) -> Given:
     """What networks are trained with where nothing else is given: the fine-tuning's settings."""
     training = run.request.training
     return {"seed": training.seed, "learning_rate": run.fine_tuning_rate}
-
-
-def protocol_of(given: Given) -> LatencyProtocol:
-    """The default protocol of the device that was given, changed by the rest of it."""
-    base = LatencyProtocol.for_device(given.get("device", LatencyProtocol().device))
-    return replace(base, **given)

@@ -16,7 +16,7 @@ from ..profiling.protocol import LatencyProtocol
 from . import steps
 from .display import begin, say, say_next, show, show_json
 from .fields import Given
-from .options import Folder, Json, OneProtocolGiven, Verbose, protocol_of
+from .options import Folder, Json, OneProtocolGiven, Verbose
 from .tables import cost_table, deployment_table
 
 EPILOG = """
@@ -149,7 +149,7 @@ def _protocols(
     """One protocol per combination; what is not given is the run's own."""
     base = replace(own, **given)
     if "device" in given:
-        base = replace(protocol_of(given), seed=own.seed)
+        base = LatencyProtocol.of({"seed": own.seed, **given})
     return [
         replace(base, runtime=runtime, precision=precision, threads=count)
         for runtime, precision, count in product(

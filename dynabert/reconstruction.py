@@ -112,7 +112,8 @@ class Repaired:
 
     Attributes:
         model: Dense, in evaluation mode.
-        projections: What was solved, in the order of the layers.
+        projections: What was solved, in the order of the layers: all from the first half on that
+            lacks units, or has dropped layers behind it.
     """
 
     model: PreTrainedModel
@@ -213,7 +214,7 @@ def repair(
     dense = extract(model, replace(config, tokens=None))
     full_layers = family.layer_list(model)
     walk = Walk.of(dense, family, reference)
-    projections = []
+    projections, lacking = [], False
     following = (*config.layers[1:], len(full_layers))
     for place, (index, next_index) in enumerate(zip(config.layers, following, strict=True)):
         last = next_index - 1
@@ -221,16 +222,19 @@ def repair(
             _take_normalisation(walk.layers[place], full_layers[last], family)
         targets: dict[Half, int] = {"attention": index, "feed-forward": last}
         for half, target in targets.items():
-            read = walk.read(place, half)
-            found = _repair_projection(
-                walk.projection(place, half),
-                *walk.rows(read, place, half, reference),
-                reference,
-                reference.sums[target][half],
-                reference.counts[target][half],
-                ridges=ridges,
-            )
-            projections.append(Projection(layer=index, half=half, **found))
+            read, linear = walk.read(place, half), walk.projection(place, half)
+            whole = projection(full_layers[index], family, half).in_features
+            lacking = lacking or target > index or linear.in_features < whole
+            if lacking:
+                found = _repair_projection(
+                    linear,
+                    *walk.rows(read, place, half, reference),
+                    reference,
+                    reference.sums[target][half],
+                    reference.counts[target][half],
+                    ridges=ridges,
+                )
+                projections.append(Projection(layer=index, half=half, **found))
             walk.go_on(read, place, half)
     if config.tokens is not None:
         eliminating = extract(model, config)

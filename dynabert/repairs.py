@@ -45,7 +45,7 @@ class RepairOptions:
         seed: Of the draws.
     """
 
-    num_texts: int = 2048
+    num_texts: int = 512
     num_tokens: int = 65_536
     seed: int = 0
 

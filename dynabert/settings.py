@@ -11,8 +11,8 @@
 - recipe: `sandwich`, four sub-networks in a step: twelve take more than twice as long. Spaces of
   up to four learn whole all the same.
 - grid: the published one; of the recipe `closed-form` widths down to .25 at three quarters of the
-  layers or all: what repair can hold (`benchmarks/closed_form/sst2.json`: at half of the layers more
-  is lost than by a quarter of the width).
+  layers or all: what repair can hold (`benchmarks/closed_form/sst2.json`: half of the layers lose
+  more than a quarter of the width does).
 - learning rate of stage 0: 2e-4 for a hidden size of 384, and inversely proportional to the hidden
   size; half and twice that are tried too (`rates`).
 - learning rate of the other stages: 3e-4 at 384, likewise. Soft targets bear larger steps.

@@ -17,6 +17,10 @@ from .feasible import check_together
 from .folder import RunFolder, read_manifest
 from .request import RunRequest, with_absolute_paths
 
+FIRST_LOOK_S = 30.0
+"""Seconds that measuring may take, unless it is given, in a run that trains no sub-network: about
+as many as it takes to repair them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -43,7 +47,7 @@ def prepare(
     training: TrainingOptions | Mapping[str, Any] | None,
     settings: Settings,
     unlabelled: Sequence[str | Path],
-    protocol: LatencyProtocol | None = None,
+    protocol: LatencyProtocol | Mapping[str, Any] | None = None,
     search: SearchOptions | None = None,
     storage: str | None = None,
 ) -> Prepared:
@@ -69,12 +73,15 @@ def prepare(
             num_unlabelled=num_unlabelled,
         )
         training = _resolved(place, training or {}, settings, scale)
+    if not isinstance(protocol, LatencyProtocol):
+        at_first = {"time_budget_s": FIRST_LOOK_S} if training.recipe == "closed-form" else {}
+        protocol = LatencyProtocol.of({**at_first, **(protocol or {})})
     request = RunRequest(
         model=checkpoint.name,
         fingerprint=checkpoint.fingerprint,
         task=asked,
         training=training,
-        protocol=protocol or LatencyProtocol(),
+        protocol=protocol,
         search=search or SearchOptions(),
         storage=storage,
         unlabelled=() if transfer is None else transfer.files,

@@ -82,7 +82,7 @@ class Run(Results):
         task: str | TaskRequest,
         training: TrainingOptions | Mapping[str, Any] | None = None,
         settings: Settings = "auto",
-        protocol: LatencyProtocol | None = None,
+        protocol: LatencyProtocol | Mapping[str, Any] | None = None,
         search: SearchOptions | None = None,
         storage: str | None = None,
         unlabelled: Sequence[str | Path] = (),
@@ -99,7 +99,8 @@ class Run(Results):
                 record's fields leaves the others to `settings`, and None all of them.
             settings: Who decides what is left: "auto", by the data and the model
                 (`dynabert.settings`), or "paper", the published settings.
-            protocol: How latencies are measured; None for the defaults.
+            protocol: How latencies are measured: a record, or a mapping of some of its fields,
+                which leaves the others to the device's defaults; None for all of them.
             search: How sub-networks are searched; None for the defaults.
             storage: The URL of a database for the ledger and the studies of searches; None for
                 files in the run folder.
@@ -139,7 +140,7 @@ class Run(Results):
         task: str | TaskRequest,
         training: TrainingOptions | Mapping[str, Any] | None = None,
         settings: Settings = "auto",
-        protocol: LatencyProtocol | None = None,
+        protocol: LatencyProtocol | Mapping[str, Any] | None = None,
         unlabelled: Sequence[str | Path] = (),
     ) -> "TrainingPlan":
         """What the training of such a run would be, and take here; arguments as for `create`.

@@ -120,7 +120,7 @@ def protocol_for(reference: Exported, given: Mapping[str, Any]) -> LatencyProtoc
     """
     base = reference.protocol
     if given.get("device", base.device) != base.device:
-        base = LatencyProtocol.for_device(given["device"])
+        base = LatencyProtocol.of({"device": given["device"]})
     if "seq_len" in given:
         base = replace(base, lengths=())
     deployment = reference.deployment

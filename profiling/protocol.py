@@ -159,9 +159,14 @@ class LatencyProtocol:
             raise InputError(f"{name} must be at most {largest:,.10g}, not {shortened(value)}.")
 
     @classmethod
-    def for_device(cls, device: str) -> Self:
-        """The default protocol of a device: 1 x 128 tokens on a CPU, 128 x 128 on a GPU."""
-        return cls(device=device, batch_size=128 if device.startswith("cuda") else 1)
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Some fields as they are given; by default 1 x 128 tokens on a CPU, 128 x 128 on a GPU.
+
+        Raises:
+            InputError: When a field has a value that cannot be measured with.
+        """
+        on_gpu = str(given.get("device", "cpu")).startswith("cuda")
+        return cls(**{"batch_size": 128 if on_gpu else 1, **given})
 
     @property
     def slug(self) -> str:

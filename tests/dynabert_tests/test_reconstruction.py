@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from paretobert.dynabert.halves import HALVES
 from paretobert.dynabert.reconstruction import collect, divergence, repair
 from paretobert.dynabert.ridge import RIDGES, ridge_correction
 from paretobert.dynabert.supernet import Supernet
@@ -49,10 +50,29 @@ def test_the_whole_model_stays_what_it_is(family, tiny_model, unlabelled, padded
     reference = collect(model, unlabelled(family))
     repaired = repair(model, SubnetConfig.full(shape_of(model.config)), reference)
     with torch.inference_mode():
-        torch.testing.assert_close(
-            repaired.model(**batch).logits, model(**batch).logits, rtol=1e-3, atol=1e-3
-        )
-    assert max(projection.error_before for projection in repaired.projections) < 1e-6
+        torch.testing.assert_close(repaired.model(**batch).logits, model(**batch).logits)
+    assert repaired.projections == ()
+
+
+@pytest.mark.parametrize(
+    ("heads", "neurons", "first"),
+    [
+        ((4, 4, 3, 4), (40, 40, 40, 40), (2, "attention")),
+        ((4, 4, 4, 4), (40, 39, 40, 40), (1, "feed-forward")),
+    ],
+)
+def test_nothing_is_solved_before_something_is_lacking(
+    heads, neurons, first, tiny_model, unlabelled
+):
+    model = tiny_model("bert")
+    layers = tuple(range(4))
+    config = SubnetConfig(layers, heads, neurons)
+    solved = repair(model, config, collect(model, unlabelled("bert"))).projections
+    places = [(layer, half) for layer in layers for half in HALVES]
+    assert [(each.layer, each.half) for each in solved] == places[places.index(first) :]
+    dropped = SubnetConfig((0, 1, 3), (4, 4, 4), (40, 40, 40))
+    solved = repair(model, dropped, collect(model, unlabelled("bert"))).projections
+    assert [(each.layer, each.half) for each in solved] == places[3:4] + places[6:]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -114,8 +134,8 @@ def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabell
     passed = model.get_submodule("bert.encoder.layer.2.output.LayerNorm")
     assert torch.equal(layer.weight, passed.weight)
     assert torch.equal(layer.bias, passed.bias)
-    before, after = repaired.projections[0], repaired.projections[1]
-    assert before.error_before < 1e-6
+    after = repaired.projections[0]
+    assert (after.layer, after.half) == (0, "feed-forward")
     assert after.error_after < 0.7 * after.error_before
 
 

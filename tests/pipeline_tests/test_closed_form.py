@@ -62,3 +62,26 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     assert member.finished.evaluation.predictions == repaired
     first, second = (again.build(network).state_dict() for _ in range(2))
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "given", "seconds"),
+    [("closed-form", {}, 30), ("closed-form", {"time_budget_s": 7}, 7), ("sandwich", {}, 180)],
+)
+def test_a_first_front_is_measured_briefly(
+    recipe: str,
+    given: dict[str, float],
+    seconds: float,
+    tiny_checkpoint: Path,
+    colours_csv: Path,
+    tmp_path: Path,
+) -> None:
+    run = Run.create(
+        tmp_path / "run",
+        model=tiny_checkpoint,
+        task=TaskRequest("files", data=colours_csv, max_length=16),
+        training={"recipe": recipe},
+        protocol={"seq_len": 8, **given},
+    )
+    assert run.request.protocol.time_budget_s == seconds
+    assert run.request.protocol.seq_len == 8

@@ -10,12 +10,17 @@ from paretobert.profiling.protocol import LatencyProtocol
 
 
 def test_defaults_are_the_papers_sizes() -> None:
-    cpu, gpu = LatencyProtocol.for_device("cpu"), LatencyProtocol.for_device("cuda:1")
+    cpu, gpu = LatencyProtocol.of({}), LatencyProtocol.of({"device": "cuda:1"})
     assert (cpu.batch_size, cpu.seq_len) == (1, 128)
     assert (gpu.batch_size, gpu.seq_len) == (128, 128)
     assert cpu.slug == "cpu-eager-fp32-1x128-1t"
     assert gpu.slug == "cuda1-eager-fp32-128x128-1t"
     assert cpu.title == "batch 1 x 128 tokens, cpu, 1 thread, eager fp32"
+
+
+def test_what_is_given_counts() -> None:
+    given = {"device": "cuda", "batch_size": 4, "seed": 3}
+    assert LatencyProtocol.of(given) == LatencyProtocol(device="cuda", batch_size=4, seed=3)
 
 
 def test_protocol_survives_json() -> None:
