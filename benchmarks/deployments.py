@@ -20,7 +20,7 @@ from progress import say
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.intervals import bracketed, interval_name
 from paretobert.pipeline.run import Run
-from paretobert.profiling.footprint import measure_footprint
+from paretobert.profiling.footprint import weighing
 from paretobert.profiling.fresh import FreshProcesses, Subject, Written
 from paretobert.profiling.measuring import measure
 from paretobert.profiling.protocol import LatencyProtocol
@@ -59,7 +59,8 @@ def main() -> None:
             print(deployment.title, file=sys.stderr)
             folder = Path(scratch) / deployment.slug
             workshop.write(full, deployment, folder)
-            weights[deployment] = measure_footprint(deployment.slug, folder, protocol)
+            with weighing(protocol) as weigh:
+                weights[deployment] = weigh(deployment.slug, folder)
             if deployment == EAGER_FP32 or deployment.changes_numbers:
                 scores[deployment] = workshop.score(full, split="search", deployment=deployment)
             subjects[deployment.slug] = Written(folder)

@@ -71,7 +71,7 @@ def command(
             protocol,
             reference=sentinel,
             machine=name,
-            weighing=progress.weighing,
+            on_weighed=progress.weighing,
             progress=progress.latency,
         )
     write_carried(target, carried)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 RECORD = "deployment.json"
+
+_MODULES = {
+    "eager": "torch_runtime",
+    "compile": "torch_runtime",
+    "onnxruntime": "onnx_runtime",
+    "openvino": "openvino_runtime",
+}
 
 
 def write(
@@ -159,6 +167,15 @@ def load(folder: Path, *, threads: int, device: str = "cpu") -> Runner:
     deployment = Deployment(record["runtime"], record["precision"])
     deployment.require_to_run(device)
     return _load(folder, deployment, threads=threads, device=device)
+
+
+def import_runtime(folder: Path) -> None:
+    """Import what runs a network that `write` wrote, and load nothing of it.
+
+    Raises:
+        InputError: When the folder is damaged.
+    """
+    import_module(f".{_MODULES[read_record(folder)['runtime']]}", __package__)
 
 
 def size_bytes(folder: Path) -> int:

@@ -15,7 +15,7 @@ from ..deploy.deployment import Deployment, require_cores
 from ..errors import InputError
 from ..networks.network import Network
 from .carried import Carried, CarriedNetwork
-from .footprint import measure_footprint
+from .footprint import weighing
 from .fresh import FreshProcesses, Written
 from .measuring import MeasuringProgress, measure
 from .protocol import LatencyProtocol
@@ -133,7 +133,7 @@ def measure_exports(
     *,
     reference: Exported,
     machine: str | None = None,
-    weighing: Callable[[int, int], None] | None = None,
+    on_weighed: Callable[[int, int], None] | None = None,
     progress: Callable[[MeasuringProgress], None] | None = None,
 ) -> Carried:
     """Weigh exported networks and time them together in fresh processes.
@@ -143,7 +143,7 @@ def measure_exports(
         protocol: How to measure.
         reference: The one that ratios refer to.
         machine: What the machine is to be called; None for a name made of what it is.
-        weighing: Is told how many networks are weighed, and of how many.
+        on_weighed: Is told how many networks are weighed, and of how many.
         progress: Is told after every visit how far measuring has come.
 
     Raises:
@@ -161,9 +161,10 @@ def measure_exports(
             )
     footprints = {}
     for number, entry in enumerate(exports, start=1):
-        footprints[entry.key] = measure_footprint(entry.key, entry.folder, protocol)
-        if weighing is not None:
-            weighing(number, len(exports))
+        with weighing(protocol) as weigh:
+            footprints[entry.key] = weigh(entry.key, entry.folder)
+        if on_weighed is not None:
+            on_weighed(number, len(exports))
     subjects = {entry.key: Written(entry.folder) for entry in exports}
     session = measure(
         FreshProcesses(subjects, protocol, sentinel=reference.key),

@@ -1,15 +1,16 @@
 """What a deployed network takes besides time: bytes on disk and memory.
 
-Memory is measured by a fresh process for each network, which takes seconds.
+Memory is measured in a process of its own for each network: see `memory`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from ..deploy.artefact import size_bytes
-from .memory import peak_memory_bytes
+from .memory import peak_memory
 from .protocol import LatencyProtocol
 
 
@@ -37,20 +38,22 @@ class Footprint:
         return cls(**record)
 
 
-def measure_footprint(name: str, folder: Path, protocol: LatencyProtocol) -> Footprint:
-    """Weigh a written network and run it in a fresh process at the protocol's largest batch.
+Weigher = Callable[[str, Path], Footprint]
+"""Weighs a network by its name and the folder that `deploy.artefact.write` wrote."""
+
+
+@contextmanager
+def weighing(protocol: LatencyProtocol) -> Iterator[Weigher]:
+    """Give what weighs networks of one runtime and runs each at the protocol's largest batch.
 
     Args:
-        name: The network's name.
-        folder: What `deploy.artefact.write` wrote.
         protocol: Its device, threads and lengths are used.
     """
     lengths = protocol.batch_lengths[-1]
-    peak = peak_memory_bytes(
-        folder,
+    with peak_memory(
         threads=protocol.threads,
         device=protocol.device,
         batch_size=len(lengths),
         seq_len=max(lengths),
-    )
-    return Footprint(name, size_bytes(folder), peak)
+    ) as peak:
+        yield lambda name, folder: Footprint(name, size_bytes(folder), peak(folder))

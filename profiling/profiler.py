@@ -6,12 +6,11 @@ design of a predictor are this one function.
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .footprint import Footprint, measure_footprint
+from .footprint import Footprint, weighing
 from .fresh import FreshProcesses, Written
 from .measuring import MeasuringProgress, Starter, measure
 from .protocol import MAX_SECONDS, LatencyProtocol
@@ -56,7 +55,7 @@ def measure_deployed(
     progress: Callable[[MeasuringProgress], None] | None = None,
     starter: Callable[[FreshProcesses], Starter] = lambda fresh: fresh,
 ) -> Measured:
-    """Write networks, weigh each while the next one is written, and time them together.
+    """Write networks, weigh them and time them together.
 
     Where the intervals leave undecided what they are for, measuring goes on to its end and is then
     judged once: looking after every process would choose a lucky one.
@@ -72,7 +71,7 @@ def measure_deployed(
         undecided: Whether a session that could end leaves something undecided.
         on_process: Is given every finished process, to keep it.
         on_footprint: Is given every new footprint, to keep it.
-        deploying: Is told how many networks are written, and of how many.
+        deploying: Is told how many networks are written and weighed, and of how many.
         progress: Is told after every visit how far measuring has come.
         starter: Gives what measures in place of fresh processes.
 
@@ -81,17 +80,17 @@ def measure_deployed(
     """
     protocol.deployment.require(protocol.device)
     known = dict(footprints or {})
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = map(str, range(len(writers)))
-        subjects = {
-            name: Written(Path(scratch) / folder)
-            for name, folder in zip(writers, folders, strict=True)
-        }
-        unknown = set() if footprints is None else subjects.keys() - known.keys()
-        for weighed in _written_and_weighed(writers, subjects, unknown, protocol, deploying):
-            known[weighed.network] = weighed
-            if on_footprint is not None:
-                on_footprint(weighed)
+    with tempfile.TemporaryDirectory() as scratch, weighing(protocol) as weigh:
+        subjects = {}
+        for number, (name, write) in enumerate(writers.items(), start=1):
+            subjects[name] = Written(Path(scratch) / str(number))
+            write(subjects[name].folder)
+            if footprints is not None and name not in known:
+                known[name] = weigh(name, subjects[name].folder)
+                if on_footprint is not None:
+                    on_footprint(known[name])
+            if deploying is not None:
+                deploying(number, len(writers))
         start = starter(FreshProcesses(subjects, protocol, sentinel=sentinel))
         found = measure(
             start,
@@ -121,29 +120,3 @@ def measure_deployed(
                 progress=progress,
             )
     return Measured(found, known, spent)
-
-
-def _written_and_weighed(
-    writers: Mapping[str, Writer],
-    subjects: Mapping[str, Written],
-    unknown: Collection[str],
-    protocol: LatencyProtocol,
-    deploying: Callable[[int, int], None] | None,
-) -> Iterator[Footprint]:
-    """Write all networks into their folders; give the footprints of the unknown ones."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        weighing: Future[Footprint] | None = None
-        for number, (name, write) in enumerate(writers.items(), start=1):
-            folder = subjects[name].folder
-            write(folder)
-            if weighing is not None:
-                yield weighing.result()
-            weighing = (
-                beside.submit(measure_footprint, name, folder, protocol)
-                if name in unknown
-                else None
-            )
-            if deploying is not None:
-                deploying(number, len(writers))
-        if weighing is not None:
-            yield weighing.result()

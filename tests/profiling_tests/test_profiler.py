@@ -1,6 +1,7 @@
 """Written networks, weighed and timed in a fake time."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -44,12 +45,12 @@ def weighed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The networks that were weighed, in order; each takes the same."""
     names: list[str] = []
 
-    def weigh(name: str, folder: Path, protocol: LatencyProtocol) -> Footprint:
+    def weigh(name: str, folder: Path) -> Footprint:
         assert (folder / "deployment.json").is_file()
         names.append(name)
         return Footprint(name, 7, 11)
 
-    monkeypatch.setattr(profiler, "measure_footprint", weigh)
+    monkeypatch.setattr(profiler, "weighing", lambda protocol: nullcontext(weigh))
     return names
 
 
