@@ -7,8 +7,8 @@
     python benchmarks/closed_form_draws.py benchmarks/closed_form/sst2-draw-*.json \
         --out benchmarks/closed_form_draws/sst2.json
 
-All are of one full model and one report split. A row is a width at full depth; its losses are
-against the full model, mean and extremes over the draws.
+All are of one full model and one report split. A row is a pair of a width and a depth; its losses
+are against the full model, mean and extremes over the draws.
 """
 
 import argparse
@@ -24,16 +24,18 @@ from paretobert.storage import read_json, write_json
 POINTS = 0.03
 
 
-def row(width: float, networks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the draws of one width say.
+def row(width: float, depth: float, networks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the draws of one pair say.
 
     Args:
         width: The width multiplier.
+        depth: The depth multiplier.
         networks: The entries of `closed_form.py`, one of each draw.
     """
     losses = [entry["loss"]["value"] for entry in networks]
     return {
         "width": width,
+        "depth": depth,
         "operations_ratio": networks[0]["operations_ratio"],
         "cut": networks[0]["cut"]["value"],
         "repaired": statistics.mean(entry["repaired"]["value"] for entry in networks),
@@ -53,11 +55,11 @@ def together(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Args:
         records: What `closed_form.py` wrote of each.
     """
-    by_width: dict[float, list[dict[str, Any]]] = {}
+    pairs: dict[tuple[float, float], list[dict[str, Any]]] = {}
     for record in records:
         for entry in record["sub_networks"]:
-            if entry["depth"] == 1 and not entry["proposed"]:
-                by_width.setdefault(entry["width"], []).append(entry)
+            if not entry["proposed"]:
+                pairs.setdefault((entry["width"], entry["depth"]), []).append(entry)
     return {
         "task": records[0]["task"],
         "texts": records[0]["texts"],
@@ -66,7 +68,7 @@ def together(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "full": records[0]["full"],
         "collecting_cpu_s": [record["collecting"]["cpu_s"] for record in records],
         "ordering_cpu_s": [record["ordering"]["cpu_s"] for record in records],
-        "widths": [row(width, entries) for width, entries in by_width.items()],
+        "pairs": [row(*pair, entries) for pair, entries in pairs.items()],
     }
 
 
