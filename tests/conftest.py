@@ -59,12 +59,15 @@ def measuring_here() -> Callable[[], AbstractContextManager[None]]:
         )
         return Process(index, rounds, 0.0)
 
+    def peak_bytes(folder: Path) -> int:
+        return 11_000_000
+
     @contextmanager
     def patched() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FreshProcesses, "__call__", measure)
             patch.setattr(latency, "_pinned", lambda protocol: nullcontext())
-            patch.setattr(footprint, "peak_memory_bytes", lambda folder, **names: 11_000_000)
+            patch.setattr(footprint, "peak_memory", lambda **names: nullcontext(peak_bytes))
             yield
 
     return patched
