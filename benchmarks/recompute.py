@@ -14,7 +14,7 @@ import csv
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -240,41 +240,68 @@ def closed_form_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
             yield Statement(f"{key}'s {name}", row[name], compared.to_dict())
 
 
-def statements(root: Path) -> Iterator[tuple[Path, list[Statement]]]:
-    """The result files below a folder of benchmarks, each with what it states."""
-    for path in sorted(root.glob("powerbert/*/result.json")):
-        yield path, list(power_statements(read_json(path)))
-    for name in RUNS:
-        path = root / name / "result.json"
-        kept = path.with_name("outcomes.json")
-        outcomes = read_outcomes(kept) if kept.exists() else {}
-        with path.with_name("results.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        record = read_json(path)
-        yield (
-            path,
-            [
-                *run_statements(record, rows, outcomes),
-                *latency_statements(record.get("deployments", ())),
-                *corrected_statements(path.parent, outcomes),
-            ],
-        )
-    for path in sorted(root.glob("*/deployments.json")):
-        yield path, list(deployment_statements(read_json(path)))
-    path = root / "published_costs" / "result.json"
-    yield path, list(latency_statements(read_json(path)))
-    path = root / "latency_repeats.json"
+def collected_statements(path: Path) -> Iterator[Statement]:
+    """What the `result.json` of a collected run states, with the table beside it."""
     record = read_json(path)
-    yield path, [Statement("the summary", record["summary"], summary(record))]
-    folder = root / "closed_form"
-    for path in sorted(folder.glob("*.json")):
-        yield path, list(closed_form_statements(read_json(path)))
-    for path in sorted((root / "closed_form_draws").glob("*.json")):
-        draws = sorted(folder.glob(f"{path.stem}-draw-*.json"))
-        computed = together([read_json(draw) for draw in draws])
-        yield path, [Statement("the draws together", read_json(path), computed)]
-    path = root / "supernet_accuracy.json"
-    yield path, list(supernet_statements(read_json(path)))
+    kept = path.with_name("outcomes.json")
+    outcomes = read_outcomes(kept) if kept.exists() else {}
+    with path.with_name("results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    yield from run_statements(record, rows, outcomes)
+    yield from latency_statements(record.get("deployments", ()))
+    yield from corrected_statements(path.parent, outcomes)
+
+
+def draws_statements(path: Path) -> Iterator[Statement]:
+    """What several draws of one task's repairs state together."""
+    draws = sorted((path.parents[1] / "closed_form").glob(f"{path.stem}-draw-*.json"))
+    computed = together([read_json(draw) for draw in draws])
+    yield Statement("the draws together", read_json(path), computed)
+
+
+def repeats_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What `latency_repeats.json` states."""
+    yield Statement("the summary", record["summary"], summary(record))
+
+
+def _of_record(
+    found: Callable[[Mapping[str, Any]], Iterator[Statement]],
+) -> Callable[[Path], Iterator[Statement]]:
+    return lambda path: found(read_json(path))
+
+
+RESULTS: tuple[tuple[str, Callable[[Path], Iterator[Statement]]], ...] = (
+    ("powerbert/*/result.json", _of_record(power_statements)),
+    *((f"{name}/result.json", collected_statements) for name in RUNS),
+    ("*/deployments.json", _of_record(deployment_statements)),
+    ("published_costs/result.json", _of_record(latency_statements)),
+    ("latency_repeats.json", _of_record(repeats_statements)),
+    ("closed_form/*.json", _of_record(closed_form_statements)),
+    ("closed_form_draws/*.json", draws_statements),
+    ("supernet_accuracy.json", _of_record(supernet_statements)),
+)
+"""Where result files lie in the folder of benchmarks, and what reads each kind."""
+
+
+def file_statements(path: Path) -> list[Statement]:
+    """What one result file states.
+
+    Raises:
+        InputError: When it or a file that it follows from is missing or damaged.
+    """
+    found = next(reads for pattern, reads in RESULTS if path.match(pattern))
+    return list(found(path))
+
+
+def result_files(root: Path) -> Iterator[Path]:
+    """The result files of a folder of benchmarks, those too that should be there and are not."""
+    for pattern, _ in RESULTS:
+        yield from sorted(root.glob(pattern)) or [root / pattern]
+
+
+def first_difference(found: Iterable[Statement]) -> str | None:
+    """The first thing stated that does not follow, in words."""
+    return next(filter(None, (statement.difference() for statement in found)), None)
 
 
 def score_cells(text: str) -> Iterator[str]:
@@ -325,13 +352,14 @@ def check(root: Path, readme: Path) -> Iterator[tuple[str, str | None]]:
         InputError: When a file is missing or damaged.
     """
     everything: list[Stated] = []
-    for path, found in statements(root):
+    for path in result_files(root):
+        found = file_statements(path)
         lost = sum(statement.computed is None for statement in found)
         agree = f"{path}: {len(found) - lost} statements agree"
         if lost:
             agree += f", {lost} cannot be computed again, for outcomes were not kept"
-        differences = (statement.difference() for statement in found)
-        yield agree, next((f"{path}: {text}" for text in differences if text), None)
+        difference = first_difference(found)
+        yield agree, None if difference is None else f"{path}: {difference}"
         known = [statement.stated for statement in found]
         everything += known
         name = "results.md" if path.name == "result.json" else f"{path.stem}.md"

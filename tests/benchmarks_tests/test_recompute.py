@@ -2,15 +2,21 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import recompute
 from outcomes import write_outcomes
-from recompute import check, corrected_statements, run_statements, unknown_interval
+from recompute import (
+    check,
+    corrected_statements,
+    file_statements,
+    first_difference,
+    run_statements,
+    unknown_interval,
+)
 
+from paretobert.errors import InputError
 from paretobert.tasks.comparison import compare
 from paretobert.tasks.scores import score_predictions
 
@@ -25,14 +31,17 @@ def test_the_committed_files_agree():
 
 @pytest.fixture
 def copy(tmp_path):
-    """The committed result files, to be damaged."""
-    names = ("*.json", "*.csv", "*.md")
-    for name in names:
-        for path in (ROOT / "benchmarks").rglob(name):
-            target = tmp_path / path.relative_to(ROOT / "benchmarks")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    return tmp_path
+    """Copies committed result files, to be damaged."""
+
+    def make(*patterns: str) -> Path:
+        for pattern in patterns:
+            for path in (ROOT / "benchmarks").glob(pattern):
+                target = tmp_path / path.relative_to(ROOT / "benchmarks")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+        return tmp_path
+
+    return make
 
 
 def edit(path: Path, change) -> None:
@@ -79,14 +88,13 @@ def edit(path: Path, change) -> None:
     ],
 )
 def test_a_changed_figure_is_named(copy, name, change, message):
-    edit(copy / name, change)
-    found = [text for _, text in check(copy, ROOT / "README.md") if text]
-    assert found[0].startswith(f"{copy / name}: ")
-    assert message in found[0]
+    path = copy(f"{name.rpartition('/')[0] or '.'}/*.*", "closed_form/sst2-draw-*.json") / name
+    edit(path, change)
+    assert message in first_difference(file_statements(path))
 
 
 def test_a_corrected_score_follows_from_the_outcomes(copy):
-    folder = copy / "sst2"
+    folder = copy("sst2/*.*") / "sst2"
     table, outcomes = folder / "results.csv", recompute.read_outcomes(folder / "outcomes.json")
     found = list(corrected_statements(folder, outcomes))
     assert [statement.difference() for statement in found] == [None] * 12
@@ -97,19 +105,23 @@ def test_a_corrected_score_follows_from_the_outcomes(copy):
     ]
 
 
-def test_the_first_difference_ends_the_script(copy):
+def test_the_first_difference_ends_the_script(copy, monkeypatch, capsys):
     def change(record):
         record["networks"][1]["loss_against_full"]["tie"] = None
 
-    edit(copy / "powerbert" / "imdb" / "result.json", change)
-    done = subprocess.run(
-        [sys.executable, recompute.__file__, "--benchmarks", str(copy)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert "PoWER-BERT's loss states tie None, not False" in done.stderr
-    assert done.stdout == ""
+    path = copy("powerbert/*/*.*") / "powerbert" / "imdb" / "result.json"
+    edit(path, change)
+    monkeypatch.setattr("sys.argv", ["recompute.py", "--benchmarks", str(path.parents[2])])
+    with pytest.raises(SystemExit) as ended:
+        recompute.main()
+    assert ended.value.code == f"{path}: PoWER-BERT's loss states tie None, not False"
+    assert "imdb" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_missing_is_named(copy):
+    root = copy("powerbert/*/*.*")
+    with pytest.raises(InputError, match="sst2"):
+        list(check(root, ROOT / "README.md"))
 
 
 def test_an_interval_of_a_table_must_be_one_that_a_file_holds():
