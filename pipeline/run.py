@@ -8,13 +8,13 @@ imported by the steps that need them.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..dynabert.options import Settings, TrainingOptions
 from ..errors import InputError
 from ..profiling.protocol import LatencyProtocol
 from ..profiling.table import CostTable
-from ..search.budget_words import BudgetWord
+from ..search.budget_words import Limits
 from ..search.explanation import Explanation
 from ..search.options import SearchOptions
 from ..search.result import QueryResult
@@ -44,22 +44,6 @@ if TYPE_CHECKING:
 
 Counting = Callable[[int, int], None]
 """Is called with the number of what is done and of all."""
-
-
-class Limits(TypedDict, total=False):
-    """What a query limits, as the command line writes it or, where no unit is lost, as numbers."""
-
-    latency: str | float
-    p99: str | float
-    throughput: str | float
-    speedup: str | float
-    memory: str | float
-    disk: str | float
-    params: str | float
-    flops: str | float
-    energy: str | float
-    score: str | float
-    max_loss: str | float
 
 
 class NothingFits(Exception):
@@ -367,7 +351,7 @@ class Run(Results):
         with self._followed() as line:
             return query(
                 self.context,
-                cast(Mapping[BudgetWord, str | float], limits),
+                limits,
                 where=where or Where(),
                 cheapest=cheapest,
                 progress=progress or line.latency,

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypedDict
 
 from ..errors import InputError
 from .constraints import Constraint, LossLimit
@@ -26,6 +26,23 @@ BudgetWord = Literal[
     "score",
     "max_loss",
 ]
+
+
+class Limits(TypedDict, total=False):
+    """What a query limits, as the command line writes it or, where no unit is lost, as numbers."""
+
+    latency: str | float
+    p99: str | float
+    throughput: str | float
+    speedup: str | float
+    memory: str | float
+    disk: str | float
+    params: str | float
+    flops: str | float
+    energy: str | float
+    score: str | float
+    max_loss: str | float
+
 
 _NUMBER = re.compile(
     r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,3})?)(.*)"

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...deploy.deployment import EAGER_FP32
 from ...dynabert.losses import read_losses
 from ...profiling.table import LatencySummary
 from ...search.budget import Budget
-from ...search.budget_words import BudgetWord, parse_budget
+from ...search.budget_words import BudgetWord, Limits, parse_budget
 from ...search.candidate import Candidate
 from ...search.constraints import Constraint, LossLimit
 from ...search.delivery import Timing, deliver
@@ -28,8 +28,6 @@ from ..warnings import table_warnings
 if TYPE_CHECKING:
     from ...profiling.measuring import MeasuringProgress
 
-Limits = Mapping[BudgetWord, str | float]
-
 
 def budget_of(context: Context, limits: Limits, *, cheapest: str | None = None) -> Budget:
     """Read what a user limits.
@@ -42,7 +40,8 @@ def budget_of(context: Context, limits: Limits, *, cheapest: str | None = None) 
     Raises:
         InputError: When a limit or the word cannot be read.
     """
-    parsed = [parse_budget(word, asked) for word, asked in limits.items()]
+    words = cast(Mapping[BudgetWord, str | float], limits)
+    parsed = [parse_budget(word, asked) for word, asked in words.items()]
     losses = [entry for entry in parsed if isinstance(entry, LossLimit)]
     aim = None if cheapest is None else quantity_worded(cheapest).name
     full = context.ledger.evaluations(split="search", deployment=EAGER_FP32) if losses else {}
