@@ -9,7 +9,7 @@ from ..baselines.methods import METHODS
 from ..errors import InputError
 from ..pipeline.run import Run
 from ..search.candidate import score_record
-from .display import begin, meter, say_next, show, show_json
+from .display import begin, metered, say_next, show, show_json
 from .fields import FieldsOfAny, Given, option_words
 from .options import TRAINING_NAMES, Folder, Json, Verbose, like_fine_tuning
 from .tables import added_table
@@ -74,7 +74,7 @@ def command(
         if entry.name not in method_given and entry.default is entry.default_factory is MISSING:
             raise InputError(f"The method {name} needs {_option(entry.name)}.")
     defaults = {key: value for key, value in like_fine_tuning(run).items() if key in known}
-    with meter() as progress:
+    with metered(run) as progress:
         added = run.add(
             name,
             options(**defaults | method_given),

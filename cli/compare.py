@@ -10,7 +10,7 @@ from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from ..storage import write_text
 from .comparisons import comparison_view
-from .display import begin, meter, say, show, show_json
+from .display import begin, metered, say, show, show_json
 from .options import Folder, Json, Verbose, WhereGiven
 
 EPILOG = """
@@ -37,7 +37,7 @@ def command(
     """Test scores in pairs, time both in one session, and say what changes for users."""
     begin(folder, verbose=verbose)
     run = Run.open(folder)
-    with meter() as progress:
+    with metered(run) as progress:
         found = run.compare(
             a, b, where=Where(**where_given), split=split, progress=progress.latency
         )

@@ -21,6 +21,7 @@ from rich.text import Text
 from ..intervals import duration
 
 if TYPE_CHECKING:
+    from ..pipeline.run import Run
     from ..profiling.measuring import MeasuringProgress
     from ..training.loop import TrainingProgress
 
@@ -201,6 +202,17 @@ def _left(began_s: float, first: float, *, done: float, total: float, now_s: flo
         return ""
     left_s = (now_s - began_s) * (total - done) / (done - first)
     return f"about {duration(left_s)} left"
+
+
+@contextmanager
+def metered(run: "Run") -> Iterator[Meter]:
+    """Bars while a step runs, one of them for what repairs collect when they are first needed."""
+    with meter() as progress:
+        run.context.collecting = progress.collecting
+        try:
+            yield progress
+        finally:
+            run.context.collecting = None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from ..pipeline.costs import Where
 from ..pipeline.run import NothingFits, Run
-from .display import begin, say, say_next
+from .display import begin, metered, say, say_next
 from .options import Cheapest, Folder, LimitsGiven, Verbose, WhereGiven
 
 FAILED = 1
@@ -45,14 +45,17 @@ def command(
     from ..deploy.runner import ExportError
 
     begin(folder, verbose=verbose)
+    run = Run.open(folder)
     try:
-        exported = Run.open(folder).export(
-            to=to,
-            network=network,
-            cheapest=cheapest,
-            where=Where(**where_given),
-            **limits_given,
-        )
+        with metered(run) as progress:
+            exported = run.export(
+                to=to,
+                network=network,
+                cheapest=cheapest,
+                where=Where(**where_given),
+                progress=progress.latency,
+                **limits_given,
+            )
     except (NothingFits, ExportError) as refusal:
         say(escape(str(refusal)))
         raise typer.Exit(FAILED) from None

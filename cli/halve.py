@@ -8,7 +8,7 @@ import typer
 from ..errors import InputError, shortened
 from ..pipeline.run import Run
 from ..training.pace import StudentPace
-from .display import begin, meter, say, say_next, show, show_json
+from .display import begin, metered, say, say_next, show, show_json
 from .layout import Column, Sheet
 from .options import Folder, Json, PaceGiven, Verbose, like_fine_tuning
 
@@ -49,7 +49,7 @@ def command(
     run = Run.open(folder)
     base = StudentPace(**like_fine_tuning(run) | pace_given)
     paces = [_pace(base, word.strip()) for word in rungs.split(",")]
-    with meter() as progress:
+    with metered(run) as progress:
         found = run.halve(paces, eta=eta, progress=progress.scoring, training=progress.training)
     if json:
         show_json(found.to_dict())

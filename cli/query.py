@@ -8,7 +8,7 @@ from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from .answers import answer_view
 from .collecting import nothing_collected
-from .display import begin, meter, show, show_json
+from .display import begin, metered, show, show_json
 from .explaining import show_explanation
 from .options import Cheapest, Folder, Json, LimitsGiven, Verbose, WhereGiven
 
@@ -48,7 +48,7 @@ def command(
     """
     begin(folder, verbose=verbose)
     run, where = Run.open(folder), Where(**where_given)
-    with nothing_collected(), meter() as progress:
+    with nothing_collected(), metered(run) as progress:
         result = run.query(
             cheapest=cheapest, where=where, progress=progress.latency, **limits_given
         )

@@ -17,7 +17,7 @@ from ..profiling.table import CostTable
 from ..search.front import ParetoFront
 from ..search.options import SearchOptions
 from ..training.pace import StudentPace
-from .display import Meter, meter, say, show, show_json
+from .display import metered, say, show, show_json
 from .fields import Given
 from .options import Asked, like_fine_tuning
 from .tables import plan_sentences, plan_table, validation_table
@@ -60,7 +60,7 @@ def train(run: Run) -> None:
     if run.trained:
         say(f"train: {run.folder.supernet} is trained already")
         return
-    with _timed("train") as done, meter() as progress:
+    with _timed("train") as done, metered(run) as progress:
         run.train(progress=progress.training, tell=progress.tell)
         done.append(f"the supernet lies in {run.folder.supernet}")
 
@@ -68,7 +68,7 @@ def train(run: Run) -> None:
 def profile(run: Run, protocol: LatencyProtocol | None = None, *, anew: bool = False) -> CostTable:
     """Measure the costs, or say that they are measured."""
     known = not anew and run.profiled(protocol)
-    with _timed("profile") as done, _metered(run) as progress:
+    with _timed("profile") as done, metered(run) as progress:
         table = run.profile(
             protocol,
             anew=anew,
@@ -85,7 +85,7 @@ def self_test(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> 
     """Run the self-test by each protocol; end with 1 when one fails."""
     found = []
     for protocol in protocols:
-        with meter() as progress:
+        with metered(run) as progress:
             found.append(run.self_test(protocol, progress=progress.latency))
     if json:
         show_json({"self_tests": [entry.to_dict() for entry in found]})
@@ -102,7 +102,7 @@ def build_predictors(
     """Build a predictor for each protocol; end with 1 when one may not be used."""
     found = []
     for protocol in protocols:
-        with _metered(run) as progress:
+        with metered(run) as progress:
             predictor = run.build_predictor(
                 protocol, deploying=progress.deploying, progress=progress.latency
             )
@@ -149,7 +149,7 @@ def predict(run: Run, protocols: Sequence[LatencyProtocol], subnet: str, *, json
 
 def search(run: Run, options: SearchOptions | None = None, *, workers: int = 1) -> ParetoFront:
     """Search with so many processes, and say what was skipped."""
-    with _timed("search") as done, _metered(run) as progress:
+    with _timed("search") as done, metered(run) as progress:
         result = run.search(
             options, workers=workers, progress=progress.evaluation, timing=progress.latency
         )
@@ -166,7 +166,7 @@ def search(run: Run, options: SearchOptions | None = None, *, workers: int = 1) 
 def finish(run: Run, members: int, given: Given) -> "tuple[FinishedMember, ...]":
     """Finish members of the front as the user asks."""
     pace = StudentPace(**like_fine_tuning(run) | given)
-    with meter() as progress:
+    with metered(run) as progress:
         return run.finish(
             pace, members=members, progress=progress.training, timing=progress.latency
         )
@@ -174,7 +174,7 @@ def finish(run: Run, members: int, given: Given) -> "tuple[FinishedMember, ...]"
 
 def report(run: Run) -> None:
     """Write the report and say where it lies."""
-    with _timed("report") as done, meter() as progress:
+    with _timed("report") as done, metered(run) as progress:
         done.append(str(run.report(progress=progress.reporting)))
 
 
@@ -184,17 +184,6 @@ def _best(front: ParetoFront) -> str:
     best = max(scores, key=lambda score: score.value)
     number = len(front.members) + len(front.dominated) + len(front.unmeasured)
     return f"{number} networks scored, the best {best.metric} on {best.split} {best.value:.4f}"
-
-
-@contextmanager
-def _metered(run: Run) -> Iterator[Meter]:
-    """Bars while a step runs, one of them for what repairs collect when they are first needed."""
-    with meter() as progress:
-        run.context.collecting = progress.collecting
-        try:
-            yield progress
-        finally:
-            run.context.collecting = None
 
 
 @contextmanager

@@ -309,14 +309,15 @@ class Run(Results):
         """Distil the best of what is scored, fewer and longer from pace to pace: `steps.halve`."""
         from .steps.halve import halve
 
-        return halve(
-            self.context,
-            self.request.search,
-            paces,
-            eta=eta,
-            progress=progress,
-            training=training,
-        )
+        with self._followed() as line:
+            return halve(
+                self.context,
+                self.request.search,
+                paces,
+                eta=eta,
+                progress=progress,
+                training=training or line.training,
+            )
 
     def report(self, *, progress: Counting | None = None) -> Path:
         """Write the page with its figures and tables: `steps.report`."""
@@ -392,6 +393,7 @@ class Run(Results):
         network: str | None = None,
         cheapest: str | None = None,
         where: Where | None = None,
+        progress: "Callable[[MeasuringProgress], None] | None" = None,
         **limits: Unpack[Limits],
     ) -> "Exported":
         """Export a network as it was measured, chosen by name or by a budget: `steps.export`.
@@ -401,6 +403,7 @@ class Run(Results):
             network: Its id, label, key, or "full"; excludes a budget.
             cheapest: See `query`.
             where: Which deployment; runtime and precision may be "any" with a budget.
+            progress: See `query`.
             limits: See `query`.
 
         Raises:
@@ -414,12 +417,19 @@ class Run(Results):
         if (network is None) == (not limits and cheapest is None):
             raise InputError("Give either the name of a network or a budget.")
         if network is None:
-            result = self.query(cheapest=cheapest, where=place, **limits)
+            result = self.query(cheapest=cheapest, where=place, progress=progress, **limits)
             if result.answer is None:
                 raise NothingFits(" ".join(result.sentences()))
             network = result.answer.network.id
             place = place.on(result.answer.deployment)
-        return export(self.context, network, where=place, to=Path(to))
+        with self._followed() as line:
+            return export(
+                self.context,
+                network,
+                where=place,
+                to=Path(to),
+                progress=progress or line.latency,
+            )
 
     def import_measurements(self, path: Path | str) -> "tuple[SessionRecord, ...]":
         """Add what another machine measured: `steps.carry`."""

@@ -1,7 +1,7 @@
 """Exporting a network of a run as it was measured: scored again and compared before it is done."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,8 @@ from .profile import measure_added
 
 if TYPE_CHECKING:
     from ...deploy.export import ExportResult
+    from ...profiling.measuring import MeasuringProgress
+
 logger = logging.getLogger(__name__)
 
 CHECKED_EXAMPLES = 256
@@ -52,7 +54,14 @@ class Exported:
     num_changed: int
 
 
-def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
+def export(
+    context: Context,
+    name: str,
+    *,
+    where: Where,
+    to: Path,
+    progress: "Callable[[MeasuringProgress], None] | None" = None,
+) -> Exported:
     """Write the artefact that was scored and timed, with its card and what runs it.
 
     Args:
@@ -60,6 +69,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
         name: See `Context.named`; a network of the space is measured first where it was not yet.
         where: Which deployment, measured where.
         to: The destination: a new or empty folder.
+        progress: Is called after every visit to the network as it is measured.
 
     Raises:
         InputError: When there is no such network, it was not measured so, or `to` is occupied.
@@ -69,7 +79,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
     costs = cost_table(context, record)
     network = context.named(name)
     if network.id not in costs and network.is_cut and is_here(record.conditions):
-        measure_added(context, [network], costs.protocol)
+        measure_added(context, [network], costs.protocol, progress=progress)
         costs = cost_table(context, record)
     if network.id not in costs:
         raise InputError(
@@ -86,7 +96,7 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
     score_missing(context, [network], split="search", deployment=deployment)
     scored = find_candidate(context, record, network)
     assert scored is not None
-    candidate, disturbances = _timed(context, scored, costs)
+    candidate, disturbances = _timed(context, scored, costs, progress=progress)
     scores = {"search": outcomes(candidate)} | {
         split: found[network.id] for split, found in reported.items()
     }
@@ -132,12 +142,16 @@ def export(context: Context, name: str, *, where: Where, to: Path) -> Exported:
 
 
 def _timed(
-    context: Context, candidate: Candidate, costs: CostTable
+    context: Context,
+    candidate: Candidate,
+    costs: CostTable,
+    *,
+    progress: "Callable[[MeasuringProgress], None] | None",
 ) -> tuple[Candidate, tuple[str, ...]]:
     """The candidate with its second timing, where the table is this machine's."""
     if not is_here(costs.conditions):
         return candidate, tuple(filter(None, [elsewhere(costs.conditions)]))
-    timing = time_again(context, [candidate], costs.protocol)
+    timing = time_again(context, [candidate], costs.protocol, progress=progress)
     return candidate.timed(timing.latencies[candidate.key]), timing.disturbances
 
 

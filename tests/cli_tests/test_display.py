@@ -2,13 +2,17 @@
 
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from paretobert import __version__
+from paretobert import Run, __version__
 from paretobert.cli import display
 from paretobert.cli.app import main
+from paretobert.errors import InputError
+from paretobert.pipeline import following
+from paretobert.pipeline.context import Context
 
 
 def test_a_silent_command_says_that_it_has_begun(
@@ -68,3 +72,52 @@ def test_every_shell_can_complete(
     monkeypatch.setenv("COMP_CWORD", "1")
     main([])
     assert capsys.readouterr().out.split() == ["query"]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("query", ["--params", "1M"]),
+        ("export", ["--params", "1M", "--to", "small"]),
+        ("halve", []),
+        ("finish", []),
+        ("compare", ["full", "full"]),
+    ],
+)
+def test_what_repairs_collect_is_shown_by_whichever_command_needs_them(
+    step: str,
+    words: list[str],
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def collect(run: Run, *args: object, **names: object) -> None:
+        run.context.collecting(300, 512)
+        raise InputError("stopped")
+
+    monkeypatch.setattr(Run, step, collect)
+    assert main([step, str(finished), *words]) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "collect" in shown
+    assert "300 of 512 texts" in shown
+
+
+@pytest.mark.parametrize(
+    ("step", "call"),
+    [
+        ("export", lambda run: run.export(to="small", network="full")),
+        ("halve", lambda run: run.halve([])),
+    ],
+)
+def test_what_repairs_collect_is_shown_without_a_command(
+    step: str, call: Callable[[Run], object], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def collect(context: Context, *args: object, **names: object) -> None:
+        context.collecting(300, 512)
+
+    monkeypatch.setattr(following, "_terminal", lambda: (shown.append, lambda: None))
+    monkeypatch.setattr(f"paretobert.pipeline.steps.{step}.{step}", collect)
+    call(Run.open(finished))
+    assert shown == ["collect: 300 of 512 texts"] * 2
