@@ -31,7 +31,7 @@ class CofiOptions(StudentPace):
             texts.
         prune_share: The share of all steps that prune; in the others the pruned network learns on.
         logits_share: The weight of the logits in the loss; the states have the rest.
-        temperature: Of the logits; a regression task has none.
+        temperature: Temperature of the logits; a regression task has none.
     """
 
     target_speedup: float = 2.0

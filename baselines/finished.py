@@ -176,7 +176,7 @@ FINISHED = Method(
 )
 ALONE = Method(
     "alone",
-    "The shape of such a network, trained by itself from the teacher.",
+    "The shape of a network that is cut from the supernet, trained by itself from the teacher.",
     AloneOptions,
     train_alone,
     resolve,

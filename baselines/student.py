@@ -29,8 +29,8 @@ class StudentOptions(LayersOptions):
     """How many layers the student has, and how it learns.
 
     Attributes:
-        temperature: Of the logits; a regression task has none.
-        patience: Weight of the hidden states of the first token; 0 leaves them out.
+        temperature: Temperature of the logits; a regression task has none.
+        patience: Weight in the loss of the first token's hidden states; 0 leaves them out.
     """
 
     temperature: float = 2.0

@@ -23,10 +23,13 @@ $ paretobert compare runs/docs full full@openvino-int8 --flipped flipped.csv
 def command(
     folder: Folder,
     a: Annotated[str, typer.Argument(help="A network's id, label or key, or `full`.")],
-    b: Annotated[str, typer.Argument(help="The other; @openvino-int8 names a deployment.")],
+    b: Annotated[
+        str,
+        typer.Argument(help="The other one; a name may end in a deployment: full@openvino-int8."),
+    ],
     where_given: WhereGiven,
     split: Annotated[
-        Literal["report", "search"], typer.Option(help="Where scores are compared.")
+        Literal["report", "search"], typer.Option(help="The split on which scores are compared.")
     ] = "report",
     flipped: Annotated[
         Path | None, typer.Option(help="A CSV file for the examples that flip.")

@@ -20,7 +20,8 @@ def command(
     folder: Folder,
     pace_given: PaceGiven,
     members: Annotated[
-        int, typer.Option(help="How many, those farthest below the full model first.")
+        int,
+        typer.Option(help="How many are trained on, those farthest below the full model first."),
     ] = 3,
     verbose: Verbose = False,
     json: Json = False,

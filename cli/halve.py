@@ -31,11 +31,13 @@ def command(
     rungs: Annotated[
         str,
         typer.Option(
-            help="What scores after inherited weights, the shortest first: steps of distillation, "
-            "or finished, which is --epochs of it."
+            help="The rungs after that of inherited weights, the shortest first: steps of "
+            "distillation, or finished, which is --epochs of it."
         ),
     ] = f"100,{FINISHED}",
-    eta: Annotated[int, typer.Option(help="Of so many networks one is let through.")] = 3,
+    eta: Annotated[
+        int, typer.Option(help="One of so many networks is let through to the next rung.")
+    ] = 3,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:

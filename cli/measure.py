@@ -37,7 +37,9 @@ def command(
         ),
     ],
     protocol_given: MeasuredGiven,
-    lengths: Annotated[str | None, typer.Option(help="Texts' lengths between commas.")] = None,
+    lengths: Annotated[
+        str | None, typer.Option(help="Lengths of texts in tokens, between commas.")
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="The folder that ratios refer to; the full model's if left out."),
@@ -52,7 +54,7 @@ def command(
     """Measure exported folders together on this machine, and write one file to carry back.
 
     Neither a run nor its data is needed here, and for ONNX Runtime and OpenVINO neither torch nor
-    transformers. They are measured as in their run where nothing else is said.
+    transformers. Without options the folders are measured as their run was.
     """
     begin(verbose=verbose)
     exports = read_exports(folders)

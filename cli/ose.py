@@ -72,7 +72,9 @@ def command(
     ] = "macs",
     seq_len: Annotated[
         int,
-        typer.Option(help="Tokens of the text that it is of; those of --text are cut there."),
+        typer.Option(
+            help="Tokens of the text whose inference is costed; texts of --text are cut there."
+        ),
     ] = 128,
     measure_s: Annotated[float, typer.Option(help="Seconds that measuring may take.")] = 180.0,
     seed: Seed = 0,

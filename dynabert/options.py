@@ -66,9 +66,9 @@ class TrainingOptions(Pace):
             already fine-tuned and serves as the teacher.
         width_epochs: Stage 1, adaptive width.
         depth_epochs: Stage 2, adaptive width and depth.
-        token_epochs: The stage after these that learns to do with fewer word-vectors.
+        token_epochs: The stage after these, which learns to do with fewer word-vectors.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
-        teacher_learning_rate: The same for stage 0; `learning_rate` if left out.
+        teacher_learning_rate: Peak learning rate of stage 0; `learning_rate` if left out.
         teacher_rates: Learning rates that are tried for stage 0 before it, each in equally many
             steps, all of them together as many as stage 0 has at most; another one than
             `teacher_learning_rate` is taken where it is distinguishably better on the search
