@@ -247,10 +247,12 @@ def _front_section(content: ReportContent) -> str:
     trade = f"the front of {shared.METRICS[score.metric]} and {cost}"
     on_own = f" on {deployed[0].title}" if len(deployed) > 1 else ""
     split = judged[0].evaluation.split
+    times = next((each.latency.ratio.meaning for each in content.networks if each.latency), None)
+    of_times = "" if times is None else f", of latency: {times}"
     front = (
         f"Against the full model{on_own}, {trade}, judged on the {split} split, cheapest first "
         f"and numbered as in the table and the figures; scores are of the {score.split} split, "
-        "brackets are 95 % intervals:"
+        f"brackets are 95 % intervals{of_times}:"
         if sentences
         else f"No network but the full model is on {trade} on the {split} split."
     )

@@ -402,4 +402,8 @@ def _transfer(request: RunRequest) -> dict[str, str]:
 
 
 def _listed(record: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in record.items() if value is not None)
+    known = {name: value for name, value in record.items() if value not in (None, [])}
+    return ", ".join(
+        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in known.items()
+    )

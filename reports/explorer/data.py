@@ -463,13 +463,12 @@ def _facts(sheet: Measured) -> dict[str, str]:
 
 
 def _listed(record: LatencyProtocol | Environment) -> str:
-    names = (field.name for field in fields(record))
-    return "; ".join(f"{name} {_plain(getattr(record, name))}" for name in names)
+    entries = {field.name: getattr(record, field.name) for field in fields(record)}
+    known = {name: value for name, value in entries.items() if value not in (None, (), "")}
+    return "; ".join(f"{name} {_plain(value)}" for name, value in known.items())
 
 
 def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     if isinstance(value, dict):

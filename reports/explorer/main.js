@@ -146,15 +146,13 @@ function drawNotes() {
   const isSaid = state.setting === 0 && [ALL, model.deployments(0)[0].slug].includes(state.deployment);
   find("doubts").hidden = isSaid || !warnings.length;
   find("doubts").replaceChildren(...warnings.flatMap((text) => [h("span", {}, text), h("br")]));
-  const meaning = pool.rows.find((row) => row.latency)?.latency.meaning;
   const texts = [
     state.split === "search" ? "The staircase joins the networks that no other one beats on both axes on the search split, which judged them; their numbers are those of the table." : state.split === "report" ? "Shown at report scores, which judged nothing: no staircase is drawn, dotted lines come from the search score." : "The front at search scores with the luck of having been chosen taken off, each member among what costs no more; the others, pale, at their search scores.",
-    "Bars of the front and of pinned networks are 95 % intervals; of times: ",
-    meaning ? `${meaning}.` : "none was measured.",
+    `Bars of the front and of pinned networks are 95 % intervals; of times: ${model.meaningOfTimes(pool)}.`,
   ];
   if (seen.drawn.length < pool.rows.length && pool.sheets.length > 1) texts.push(" What no deployment changes is drawn for the first deployment alone.");
   if (pool.sheets.length > 1) texts.push(" Deployments were timed in sessions of their own: small differences between them decide nothing.");
-  find("caption").textContent = texts.join(" ").replace("times:  ", "times: ");
+  find("caption").textContent = texts.join(" ");
   find("facts").replaceChildren(...pool.sheets.flatMap((sheet) => Object.entries(sheet.facts).flatMap(([name, text]) => [h("dt", {}, pool.sheets.length > 1 ? `${sheet.title}, ${name}` : name), h("dd", {}, h("bdi", {}, text))])));
 }
 

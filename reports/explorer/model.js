@@ -168,6 +168,11 @@ export class Model {
     });
   }
 
+  /** What the ends of a pool's times are, in words. */
+  meaningOfTimes(pool) {
+    return pool.rows.find((row) => row.latency)?.latency.meaning ?? "none was measured";
+  }
+
   /** Quantities that some row has. */
   known(pool) {
     return Object.values(this.quantities).filter(({ name }) =>

@@ -34,7 +34,7 @@ function layer(network, index) {
 export function drawPins(model, { pool, pins }, { onPin, onClear }) {
   const host = find("pins");
   if (!pins.length) {
-    host.replaceChildren(h("p", { class: "note" }, "Click a mark or press a row's button to pin up to four networks and see them side by side."));
+    host.replaceChildren(h("p", { class: "note hint" }, "Click a mark or press a row's button to pin up to four networks and see them side by side."));
     return;
   }
   const [first] = pins;

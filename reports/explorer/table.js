@@ -125,7 +125,7 @@ export class NetworkTable {
         }));
     });
     find("table").replaceChildren(
-      h("caption", {}, `${rows.length} of ${view.pool.rows.length} networks; brackets are 95 % intervals`),
+      h("caption", {}, `${rows.length} of ${view.pool.rows.length} networks; brackets are 95 % intervals, of times: ${this.model.meaningOfTimes(view.pool)}`),
       h("thead", {}, h("tr", {}, h("td", {}), header)),
       h("tbody", {}, body));
     find("more").hidden = rows.length <= shown.length;

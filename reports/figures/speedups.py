@@ -76,12 +76,14 @@ def heat_map_figure(
     by_config = {entry.network.config: entry.latency for entry in table if entry.network.is_cut}
     by_pair = {pair: by_config[config] for config, pair in pairs.items() if config in by_config}
     rows = [[by_pair.get((width, depth)) for width in widths] for depth in depths]
+    known = (cell.ratio.meaning for row in rows for cell in row if cell is not None)
+    meaning = next(known, "95 % interval")
     return HeatMapFigure(
         name="speedups",
         title="Speed-up over widths and depths",
         caption=(
-            "How many times faster than the full model of the same round, with the 95 % "
-            "interval; “not resolved” where the time budget ended before it was narrow enough. "
+            f"How many times faster than the full model of the same round, with the {meaning}; "
+            "“not resolved” where the time budget ended before it was narrow enough. "
             f"{table.protocol.title}; {table.environment.title}."
         ),
         widths=widths,
