@@ -415,7 +415,9 @@ class Run(Results):
 
         place = where or Where()
         if (network is None) == (not limits and cheapest is None):
-            raise InputError("Give either the name of a network or a budget.")
+            raise InputError(
+                "Give either the name of a network (--network) or a budget, such as --params 15M."
+            )
         if network is None:
             result = self.query(cheapest=cheapest, where=place, progress=progress, **limits)
             if result.answer is None:

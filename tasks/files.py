@@ -182,7 +182,7 @@ def _default_text_columns(table: Table) -> tuple[str, ...]:
             return columns
     raise InputError(
         f"{table.path} has no text column of a usual name: name one or two of its columns "
-        f"{listed(table.columns)}."
+        f"{listed(table.columns)} with --text-columns."
     )
 
 
@@ -192,7 +192,7 @@ def _default_label_column(table: Table) -> str:
             return column
     raise InputError(
         f"{table.path} has no label column of a usual name: name one of its columns "
-        f"{listed(table.columns)}."
+        f"{listed(table.columns)} with --label-column."
     )
 
 

@@ -98,7 +98,7 @@ class TaskRequest:
         }
         given = [option for option, value in own.items() if value is not None]
         if self.name == files.NAME and self.data is None:
-            raise InputError(f"The task {self.name!r} needs a data file or folder.")
+            raise InputError(f"The task {self.name!r} needs a data file or folder: --data.")
         if self.name == stdlib_docs.NAME and self.data is not None:
             raise InputError(
                 f"The task {self.name} brings its own data: leave out {self.data}, "

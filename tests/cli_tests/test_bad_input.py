@@ -324,7 +324,7 @@ def test_refused_exports(finished: Path, tmp_path: Path, refused: Callable) -> N
     target = tmp_path / "small"
     unknown = refused("export", finished, "--to", target, "--network", "L0-H1-F1")
     assert "There is no network called 'L0-H1-F1'" in unknown
-    assert "either the name of a network or a budget" in refused(
+    assert "either the name of a network (--network) or a budget" in refused(
         "export", finished, "--to", target
     )
     assert "not an empty folder" in refused("export", finished, "--to", finished, "--params", "1M")
