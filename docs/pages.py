@@ -7,8 +7,8 @@ A template begins with a comment that names its sources, JSON or CSV files, as `
 page is written without it. In the template
 
 - `{{NAME:PATH|FORMAT}}` is the one value that a path leads to in a source;
-- `{{min NAME:PATH|FORMAT}}` is the least of all that it leads to, and so `max` and `mean`; with
-  `cells` all of them stand there, as cells of a table;
+- `{{min NAME:PATH|FORMAT}}` is the least of all that it leads to, and so `max`, `mean` and `sum`;
+  with `cells` all of them stand there, as cells of a table;
 - `{{for NAME:PATH}}` at the head of a line writes the line for every value that the path leads
   to, and `{{.PATH|FORMAT}}` in that line is of this value;
 - `{{cell NOTEBOOK ID}}` is what a cell printed.
@@ -19,6 +19,7 @@ See `selected` for paths and `printed` for formats.
 import argparse
 import csv
 import json
+import math
 import re
 import statistics
 import sys
@@ -45,6 +46,7 @@ WORDS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "min": min,
     "max": max,
     "mean": statistics.fmean,
+    "sum": math.fsum,
 }
 
 CELLS = "cells"
