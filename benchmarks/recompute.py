@@ -37,7 +37,7 @@ from paretobert.tasks.scores import Evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
 
-RUNS = ("sst2", "cola", "mrpc")
+RUNS = ("sst2", "cola", "mrpc", "closed_form_runs/sst2-sentences", "closed_form_runs/qnli")
 """Folders that `collect.py` fills."""
 
 TRIPLE = re.compile(r"(-?\d*\.\d+) \[(-?\d*\.\d+), (-?\d*\.\d+)\]")
