@@ -192,6 +192,7 @@ def test_every_method_makes_a_network_like_the_others(
         assert main(["show", str(added), label, "--json"]) == 0
         shown = json.loads(capsys.readouterr().out)
         assert shown["measured"][0]["scores"].keys() == {"search", "report"}
+    for label in (LABELS[0], LABELS[-1]):
         assert main(["compare", str(added), "full", label, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert found["score"]["metric"] == "accuracy"
