@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ..errors import InputError
 from .collecting import nothing_collected
@@ -19,6 +20,9 @@ from .display import say, speaking
 from .fields import expanded
 
 CLICK_INTERRUPTED = 130
+
+PYDANTIC_SAYS = "Value error, "
+"""What pydantic, by which typer reads values, puts before a reason."""
 
 COMMANDS = (
     "run",
@@ -44,7 +48,6 @@ def app_of(names: Sequence[str]) -> typer.Typer:
     """The command line with some of its commands, so that one starts without the others."""
     app = typer.Typer(
         name="paretobert",
-        no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -99,25 +102,38 @@ def _status(words: list[str]) -> int:
     with nothing_collected():
         app = app_of(words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS)
     try:
-        app(with_description(words, app), prog_name="paretobert")
+        status = app(
+            with_description(words, app) or ["--help"],
+            prog_name="paretobert",
+            standalone_mode=False,
+        )
     except InputError as error:
         say(f"[red]error:[/] {_plain(error)}")
+        return 2
+    except typer.TyperException as error:
+        say(f"[red]error:[/] {escape(_mistyped(error))}")
         return 2
     except OSError as error:
         say(f"[red]error:[/] {_plain(error)} Nothing was left half-written.")
         return 2
     except SystemExit as end:
-        if end.code == CLICK_INTERRUPTED:
-            say("Interrupted. To resume, run the same command again.")
-            return 2
         return end.code if isinstance(end.code, int) else 2
-    return 0
+    if status == CLICK_INTERRUPTED:
+        say("Interrupted. To resume, run the same command again.")
+        return 2
+    return status or 0
+
+
+def _mistyped(error: typer.TyperException) -> str:
+    """What typer refuses as one sentence, and where what it takes is listed."""
+    message = error.format_message().replace(PYDANTIC_SAYS, "").rstrip(".")
+    context: typer.Context | None = getattr(error, "ctx", None)
+    path = "paretobert" if context is None else context.command_path
+    return f"{message}. See `{path} --help`."
 
 
 def _plain(error: Exception) -> str:
     """The error as one line that rich prints as it stands."""
-    from rich.markup import escape
-
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return escape(f"{error.strerror}{place}.")

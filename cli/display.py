@@ -121,8 +121,9 @@ def keep_log(folder: Path) -> None:
 
 
 def _say_begun() -> None:
-    if _words and not _shown.is_set():
-        say(Text(f"{' '.join(_words[:2])} ...").markup)
+    named = [word for word in _words[:2] if not word.startswith("-")]
+    if named and not _shown.is_set():
+        say(Text(f"{' '.join(named)} ...").markup)
 
 
 class Meter:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,35 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def changed(asked: list[str], option: str, value: str) -> list[str]:
     place = asked.index(option) + 1
     return [*asked[:place], value, *asked[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["search", "x", "--engine", "grit"],
+            "Invalid value for '--engine': 'grit' is not one of 'grid', 'random', ",
+        ),
+        (
+            ["search", "x", "--trails", "3"],
+            "No such option: --trails (Possible options: --tria",
+        ),
+        (["search", "x", "--trials"], "Option '--trials' requires an argument."),
+        (["query"], "Missing argument 'folder'."),
+        (["serch"], "No such command 'serch'."),
+    ],
+)
+def test_a_mistyped_command_is_refused_in_one_sentence(
+    words: list[str], sentence: str, refused: Callable[..., str]
+) -> None:
+    said = refused(*words)
+    assert said.startswith(sentence)
+    assert re.search(r"\. See `paretobert( search| query)? --help`\.$", said)
+
+
+def test_no_words_print_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "query" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

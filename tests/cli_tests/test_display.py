@@ -36,6 +36,14 @@ def test_a_command_that_speaks_is_left_alone(
     assert capsys.readouterr().err == ""
 
 
+def test_a_slow_version_or_help_is_no_step_that_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with display.speaking(["--version"]):
+        display._say_begun()
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_said_is_kept_in_the_runs_log(run_copy: Path) -> None:
     assert main(["search", str(run_copy)]) == 0
     assert main(["query", str(run_copy), "--params", "few"]) == 2
