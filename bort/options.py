@@ -12,6 +12,10 @@ ErrorName = Literal["task", "mlm"]
 
 MAX_THETAS = 20
 
+FRESH_RATE, RUN_RATE = 0.03, 0.003
+"""Rates of SGD, from fresh weights and from those that a run gives, at which the former loses what
+a fine-tuned encoder knows (benchmarks/ose/rates.json)."""
+
 EXTRACTION_FILE = "extraction.json"
 """What an extraction calls what was asked and found, in its folder."""
 
@@ -23,9 +27,11 @@ class ErrorOptions:
     Attributes:
         steps: Training steps s, after which the loss is the error.
         error: Which loss: task, the task's own, or mlm, that of predicting masked words.
-        rates: Learning rates that are tried, the set Theta; the best one counts.
+        rates: Learning rates that are tried, the set Theta; the best one counts. Left out, 0.03
+            from fresh weights and 0.003 from a run's.
         batch_size: Texts of a training step.
-        weight_clip: Largest absolute value of a weight, to which it is clipped after each step.
+        weight_clip: Largest absolute value of a weight, to which it is clipped after each step;
+            those of a tensor that starts with larger ones, to the largest of these.
         examples: Held-out texts that the loss is taken on at most.
         precision: In training bf16 autocasts matrix products, auto where the processor has it.
         seed: Of initial weights, batches, masks and dropout.
@@ -33,7 +39,7 @@ class ErrorOptions:
 
     steps: int
     error: ErrorName = "task"
-    rates: tuple[float, ...] = (0.03,)
+    rates: tuple[float, ...] | None = None
     batch_size: int = 32
     weight_clip: float = 2.0
     examples: int = 512
@@ -56,6 +62,8 @@ class ErrorOptions:
         refuse_below(self, 1, "steps", "batch_size", "examples")
         refuse_below(self, 0, "seed")
         refuse_unless_positive(self, "weight_clip")
+        if self.rates is None:
+            return
         if not 1 <= len(self.rates) <= MAX_THETAS or len(set(self.rates)) < len(self.rates):
             raise InputError(f"Give 1 to {MAX_THETAS} different learning rates.")
         for rate in self.rates:

@@ -4,6 +4,8 @@ As in de Wynter 2020 a candidate is trained with plain SGD, its weights are clip
 step, and what it has reached after s steps stands for what it would reach. The loss is taken on
 held-out texts without dropout, the same ones for all, so that it does not hang on the last batch.
 Where weights start is the caller's: fresh, inherited from a supernet, or repaired in closed form.
+A pre-trained encoder has single weights of 4 and more on which its states hang (Kovaleva et al.
+2021), so no weight is clipped below the largest that its tensor starts with.
 
 Two losses: that of the task, by transformers' own heads, and that of masked words (Devlin et al.
 2019): of every text 15 % of the tokens, at least one, are to be predicted; 80 % of these are
@@ -228,6 +230,7 @@ def surrogate_loss(
     """
     nn.Module.to(model, device)
     parameters = list(model.parameters())
+    bounds = [max(options.weight_clip, p.abs().max().item()) for p in parameters]
     optimizer = torch.optim.SGD(parameters, lr=learning_rate)
     torch.manual_seed(options.seed)
     model.train()
@@ -242,8 +245,8 @@ def surrogate_loss(
         (total / number).backward()
         optimizer.step()
         with torch.no_grad():
-            for parameter in parameters:
-                parameter.clamp_(-options.weight_clip, options.weight_clip)
+            for parameter, bound in zip(parameters, bounds, strict=True):
+                parameter.clamp_(-bound, bound)
         progress(step)
     return held_out_loss(model, lesson, seed=options.seed, device=device, dtype=dtype)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..bort.architecture import POSITIONS, Architecture, Tables, multiply_adds, parameters
 from ..bort.latency import TIMED_TABLES, latencies_of, to_measure
-from ..bort.options import ErrorOptions
+from ..bort.options import FRESH_RATE, RUN_RATE, ErrorOptions
 from ..bort.space import PUBLISHED, Space, space_of
 from ..deploy.deployment import EAGER_FP32
 from ..encoders.checkpoints import find_checkpoint
@@ -127,6 +127,11 @@ class OseRequest:
         return self.space != PUBLISHED and Path(self.space).is_dir()
 
     @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates that are tried, Theta."""
+        return self.error.rates or ((RUN_RATE if self.is_run else FRESH_RATE),)
+
+    @property
     def protocol(self) -> LatencyProtocol:
         """How latencies are measured."""
         return LatencyProtocol(seq_len=self.seq_len, time_budget_s=self.measure_s)
@@ -135,7 +140,7 @@ class OseRequest:
         """Return what was asked as JSON types."""
         return {
             **{name: getattr(self, name) for name in ("space", "epsilon", "model", "speed")},
-            "error": asdict(self.error) | {"rates": list(self.error.rates)},
+            "error": asdict(self.error) | {"rates": list(self.rates)},
             "task": None if self.task is None else json.loads(json.dumps(self.task.to_dict())),
             "texts": [str(path) for path in self.texts],
             "seq_len": self.seq_len,

@@ -100,9 +100,7 @@ def extract_architecture(
     points = contest.points(timing)
     trained = to_train(blocks_of(points, request.epsilon), maximum_point(points))
     errors = _Errors(contest, request, total=len(trained), progress=progress)
-    extraction = extract(
-        points, epsilon=request.epsilon, thetas=request.error.rates, error=errors.of
-    )
+    extraction = extract(points, epsilon=request.epsilon, thetas=request.rates, error=errors.of)
     found = Extracted(
         folder,
         request,
@@ -132,14 +130,13 @@ class _Errors:
 
         self.seconds = 0.0
         self._contest, self._options = contest, request.error
-        self._total = total * len(request.error.rates)
+        self._total = total * len(request.rates)
         self._done, self._progress = 0, progress
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = matmul_dtype(request.error.precision, self._device)
         dtype = str(self._dtype).removeprefix("torch.")
         self._conditions = {
-            rate: contest.conditions(request.error, rate, dtype=dtype)
-            for rate in request.error.rates
+            rate: contest.conditions(request.error, rate, dtype=dtype) for rate in request.rates
         }
         self._known = {
             rate: contest.ledger.errors(conditions=conditions)

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, BertCo
 from paretobert import LatencyProtocol, Run, TrainingOptions
 from paretobert.bort import training
 from paretobert.bort.architecture import Architecture, multiply_adds, parameters
-from paretobert.bort.options import ErrorOptions, SurrogateError
+from paretobert.bort.options import FRESH_RATE, RUN_RATE, ErrorOptions, SurrogateError
 from paretobert.errors import InputError
 from paretobert.networks.network import Network
 from paretobert.pipeline.contest import Architectures, OseRequest, SubNetworks
@@ -122,7 +122,7 @@ def test_the_ranking_holds_the_terms_of_real_trainings(
         contest.build(entry.point.name),
         contest.lesson,
         ERROR,
-        learning_rate=ERROR.rates[0],
+        learning_rate=request_of.rates[0],
         device=training.torch.device("cpu"),
         dtype=training.torch.float32,
     )
@@ -191,10 +191,10 @@ def test_what_was_trained_serves_other_questions(
     coarse = extract_architecture(tmp_path / "ose", replace(request_of, epsilon=0.9))
     assert trained == []
     assert len(coarse.extraction.blocks) < 4
-    more = replace(request_of, error=replace(ERROR, rates=(*ERROR.rates, 1.0)))
+    more = replace(request_of, error=replace(ERROR, rates=(*request_of.rates, 1.0)))
     both = extract_architecture(tmp_path / "ose", more)
     assert len(trained) == 6
-    assert {entry.theta for entry in both.extraction.ranking} <= {*more.error.rates, None}
+    assert {entry.theta for entry in both.extraction.ranking} <= {*more.rates, None}
     trained.clear()
     extract_architecture(tmp_path / "ose", replace(request_of, error=replace(ERROR, steps=3)))
     assert len(trained) == 6
@@ -232,6 +232,8 @@ def test_the_sub_networks_of_a_run_start_from_its_weights(
         protocol=LatencyProtocol(seq_len=16),
     )
     run.train()
+    untold = OseRequest(space=str(run.folder.root), epsilon=1e-6, error=replace(ERROR, rates=None))
+    assert untold.rates == (RUN_RATE,)
     options = replace(ERROR, rates=(1e-9,))
     request = OseRequest(space=str(run.folder.root), epsilon=1e-6, error=options)
     found = extract_architecture(tmp_path / "ose", request)
@@ -252,6 +254,10 @@ def test_the_sub_networks_of_a_run_start_from_its_weights(
     assert not (tmp_path / "ose" / "ledger.db").exists()
     config = AutoConfig.from_pretrained(tmp_path / "ose" / "winner")
     assert config.num_hidden_layers == found.winner.config.num_layers
+
+
+def test_fresh_weights_learn_at_a_rate_of_their_own(request_of: OseRequest) -> None:
+    assert replace(request_of, error=replace(ERROR, rates=None)).rates == (FRESH_RATE,)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.5, -1.0])
