@@ -41,10 +41,13 @@ export function points(fraction) {
   return Number(plain) === 0 ? "0.0" : (fraction < 0 ? "−" : "+") + plain;
 }
 
-/** A value with its interval in brackets. */
+/** An interval in brackets. */
+export const between = ([low, high], show) => `[${show(low)}, ${show(high)}]`;
+
+/** A value with its interval. */
 export function bracketed([value, low, high], show) {
   const text = show(value);
-  return low === null || low === undefined ? text : `${text} [${show(low)}, ${show(high)}]`;
+  return low === null || low === undefined ? text : `${text} ${between([low, high], show)}`;
 }
 
 export const fourPlaces = (value) => value.toFixed(4);

@@ -1,7 +1,7 @@
 // The table: the accessible form of the figure, sorted, filtered and saved as it is seen.
 
 import { find, foreign, h } from "./element.js";
-import { bracketed, fourPlaces, general, points, valueText } from "./format.js";
+import { between, fourPlaces, general, points, valueText } from "./format.js";
 import { COSTS } from "./model.js";
 
 /** How many rows are shown before all of them are asked for; on a phone each is a card. */
@@ -16,7 +16,12 @@ function inUnit(quantity) {
   return { unit: "", shown: (value) => valueText(quantity, value) };
 }
 
-/** The columns that a pool has: what they are called, what they are sorted by, what they show. */
+const NONE = [null, null, null];
+
+/**
+ * The columns that a pool has: what they are called, what they are sorted by, and what they show: a
+ * text, or numbers, a value with its interval, as `shown`.
+ */
 export function columns(model, view) {
   const { pool } = view;
   const known = new Set(model.known(pool).map((entry) => entry.name));
@@ -26,26 +31,17 @@ export function columns(model, view) {
     unit: inUnit(model.quantities[name]).unit,
     numeric: true,
     key: (row) => row.values[name] ?? null,
-    text: (row) => {
-      const interval = model.interval(row, name);
-      const mark = name === "latency_ms" && row.latency && !row.latency.resolved ? " (not resolved)" : "";
-      if (!interval) return "";
-      const { shown } = inUnit(model.quantities[name]);
-      const [value, low, high] = interval;
-      return (low === high ? shown(value) : bracketed(interval, shown)) + mark;
-    },
-    numbers: (row) => model.interval(row, name) ?? [null, null, null],
+    numbers: (row) => model.interval(row, name) ?? NONE,
+    shown: inUnit(model.quantities[name]).shown,
+    isOpen: (row) => name === "latency_ms" && row.latency && !row.latency.resolved,
   });
   const score = (split) => ({
     id: split === "search" ? "score" : split,
     label: `${model.metric.label}, ${split}`,
     numeric: true,
     key: (row) => model.score(row, split)?.[0] ?? null,
-    text: (row) => {
-      const found = model.score(row, split);
-      return found ? bracketed(found, fourPlaces) : "";
-    },
-    numbers: (row) => model.score(row, split) ?? [null, null, null],
+    numbers: (row) => model.score(row, split) ?? NONE,
+    shown: fourPlaces,
   });
   const corrected = view.corrected;
   return [
@@ -59,20 +55,32 @@ export function columns(model, view) {
       key: (row) => corrected.get(row.key)?.value ?? null,
       text: (row) => {
         const found = corrected.get(row.key);
-        return found ? `${fourPlaces(found.value)} ± ${fourPlaces(found.error)}` : "";
+        return found ? fourPlaces(found.value) : "";
+      },
+      beside: (row) => {
+        const found = corrected.get(row.key);
+        return found ? `± ${fourPlaces(found.error)}` : "";
       },
     }] : []),
     ...(pool.rows.some((row) => model.score(row, "report")) ? [score("report")] : []),
     ...Object.entries(model.data.scores.further).map(([name, scores]) => ({
       id: name, label: name, numeric: true,
       key: (row) => scores[row.score]?.[0] ?? null,
-      text: (row) => (scores[row.score] ? bracketed(scores[row.score], fourPlaces) : ""),
-      numbers: (row) => scores[row.score] ?? [null, null, null],
+      numbers: (row) => scores[row.score] ?? NONE,
+      shown: fourPlaces,
     })),
     ...(known.has("loss") ? [quantity("loss")] : []),
     { id: "front", label: "front", key: (row) => (view.frontKeys.has(row.key) ? "front" : ""), text: (row) => (view.frontKeys.has(row.key) ? "front" : "") },
     ...(view.fits ? [{ id: "fits", label: "keeps the budget", key: (row) => (view.fits.has(row.key) ? "yes" : "no"), text: (row) => (view.fits.has(row.key) ? "yes" : "no") }] : []),
   ];
+}
+
+/** A cell's text, and the interval that stands below it. */
+function written(column, row) {
+  if (!column.numbers) return [column.text(row), column.beside?.(row)];
+  const [value, low, high] = column.numbers(row);
+  if (value === null) return [""];
+  return [column.shown(value) + (column.isOpen?.(row) ? "~" : ""), low === high ? "" : between([low, high], column.shown)];
 }
 
 /** The rows that a state shows, in its order. */
@@ -113,19 +121,21 @@ export class NetworkTable {
     const active = document.activeElement?.dataset?.focus;
     const header = all.map(({ id, label, unit, numeric }) =>
       h("th", { scope: "col", class: numeric ? "number" : "text", "aria-sort": state.sort === id ? (state.down ? "descending" : "ascending") : null },
-        h("button", { type: "button", "data-focus": `sort-${id}`, click: () => this.onSort(id, state.sort === id && !state.down) }, label), unit ? h("small", {}, `, ${unit}`) : ""));
+        h("button", { type: "button", "data-focus": `sort-${id}`, click: () => this.onSort(id, state.sort === id && !state.down) }, label), unit ? h("small", {}, unit) : ""));
     const body = shown.map((row) => {
       const isPinned = state.pins.includes(row.key);
       const name = ["", view.frontKeys.has(row.key) && "front", row.key === view.answer?.key && "answer", view.fits && !view.fits.has(row.key) && "missed"].filter(Boolean).join(" ");
       return h("tr", { class: name, "data-key": row.key },
         h("td", { class: "pin" }, h("button", { type: "button", class: "small", "data-focus": `pin-${row.key}`, "aria-pressed": String(isPinned), "aria-label": `pin ${row.number} ${row.network.label.slice(0, 80)}`, click: () => this.onPin(row) }, isPinned ? "Unpin" : "Pin")),
-        all.map(({ label, unit, numeric, text, isName }) => {
-          const shownText = text(row);
-          return h("td", { class: numeric ? "number" : "text", "data-label": unit ? `${label}, ${unit}` : label }, isName ? foreign(shownText) : shownText);
+        all.map((column) => {
+          const { label, unit, numeric, isName } = column;
+          const [text, interval] = written(column, row);
+          return h("td", { class: numeric ? "number" : "text", "data-label": unit ? `${label}, ${unit}` : label }, isName ? foreign(text) : text, interval ? h("small", {}, interval) : "");
         }));
     });
+    const isOpen = shown.some((row) => row.latency && !row.latency.resolved);
     find("table").replaceChildren(
-      h("caption", {}, `${rows.length} of ${view.pool.rows.length} networks; brackets are 95 % intervals, of times: ${this.model.meaningOfTimes(view.pool)}`),
+      h("caption", {}, `${rows.length} of ${view.pool.rows.length} networks; brackets are 95 % intervals, of times: ${this.model.meaningOfTimes(view.pool)}${isOpen ? "; ~ interval not narrow yet" : ""}`),
       h("thead", {}, h("tr", {}, h("td", {}), header)),
       h("tbody", {}, body));
     find("more").hidden = rows.length <= shown.length;

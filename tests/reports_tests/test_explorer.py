@@ -186,6 +186,22 @@ def test_the_table_sorts_and_filters(addresses, browser):
         assert numbers() == [8, 12]
 
 
+def test_every_column_is_seen_on_a_small_screen_with_its_interval_below(addresses, browser):
+    with opened(browser, addresses["plain"], viewport={"width": 1280, "height": 800}) as page:
+        table = "document.getElementById('table')"
+        assert page.evaluate(f"() => {table}.scrollWidth <= {table}.parentElement.clientWidth")
+        cells = dict(
+            page.eval_on_selector_all(
+                "#table tr[data-key] td[data-label]",
+                "cells => cells.slice(0, 16).map((cell) => [cell.dataset.label, cell.innerText])",
+            )
+        )
+        assert re.fullmatch(r"0\.\d{4}\n\[0\.\d{4}, 0\.\d{4}\]", cells["accuracy, search"])
+        eighth = page.locator("#table tr[data-key] td[data-label='latency, ms']").nth(7)
+        assert "~" in eighth.inner_text()
+        assert "~ interval not narrow yet" in page.locator("#table caption").inner_text()
+
+
 def test_what_is_seen_can_be_saved(addresses, browser, tmp_path):
     saved = {}
     view = "#filter=front&latency_ms=12"
