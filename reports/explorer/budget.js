@@ -8,7 +8,7 @@ const ORDER = ["latency_ms", "p99_ms", "throughput_per_s", "speedup", "peak_memo
 
 /** The budget that a state asks for, in the units of the quantities. */
 export function budgetOf(model, state, pool) {
-  const known = new Set(model.known(pool).map((entry) => entry.name));
+  const known = new Set(pool.known.map((entry) => entry.name));
   const budget = { limits: [], loss: null, best: known.has(state.best) ? state.best : "score" };
   for (const name of ORDER) {
     if (!(name in state.limits) || !known.has(name)) continue;
@@ -51,7 +51,7 @@ export class Budgets {
   make(pool) {
     this.key = pool.key;
     this.rows.clear();
-    const known = new Map(this.model.known(pool).map((entry) => [entry.name, entry]));
+    const known = new Map(pool.known.map((entry) => [entry.name, entry]));
     const rows = ORDER.filter((name) => known.has(name)).map((name) => this.row(known.get(name), pool)).filter(Boolean);
     this.best = h(
       "select",

@@ -11,7 +11,7 @@ import { drawPins } from "./pins.js";
 import { general } from "./format.js";
 import { listenForSaves } from "./save.js";
 
-const REST_MS = 100;
+const REST_MS = 250;
 const ON_PUBLISHED = ["num_params", "num_flops"];
 const model = new Model(JSON.parse(find("data").textContent));
 let state = readHash(model, location.hash);
@@ -20,6 +20,7 @@ let command = null;
 let waiting = false;
 let spoken = null;
 let resting = null;
+let controlled = null;
 
 function change(patch) {
   state = { ...state, ...patch };
@@ -91,7 +92,7 @@ function drawControls(pool) {
     ...sheets.map((sheet) => ({ value: sheet.slug, label: sheet.title, detail: detail(sheet) })),
     ...(sheets.length > 1 ? [{ value: ALL, label: "all together", detail: `${sheets.length} deployments` }] : []),
   ], state.deployment, (deployment) => change({ deployment }));
-  const known = model.known(pool);
+  const known = pool.known;
   for (const axis of ["x", "y"]) {
     const select = find(`${axis}-axis`);
     select.replaceChildren(...known.map(({ name, label }) => h("option", { value: name, selected: name === state[axis] }, name === "score" ? model.metric.label : label)));
@@ -104,7 +105,7 @@ function drawControls(pool) {
 
 function draw() {
   const pool = model.pool(state.setting, state.deployment);
-  const known = new Set(model.known(pool).map((entry) => entry.name));
+  const known = new Set(pool.known.map((entry) => entry.name));
   for (const axis of ["x", "y"]) if (!known.has(state[axis])) state[axis] = axis === "x" ? "num_params" : "score";
   const budget = budgetOf(model, state, pool);
   const result = model.rule.deliver(pool.rows, budget, pool.again);
@@ -123,7 +124,14 @@ function draw() {
     drawn: model.rivals(pool, state.x, state.y),
     published: state.split === "report" && state.y === "score" && ON_PUBLISHED.includes(state.x) ? model.data.published.filter((entry) => entry[state.x] !== null) : [],
   };
-  drawControls(pool);
+  // A slider changes none of the controls, and a layout for them costs as much as the figure's.
+  const { setting, deployment, x, y, logX, logY, split } = state;
+  const controls = JSON.stringify([setting, deployment, x, y, logX, logY, split]);
+  if (controls !== controlled) {
+    drawControls(pool);
+    drawNotes();
+    controlled = controls;
+  }
   scatter.draw(seen);
   budgets.draw(state, pool);
   command = drawCard(model, seen, { onPin: pin });
@@ -131,7 +139,6 @@ function draw() {
   if (isLimited && spoken !== null && named !== spoken) say(named);
   spoken = named;
   drawPins(model, seen, { onPin: pin, onClear: unpin });
-  drawNotes();
   // The table follows when a slider rests: thousands of rows are sorted for it.
   clearTimeout(resting);
   if (table.view) resting = setTimeout(() => table.draw(seen), REST_MS);

@@ -351,7 +351,7 @@ function markPath(look, d, extra = {}) {
 function paths(entries) {
   const alike = new Map();
   for (const { look, px, py, onFront } of entries) {
-    const key = JSON.stringify(look);
+    const key = `${look.name} ${look.colour} ${look.shape} ${look.size} ${look.hollow} ${look.pale} ${look.ring}`;
     if (!alike.has(key)) alike.set(key, { look, onFront, parts: [] });
     alike.get(key).parts.push(SHAPES[look.shape](px, py, look.size));
   }

@@ -8,7 +8,7 @@ const SPLITS = ["search", "report", "corrected"];
 /** The view that a page opens with. */
 export function initialState(model) {
   const pool = model.pool(0, model.deployments(0)[0].slug);
-  const known = model.known(pool).map((entry) => entry.name);
+  const known = pool.known.map((entry) => entry.name);
   return {
     setting: 0,
     deployment: model.deployments(0)[0].slug,

@@ -4,6 +4,7 @@ const Z95 = 1.959963984540054;
 const LEVEL = 0.05;
 const POWER = 0.8;
 const FEWEST = Math.floor(Math.log2(2 / LEVEL)) + 1;
+const COUNTS = 1e-17;
 const logFactorials = [0];
 
 function logFactorial(n) {
@@ -19,10 +20,18 @@ function binomial(n, k, share) {
   return Math.exp(ways + k * Math.log(share) + (n - k) * Math.log1p(-share));
 }
 
+/** The chance of at most so many: the tail away from the mean, until its terms no longer count. */
 function atMost(n, most, share) {
+  if (most >= n || (most >= 0 && share <= 0)) return 1;
+  if (most < 0 || share >= 1) return 0;
+  const odds = share / (1 - share);
   let sum = 0;
-  for (let k = 0; k <= Math.min(most, n); k++) sum += binomial(n, k, share);
-  return sum;
+  if (most <= n * share) {
+    for (let k = most, term = binomial(n, k, share); term > COUNTS * sum; term *= k / ((n - k + 1) * odds), k--) sum += term;
+    return sum;
+  }
+  for (let k = most + 1, term = binomial(n, k, share); term > COUNTS * sum; term *= ((n - k) * odds) / (k + 1), k++) sum += term;
+  return 1 - sum;
 }
 
 /** The two-sided p-value of McNemar's exact test. */
@@ -90,6 +99,11 @@ function where(rising, largest) {
 
 /** A paired difference of two accuracies, from how many examples only one of them has right. */
 export function accuracies(onlyA, onlyB, n) {
-  const interval = [(onlyA - onlyB) / n, ...tango(onlyA, onlyB, n)];
-  return { interval, tie: mcnemar(onlyA, onlyB) >= LEVEL, shows: () => detectable(n, onlyA + onlyB) };
+  return {
+    get interval() {
+      return [(onlyA - onlyB) / n, ...tango(onlyA, onlyB, n)];
+    },
+    tie: mcnemar(onlyA, onlyB) >= LEVEL,
+    shows: () => detectable(n, onlyA + onlyB),
+  };
 }

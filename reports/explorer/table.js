@@ -24,7 +24,7 @@ const NONE = [null, null, null];
  */
 export function columns(model, view) {
   const { pool } = view;
-  const known = new Set(model.known(pool).map((entry) => entry.name));
+  const known = new Set(pool.known.map((entry) => entry.name));
   const quantity = (name) => ({
     id: name,
     label: model.quantities[name].label,
