@@ -4,8 +4,8 @@
 
 `paretobert report` writes the page of a run folder that `many_networks` makes, and Chromium opens
 it from disk, headless and without a GPU. Loaded is from the start of navigation until the page can
-be used. Then the latency's slider moves a hundred times: the time of each move is from the event to
-the end of the frame that shows its answer.
+be used. Then the latency's slider moves a hundred times: the time of each move is from the event
+to the end of the frame that shows its answer.
 """
 
 import argparse

@@ -91,7 +91,7 @@ class BortOptions(StudentPace):
     @property
     def label(self) -> str:
         """What people call the network."""
-        return f"{self.network}, Bort"
+        return f"{self.network}, Bort" + " without pre-training" * (not self.pretraining_steps)
 
 
 def resolve(options: BortOptions, known: Known) -> BortOptions:
