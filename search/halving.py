@@ -197,14 +197,15 @@ def _agreements(
                     name,
                     fidelities[place - 1].name,
                     fidelities[place].name,
-                    _kendall(pairs),
+                    kendall(pairs),
                     len(pairs),
                 )
             )
     return tuple(found)
 
 
-def _kendall(pairs: Sequence[tuple[float, float]]) -> float | None:
+def kendall(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Kendall's rank correlation of two scores; None of too few networks, or of equal scores."""
     from scipy.stats import kendalltau
 
     columns = list(zip(*pairs, strict=True))

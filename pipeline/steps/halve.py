@@ -72,8 +72,17 @@ def inherited(context: Context, deployment: Deployment) -> "Fidelity":
     def score(config: SubnetConfig) -> float:
         return search_value(context, context.cut(config), deployment=deployment)
 
-    repaired = context.request.training.recipe == "closed-form"
-    return Fidelity("closed form" if repaired else "inherited", score)
+    return Fidelity(start_of(context), score)
+
+
+def start_of(context: Context) -> str:
+    """What the weights are called that the run gives its networks."""
+    return "closed form" if context.request.training.recipe == "closed-form" else "inherited"
+
+
+def length_of(steps: int | None, epochs: float) -> str:
+    """What so much distillation is called."""
+    return f"{epochs} epochs" if steps is None else f"{steps} steps"
 
 
 def distilled(
@@ -90,5 +99,4 @@ def distilled(
         network = make(context, FINISHED, options, progress=training)
         return search_value(context, network, deployment=deployment)
 
-    length = f"{pace.epochs} epochs" if pace.steps is None else f"{pace.steps} steps"
-    return Fidelity(length, score)
+    return Fidelity(length_of(pace.steps, pace.epochs), score)

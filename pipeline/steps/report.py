@@ -8,16 +8,9 @@ from ...baselines.published import DEV_EXAMPLES, published_candidates
 from ...deploy.deployment import Deployment
 from ...errors import InputError
 from ...profiling.conditions import Conditions
-from ...profiling.protocol import LatencyProtocol
-from ...profiling.statistics import Round
 from ...profiling.table import CostTable
 from ...reports.content import Measured, ReportContent, Setting, TimedAgain
-from ...reports.figures.deployments import deployment_figure
 from ...reports.figures.drawing import Picture
-from ...reports.figures.predicted import prediction_figure
-from ...reports.figures.retention import retention_figure
-from ...reports.figures.speedups import heat_map_figure
-from ...reports.figures.times import distribution_figure
 from ...reports.page import write_report
 from ...reports.shared import rivals
 from ...search.candidate import Candidate
@@ -36,12 +29,11 @@ from ..costs import (
     numbers,
 )
 from ..delivery import serves
-from ..losses import deployment_loss
+from ..figures import run_figures
 from ..observations import SessionRecord
 from ..request import RunRequest
 from ..scores import known_reports, score_reported
 from ..warnings import table_warnings
-from .predictor import known_predictor
 
 HYPERVOLUME_COSTS = ("latency_ms", "num_params", "num_flops")
 """Costs whose front with the score is measured by its hypervolume."""
@@ -96,7 +88,7 @@ def report(
             costs=costs,
             manifest=context.manifest,
             warnings=doubts,
-            measurements=_figures(context, [costs, *tables], own),
+            measurements=run_figures(context, [costs, *tables], own),
             settings=places,
             commands=[
                 context.command("run"),
@@ -282,60 +274,6 @@ def report_content(
     )
 
 
-def _figures(
-    context: Context, deployments: Sequence[CostTable], scored: Sequence[Candidate]
-) -> list[Picture]:
-    """The figures of what a run measured; what was not measured has none.
-
-    Args:
-        context: The run.
-        deployments: The tables of all deployments, the run's own first.
-        scored: The scored networks of the run's own deployment.
-    """
-    shape, costs = context.shape, deployments[0]
-    conditions = f"{costs.protocol.title}; {costs.environment.title}"
-    figures: list[Picture] = []
-    configs = context.space.landmarks
-    if len(configs) > 1:
-        figures.append(heat_map_figure(costs, configs, num_layers=shape.num_layers))
-    rounds, sentinel = _rounds(context, costs)
-    if rounds:
-        slug = costs.protocol.deployment.slug
-        visited = {visit.network for visit in rounds[0].visits}
-        labels = {f"{entry.network.id}/{slug}": entry.label for entry in scored}
-        figures.append(
-            distribution_figure(
-                rounds,
-                sentinel=sentinel,
-                labels={key: label for key, label in labels.items() if key in visited},
-                drift_tolerance=costs.protocol.drift_tolerance,
-                conditions=conditions,
-            )
-        )
-    predictor = known_predictor(context, costs.conditions.id)
-    if predictor is not None:
-        figures.append(
-            prediction_figure(
-                predictor.validation, num_fitted=len(predictor.fitted), conditions=conditions
-            )
-        )
-    if len(deployments) > 1:
-        losses = [deployment_loss(context, each.protocol.deployment) for each in deployments]
-        figures.append(deployment_figure(list(zip(deployments, losses, strict=True))))
-    figures.extend(_retentions(context, costs.protocol))
-    return figures
-
-
-def _rounds(context: Context, costs: CostTable) -> tuple[tuple[Round, ...], str]:
-    """The rounds behind a table and the name of their sentinel."""
-    for record in measured(context):
-        if record.conditions.id == costs.conditions.id:
-            processes = context.ledger.processes(record.id)
-            found = tuple(entry for process in processes for entry in process.rounds)
-            return found, record.sentinel.key
-    return (), ""
-
-
 def _others(context: Context, own: SessionRecord) -> list[SessionRecord]:
     """The sessions that differ from one in runtime and precision alone."""
     found: dict[Deployment, SessionRecord] = {}
@@ -349,23 +287,6 @@ def _others(context: Context, own: SessionRecord) -> list[SessionRecord]:
         ):
             found[deployment] = record
     return list(found.values())
-
-
-def _retentions(context: Context, protocol: LatencyProtocol) -> list[Picture]:
-    """How many word-vectors each stored network keeps, where it eliminates some."""
-    figures: list[Picture] = []
-    for network in context.stored().values():
-        config = network.config
-        if config is not None and config.tokens is not None:
-            figures.append(
-                retention_figure(
-                    config.tokens,
-                    label=network.label,
-                    lengths=context.workshop.lengths(network, protocol),
-                    name=f"retention-{len(figures) + 1}",
-                )
-            )
-    return figures
 
 
 def _published(

@@ -60,12 +60,8 @@ def retention_figure(
         lengths: The task's lengths in tokens.
         name: The figure's name, where there are several.
     """
-    whole = sum(lengths)
-    left = [
-        100 * sum(layer) / whole
-        for layer in zip(*(retention.kept(length) for length in lengths), strict=True)
-    ]
-    mean = whole / len(lengths)
+    left = kept_shares(retention, lengths)
+    mean = sum(lengths) / len(lengths)
     return RetentionFigure(
         name=name,
         title=f"Word-vectors kept: {label}",
@@ -78,3 +74,12 @@ def retention_figure(
         attending=(100.0, *left[:-1]),
         fed=tuple(left),
     )
+
+
+def kept_shares(retention: Retention, lengths: Sequence[int]) -> list[float]:
+    """The share of the word-vectors of texts that leave each kept layer, in percent."""
+    whole = sum(lengths)
+    return [
+        100 * sum(layer) / whole
+        for layer in zip(*(retention.kept(length) for length in lengths), strict=True)
+    ]

@@ -7,6 +7,9 @@ import pytest
 
 from paretobert import Run
 from paretobert.cli.app import main
+from paretobert.pipeline.costs import Where, candidates, chosen
+from paretobert.pipeline.figures import run_figures
+from paretobert.reports.figures.fidelities import FidelitiesFigure
 from paretobert.training.pace import StudentPace
 
 PACE = StudentPace(steps=2, learning_rate=1e-3, precision="fp32", checkpoint_steps=1)
@@ -29,6 +32,13 @@ def test_the_best_half_is_trained_on(run_copy: Path) -> None:
     whole = found.agreements[0]
     assert (whole.region, whole.cheap, whole.dear) == ("all", "inherited", "2 steps")
     assert whole.n == len(distilled)
+    run.search()
+    every = candidates(run.context, chosen(run.context, Where()))
+    drawn = run_figures(run.context, [run.table()], list(every))
+    (figure,) = (each for each in drawn if each.name == "fidelities")
+    assert isinstance(figure, FidelitiesFigure)
+    assert figure.fidelities == ("inherited", "2 steps")
+    assert figure.agreements == ((whole.tau, whole.n),)
     steps.clear()
     assert run.halve([PACE], eta=2, training=steps.append) == found
     assert not steps

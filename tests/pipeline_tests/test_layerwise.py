@@ -11,6 +11,8 @@ from paretobert.dynabert.supernet import Supernet
 from paretobert.errors import InputError
 from paretobert.networks.spaces import Layerwise
 from paretobert.pipeline.costs import Where
+from paretobert.pipeline.figures import run_figures
+from paretobert.reports.figures.drawing import Picture
 
 UNEVEN = "L0.3-H3.2-F16.64"
 
@@ -19,6 +21,11 @@ UNEVEN = "L0.3-H3.2-F16.64"
 def _measured_here(measuring_here: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
     with measuring_here():
         yield
+
+
+def figures_of(run: Run) -> list[Picture]:
+    """What the report draws of what was measured and searched."""
+    return run_figures(run.context, [run.table()], list(run.candidates()))
 
 
 def test_any_network_of_the_space_is_shown_and_exported(
@@ -60,6 +67,11 @@ def test_any_network_of_the_space_is_shown_and_exported(
     assert run.show(UNEVEN).holdings[0].scores["search"] == exported.candidate.evaluation
     candidates = [entry.network.name for entry in run.candidates(Where())]
     assert sorted(candidates) == sorted([UNEVEN, *(c.key for c in supernet.space.landmarks)])
+    figures = {figure.name: figure for figure in figures_of(run)}
+    assert not {"speedups", "fidelities"} & figures.keys()
+    scores = {entry.evaluation.value for entry in run.candidates(Where())}
+    assert ("progress" in figures) == (len(scores) > 1)
+    assert "heads" in figures["layers"].networks[0].shares
     budget = exported.candidate.profile.num_params
     found = run.query(params=str(budget))
     assert found.answer is not None
