@@ -49,6 +49,11 @@ export function exportCommand(model, state, budget, row) {
   return asked.map(quoted).join(" ");
 }
 
+/** A text whose lines break between words alone, not at the hyphens of an option. */
+function unbroken(text) {
+  return text.split(" ").flatMap((word, i) => [i ? " " : "", h("span", {}, word)]);
+}
+
 /** Copies a text, also where the page has no clipboard of its own. */
 export async function copy(text) {
   try {
@@ -196,7 +201,7 @@ export function drawCard(model, view, { onPin }) {
     ...passed,
     definitions([...facts(model, answer, result, corrected), ...(headroom.length ? [["left of the limits", headroom.join(", ")]] : [])]),
     ...[second(model, budget, result)].filter(Boolean),
-    h("div", { class: "command" }, h("code", { id: "command", tabindex: 0, "aria-label": "command that exports the answer" }, command), h("button", { type: "button", id: "copy", click: () => copy(command) }, "Copy")),
+    h("div", { class: "command" }, h("code", { id: "command", tabindex: 0, "aria-label": "command that exports the answer" }, unbroken(command)), h("button", { type: "button", id: "copy", click: () => copy(command) }, "Copy")),
     ...(isLimited ? [h("h4", {}, "What 10 % more budget buys"), h("ul", {}, more(model, pool, budget, result))] : []),
     ...(rivals.length ? [h("h4", {}, "Beside it, against the answer on the same search examples"), h("ul", {}, rivals)] : []),
   );
