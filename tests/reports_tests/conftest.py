@@ -248,3 +248,11 @@ def latency_maker():
 @pytest.fixture(scope="session")
 def nasty():
     return NASTY
+
+
+def is_drawn_alike(figure):
+    """That a record can be drawn, each time to the same bytes."""
+    assert figure.to_dict()["title"] == figure.title
+    assert figure.png().startswith(b"\x89PNG")
+    assert figure.png() == figure.png()
+    assert b"<svg" in figure.svg()
