@@ -44,6 +44,8 @@ SERIES = {
     "layerdrop": "LayerDrop",
     "student": "student of evenly spaced layers",
     "repaired": "pruned and repaired",
+    "bort": "what extraction picked, trained",
+    "powerbert": "PoWER-BERT",
 }
 """Each series for a reader."""
 

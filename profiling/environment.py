@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -112,7 +113,7 @@ class Environment:
             gpu_driver=driver,
             load_before=_load(),
             load_after=None,
-            commit=_commit(Path(__file__).resolve().parents[1]),
+            commit=_own_commit(),
             gpu_clock_before_mhz=_gpu_clock(device) if gpu else None,
         )
 
@@ -256,6 +257,12 @@ def _gpu_clock(device: str) -> int | None:
 
 def _load() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+@cache
+def _own_commit() -> str | None:
+    """That of this package, as it was first asked for: code that is loaded does not change."""
+    return _commit(Path(__file__).resolve().parents[1])
 
 
 def _commit(root: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from ...deploy.deployment import EAGER_FP32
@@ -20,7 +19,7 @@ from ...search.result import QueryResult
 from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import Where, chosen, competing, cost_table, elsewhere, is_here
-from ..delivery import time_again
+from ..delivery import session_disturbances, time_again
 from ..observations import SessionRecord, Subject
 from ..scores import score_reported
 from ..warnings import table_warnings
@@ -83,7 +82,6 @@ def query(
     budget = budget_of(context, limits, cheapest=cheapest)
     conditions = sessions[0].conditions
     place = tuple(filter(None, [elsewhere(conditions)]))
-    costs = cache(lambda: cost_table(context, sessions[0]))
 
     def timed(
         networks: Sequence[Candidate],
@@ -93,7 +91,7 @@ def query(
         if not is_here(conditions):
             known = {entry.key: entry.latency for entry in networks}
             found = {key: latency for key, latency in known.items() if latency is not None}
-            return Timing(found, costs().disturbances)
+            return Timing(found, session_disturbances(sessions[0]))
         return time_again(
             context, networks, conditions.protocol, decided=decided, progress=progress
         )
@@ -110,7 +108,7 @@ def query(
         return replace(result, warnings=place)
     warnings = table_warnings(
         context,
-        costs(),
+        cost_table(context, sessions[0]),
         doubtful=result.warnings if timed_again else None,
     )
     return replace(result, warnings=(*place, *warnings))
