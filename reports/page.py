@@ -115,13 +115,13 @@ def write_report(folder: Path, content: ReportContent) -> Path:
     selection = content.selection
     published = published_frame(content.published)
     drawings = {
-        figure.name: (figure.svg(), figure.png())
+        figure.name: figure.files("svg", "png")
         for figure in (*report_figures(content), *content.measurements)
     }
     with storage.folder(folder) as new:
-        for name, (svg, png) in drawings.items():
-            storage.write_bytes(new / "figures" / f"{name}.svg", svg)
-            storage.write_bytes(new / "figures" / f"{name}.png", png)
+        for name, files in drawings.items():
+            for kind, data in files.items():
+                storage.write_bytes(new / "figures" / f"{name}.{kind}", data)
         storage.write_text(new / "tables" / "results.csv", csv_text(results))
         storage.write_text(new / "tables" / "results.md", markdown_text(readable(results)))
         if selection is not None:
@@ -165,12 +165,12 @@ def report_figures(content: ReportContent) -> list[FrontFigure]:
     return [figure for figure in figures if figure is not None]
 
 
-def page_html(content: ReportContent, drawings: Mapping[str, tuple[bytes, bytes]]) -> str:
+def page_html(content: ReportContent, drawings: Mapping[str, Mapping[str, bytes]]) -> str:
     """The page, complete in itself.
 
     Args:
         content: What it shows.
-        drawings: Measurements' figures by name, as SVG and as PNG.
+        drawings: Measurements' figures by name, as "svg" and as "png".
     """
     score = content.shown[0].evaluation
     made = {
@@ -187,7 +187,7 @@ def page_html(content: ReportContent, drawings: Mapping[str, tuple[bytes, bytes]
         after=[
             _front_section(content),
             _published_section(content),
-            *(_measured_section(each, *drawings[each.name]) for each in content.measurements),
+            *(_measured_section(each, drawings[each.name]) for each in content.measurements),
             _definitions("Hypervolume", {k: str(v) for k, v in content.hypervolumes.items()}),
             _definitions("What the numbers mean", _explanations(content)),
             _definitions("How this was made", made),
@@ -299,8 +299,10 @@ def _table(text: pd.DataFrame) -> str:
     )
 
 
-def _measured_section(figure: Picture, svg: bytes, png: bytes) -> str:
-    kind, drawing = ("svg+xml", svg) if len(svg) <= SHOWN_BYTES else ("png", png)
+def _measured_section(figure: Picture, files: Mapping[str, bytes]) -> str:
+    kind, drawing = "svg+xml", files["svg"]
+    if len(drawing) > SHOWN_BYTES:
+        kind, drawing = "png", files["png"]
     source = f"data:image/{kind};base64,{base64.b64encode(drawing).decode()}"
     return (
         f"<h2>{escape(figure.title)}</h2>\n<figure>\n"

@@ -67,11 +67,20 @@ class Picture(ABC):
 
     def png(self) -> bytes:
         """As PNG, 1500 pixels wide or as wide as it is drawn."""
-        return self._saved("png")
+        return self.files("png")["png"]
 
     def svg(self) -> bytes:
         """As SVG, its text as outlines so that it looks the same everywhere."""
-        return self._saved("svg")
+        return self.files("svg")["svg"]
+
+    def files(self, *kinds: str) -> dict[str, bytes]:
+        """Its files by kind, "png" or "svg"; it is drawn and laid out once, whatever is asked."""
+        with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            drawing = self.drawn()
+            lay_out(drawing)
+            drawing.set_layout_engine("none")
+            return {kind: _saved(drawing, kind) for kind in kinds}
 
     def save(self, path: Path | str) -> None:
         """Write it, as PNG or as SVG by the name's ending."""
@@ -86,13 +95,12 @@ class Picture(ABC):
         """What a notebook shows."""
         return self.png()
 
-    def _saved(self, kind: str) -> bytes:
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else {}
-        with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            self.drawn().savefig(buffer, format=kind, dpi=200, metadata=metadata)
-        return buffer.getvalue()
+
+def _saved(drawing: Canvas, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {}
+    drawing.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    return buffer.getvalue()
 
 
 def save(drawing: Callable[[], Canvas], path: Path) -> None:
@@ -106,6 +114,13 @@ def canvas(*, width: float = 7.5, height: float = 5.2) -> Canvas:
     drawing = Canvas(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(drawing)
     return drawing
+
+
+def lay_out(drawing: Canvas) -> None:
+    """Place the axes of a drawing, as saving it would do first."""
+    engine = drawing.get_layout_engine()
+    assert engine is not None
+    engine.execute(drawing)
 
 
 def plain(axes: Axes, *, title: str = "") -> Axes:
@@ -179,7 +194,7 @@ def name_points(
     taken: list[Bbox] = []
     drawing = axes.figure
     assert isinstance(drawing, Canvas)
-    drawing.draw_without_rendering()
+    lay_out(drawing)
     renderer = drawing.canvas.get_renderer()  # type: ignore[attr-defined]
     lines = {
         (x, high): Bbox(axes.transData.transform([(x, low), (x, high)])).padded(0.5)

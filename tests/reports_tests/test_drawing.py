@@ -33,6 +33,10 @@ def test_equal_records_give_equal_bytes(figure):
     assert figure.svg() == again.svg()
 
 
+def test_one_drawing_gives_both_kinds(figure):
+    assert figure.files("svg", "png") == {"svg": figure.svg(), "png": figure.png()}
+
+
 def test_nasty_names_are_drawn_as_they_are(nasty_content):
     svg = report_figures(nasty_content)[1].svg()
     ElementTree.fromstring(svg)
