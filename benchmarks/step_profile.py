@@ -27,7 +27,7 @@ KINDS = {
 """Operators of aten by what they are for; all others are "other operators"."""
 
 _KIND = {name: kind for kind, names in KINDS.items() for name in names}
-_SIZES = (1024, 2048)
+_SIZES = (512, 1024, 2048)
 
 
 class _Timed(TorchDispatchMode):
@@ -74,7 +74,7 @@ def profile(steps: Sequence[Callable[[], object]], *, dtype: torch.dtype) -> dic
     whole_s = time.process_time() - started
     seconds = timed.seconds
     seconds["Python and dispatch"] = whole_s - sum(seconds.values())
-    peak = peak_flops(dtype)
+    peaks = {kind: peak_flops(kind) for kind in {dtype, torch.bfloat16, torch.float32}}
     products_s = seconds["matrix products"] + seconds["attention's products"]
     return {
         "steps": len(steps),
@@ -83,22 +83,30 @@ def profile(steps: Sequence[Callable[[], object]], *, dtype: torch.dtype) -> dic
         "share_of_timed": {kind: round(s / whole_s, 4) for kind, s in seconds.most_common()},
         "gflop": round(timed.flops / len(steps) / 1e9, 1),
         "peak_gflops": {
-            str(kind).removeprefix("torch."): round(peak_flops(kind) / 1e9)
+            str(kind).removeprefix("torch."): round(peaks[kind] / 1e9)
             for kind in (torch.bfloat16, torch.float32)
         },
-        "products_share_of_peak": round(timed.flops / products_s / peak, 3),
-        "step_share_of_peak": round(timed.flops / plain_s / peak, 3),
+        "products_share_of_peak": round(timed.flops / products_s / peaks[dtype], 3),
+        "step_share_of_peak": round(timed.flops / plain_s / peaks[dtype], 3),
     }
 
 
 def peak_flops(dtype: torch.dtype, *, seconds: float = 0.3) -> float:
-    """The most operations a second of processor time that a product of matrices reached."""
+    """The most operations a second of processor time that a product of matrices reached.
+
+    Sizes end with the first whose one product takes longer than all its time: where a processor
+    has no units for the type, larger ones take minutes and are no faster.
+    """
     best = 0.0
     for size in _SIZES:
         left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
         ends = time.process_time() + seconds
+        taken = 0.0
         while time.process_time() < ends:
             started = time.process_time()
             torch.mm(left, right)
-            best = max(best, 2 * size**3 / (time.process_time() - started))
+            taken = time.process_time() - started
+            best = max(best, 2 * size**3 / taken)
+        if taken > seconds:
+            break
     return best
