@@ -46,9 +46,11 @@ def measuring_here() -> Callable[[], AbstractContextManager[None]]:
             runs[name] = bound_run(subject.folder, self.protocol)
         brief = replace(
             self.protocol,
+            warmup_group=2,
             warmup_min_s=0.001,
-            warmup_max_runs=5,
+            warmup_max_runs=2,
             visit_discards=1,
+            visit_min_runs=2,
             visit_min_s=0.001,
             repeat_spread=100.0,
             invalid_spread=100.0,

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from paretobert.cli.app import main
+from paretobert.reports.figures.drawing import Picture
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,22 @@ def _measured_here(measuring_here: Measuring) -> Iterator[None]:
     """The commands measure in this process."""
     with measuring_here():
         yield
+
+
+@pytest.fixture(scope="session")
+def undrawn() -> Callable[[], AbstractContextManager[None]]:
+    """The figures of a page are empty files: the finished run has a page with all of its own."""
+
+    def files(self: Picture, *kinds: str) -> dict[str, bytes]:
+        return dict.fromkeys(kinds, b"")
+
+    @contextmanager
+    def patched() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Picture, "files", files)
+            yield
+
+    return patched
 
 
 @pytest.fixture(scope="session")

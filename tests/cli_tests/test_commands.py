@@ -18,6 +18,8 @@ from paretobert.cli.display import LOG_NAME
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.errors import InputError
 
+Undrawn = Callable[[], AbstractContextManager[None]]
+
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {
@@ -42,10 +44,11 @@ def test_the_steps_fill_the_run_folder(finished: Path) -> None:
 
 
 def test_run_finds_every_step_done(
-    run_copy: Path, asked: list[str], capsys: pytest.CaptureFixture[str]
+    run_copy: Path, asked: list[str], undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = snapshot(run_copy)
-    assert main(["run", str(run_copy), *asked]) == 0
+    with undrawn():
+        assert main(["run", str(run_copy), *asked]) == 0
     printed = capsys.readouterr()
     assert "is trained already" in printed.err
     assert "is measured already" in printed.err
@@ -57,17 +60,22 @@ def test_run_finds_every_step_done(
 
 
 def test_a_run_goes_on_by_its_folder_alone(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", str(run_copy)]) == 0
+    with undrawn():
+        assert main(["run", str(run_copy)]) == 0
     assert "The front on search" in capsys.readouterr().out
     assert main(["run", str(run_copy), "--seq-len", "9"]) == 2
     assert "give both --model and --task" in capsys.readouterr().err
 
 
 def test_training_on_transfer_texts(
-    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asked: list[str], colours_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    header, *rows = colours_csv.read_text().splitlines()
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join([header, *rows[::7]]) + "\n")
+    asked = [str(few) if word == str(colours_csv) else word for word in asked]
     texts = tmp_path / "production.txt"
     texts.write_text("a bright coat was yellow\n\nthe a boat was old\n")
     folder = tmp_path / "run"
@@ -121,18 +129,31 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
     }
 
 
+@pytest.fixture(scope="module")
+def deployed(
+    finished: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    measuring_here: Callable[[], AbstractContextManager[None]],
+) -> Path:
+    """A run that was measured in bf16 too; not to be changed."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("deployed") / "run")
+    with measuring_here():
+        assert main(["profile", str(folder), "--precision", "bf16", "--measure-s", "0.1"]) == 0
+    return folder
+
+
 def test_a_precision_has_scores_of_its_own(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+    deployed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["profile", str(run_copy), "--precision", "bf16", "--measure-s", "0.1"]
-    assert main(words) == 0
+    run = shutil.copytree(deployed, tmp_path / "run")
+    assert main(["profile", str(run), "--precision", "bf16"]) == 0
     printed = capsys.readouterr().out
     assert "eager bf16" in printed
     assert "score lost" in printed
-    context = Run.open(run_copy).context
+    context = Run.open(run).context
     for deployment in (EAGER_FP32, Deployment("eager", "bf16")):
         assert len(context.ledger.evaluations(split="search", deployment=deployment)) == 4
-    status, found = answer(capsys, run_copy, "--params", "1M", "--precision", "bf16")
+    status, found = answer(capsys, run, "--params", "1M", "--precision", "bf16")
     assert status == 0
     assert found["answer"]["report"]["n"] > 0
 
@@ -251,7 +272,7 @@ def test_what_cannot_be_added_is_refused(
     assert snapshot(run_copy).keys() == before.keys()
 
 
-def test_any_limit_and_any_objective(added: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_limit_and_any_objective(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for limit in (
         ("--throughput", "1/s"),
         ("--memory", "1GB"),
@@ -260,15 +281,15 @@ def test_any_limit_and_any_objective(added: Path, capsys: pytest.CaptureFixture[
         ("--accuracy", "0.1"),
         ("--max-loss", "60pt"),
     ):
-        status, found = answer(capsys, added, *limit)
+        status, found = answer(capsys, finished, *limit)
         assert status == 0
         assert found["answer"]["network"]
-    status, found = answer(capsys, added, "--cheapest", "params", "--max-loss", "60pt")
+    status, found = answer(capsys, finished, "--cheapest", "params", "--max-loss", "60pt")
     assert status == 0
     assert found["answer"]["params"] == min(
         entry["params"] for entry in (found["answer"], *found["runners_up"])
     )
-    assert main(["query", str(added), "--p99", "1s"]) == 2
+    assert main(["query", str(finished), "--p99", "1s"]) == 2
     assert "takes 459 runs" in capsys.readouterr().err
 
 
@@ -378,7 +399,9 @@ def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixtur
     assert f"$ paretobert {command} " in capsys.readouterr().out
 
 
-def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_busy_machine_is_said_first(
+    run_copy: Path, undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
+) -> None:
     with sqlite3.connect(run_copy / "ledger.db") as database:
         ((noise,),) = database.execute("SELECT noise FROM sessions WHERE purpose = 'profile'")
         busy = json.dumps(json.loads(noise) | {"foreign_share": 0.9})
@@ -393,40 +416,44 @@ def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixt
         found = json.loads(capsys.readouterr().out)
         told = found["warnings"] if "warnings" in found else found["tables"][0]["warnings"]
         assert any(warning in line for line in told)
-    assert main(["report", str(run_copy)]) == 0
+    with undrawn():
+        assert main(["report", str(run_copy)]) == 0
     page = (run_copy / "report" / "index.html").read_text()
     assert warning in page[: page.index("<h1>")][page.index("<body>") :]
 
 
 def test_the_report_draws_one_front_of_all_deployments(
-    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Path, tmp_path: Path, undrawn: Undrawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = shutil.copytree(deployed, tmp_path / "run")
+
     def absent(deployment: Deployment, device: str) -> None:
         raise InputError(f"The runtime {deployment.title} needs another torch.")
 
     def page() -> str:
-        assert main(["report", str(run_copy)]) == 0
-        return (run_copy / "report" / "index.html").read_text()
+        assert main(["report", str(run)]) == 0
+        return (run / "report" / "index.html").read_text()
 
-    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
-    with monkeypatch.context() as patch:
+    with undrawn(), monkeypatch.context() as patch:
         patch.setattr(Deployment, "require", absent)
         alone = page()
     assert "eager bf16 is not on this page: The runtime eager bf16 needs another torch." in alone
     assert "run them" not in alone
-    with sqlite3.connect(run_copy / "ledger.db") as database:
+    with sqlite3.connect(run / "ledger.db") as database:
         database.execute(
             "UPDATE observations SET place = 'aside' "
             "WHERE quantity = 'score' AND deployment = 'eager-bf16'"
         )
-    unscored = page()
+    with undrawn():
+        unscored = page()
     assert "its networks are not scored yet: paretobert profile" in unscored
     assert "--precision bf16." in unscored
-    assert main(["profile", str(run_copy), "--precision", "bf16"]) == 0
+    assert main(["profile", str(run), "--precision", "bf16"]) == 0
     whole = page()
     assert "4 networks as eager fp32 and eager bf16 run them (8 in all)" in whole
     assert "is not on this page" not in whole
-    table = (run_copy / "report" / "tables" / "results.csv").read_text().splitlines()
+    table = (run / "report" / "tables" / "results.csv").read_text().splitlines()
     assert sum(",eager bf16," in line for line in table) == 4
-    assert main(["profile", str(run_copy), "--precision", "bf16", "--threads", "2"]) == 0
-    assert "run them (8 in all)" in page()
+    assert main(["profile", str(run), "--precision", "bf16", "--threads", "2"]) == 0
+    with undrawn():
+        assert "run them (8 in all)" in page()
