@@ -85,14 +85,14 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def colours_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Own data that a tiny model can learn: the label is the kind of the colour in the text."""
+    """450 rows that a tiny model can learn: the label is the kind of the colour in the text."""
     rows = [
         f"the {filler} {noun} is {colour},{kind}"
         for kind, colours in COLOURS.items()
         for colour in colours
         for filler in FILLERS
         for noun in FILLERS
-    ]
+    ][1::2]
     path = tmp_path_factory.mktemp("data") / "colours.csv"
     path.write_text("\n".join(["text,label", *rows]) + "\n")
     return path

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import spaces
 from spaces import mean_over_both, on_line, random_networks, uniform_line
 
 from paretobert.networks.shape import EncoderShape
@@ -43,8 +44,9 @@ def test_a_point_of_the_line_lies_between_its_networks():
     np.testing.assert_allclose(on_line(round(400 * math.sqrt(2)), line), [0.25, 1, 1], atol=1e-3)
 
 
-def test_the_interval_of_a_mean_covers_it_over_networks_and_examples():
+def test_the_interval_of_a_mean_covers_it_over_networks_and_examples(monkeypatch):
     """Differences that vary by network and by example: intervals hold the true mean."""
+    monkeypatch.setattr(spaces, "RESAMPLES", 1000)
     generator = np.random.default_rng(0)
     covered = 0
     for seed in range(60):

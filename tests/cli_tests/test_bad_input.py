@@ -190,7 +190,7 @@ def test_held_out_transfer_texts_are_warned_of(
     words = ["train", str(tmp_path / "run"), *asked, "--unlabelled", str(path)]
     assert main(words) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "180 of 1800 texts left out that networks are judged on (90 in search, 90 in" in said
+    assert "90 of 900 texts left out that networks are judged on (45 in search, 45 in" in said
 
 
 def test_a_folder_of_another_run(run_copy: Path, asked: list[str], refused: Callable) -> None:

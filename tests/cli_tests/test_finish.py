@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_members_that_lose_most_are_finished(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path,
+    undrawn: Callable[[], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = Run.open(run_copy)
     front = [entry for entry in run.front().members if not entry.is_full]
@@ -61,7 +65,8 @@ def test_the_members_that_lose_most_are_finished(
     labels = {entry.label for entry in Run.open(run_copy).front().members}
     shown, hidden = (after["label"], before["label"])[:: 1 if difference["better"] else -1]
     assert hidden not in labels
-    assert main(["report", str(run_copy)]) == 0
+    with undrawn():
+        assert main(["report", str(run_copy)]) == 0
     table = (run_copy / "report" / "tables" / "results.csv").read_text()
     assert shown in table
     assert hidden not in table
@@ -101,10 +106,13 @@ def test_a_finishing_that_is_killed_ends_in_the_same_weights(
 
 
 def test_run_finishes_and_shows_the_front_of_all(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path,
+    undrawn: Callable[[], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     capsys.readouterr()
-    assert main(["run", str(run_copy), "--finish", "1"]) == 0
+    with undrawn():
+        assert main(["run", str(run_copy), "--finish", "1"]) == 0
     printed = capsys.readouterr().out
     assert " on search: " in " ".join(printed.split())
     run = Run.open(run_copy)

@@ -2,7 +2,8 @@
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,11 @@ def add_toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[typer.Typer]:
 
 
 def test_a_method_needs_nothing_but_its_registration(
-    run_copy: Path, tmp_path: Path, add_toy: typer.Typer, capsys: pytest.CaptureFixture[str]
+    run_copy: Path,
+    tmp_path: Path,
+    add_toy: typer.Typer,
+    undrawn: Callable[[], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def printed(*words: str) -> dict[str, Any]:
         capsys.readouterr()
@@ -71,7 +76,7 @@ def test_a_method_needs_nothing_but_its_registration(
     add_toy([str(run_copy), *given], standalone_mode=False)
     added = json.loads(capsys.readouterr().out)
     assert added["label"] == "toy of 1"
-    assert added["report"]["n"] == 90
+    assert added["report"]["n"] == 45
 
     assert printed("query", "--cheapest", "params")["answer"]["network"] == added["network"]
     compared = printed("compare", "full", "toy of 1")
@@ -84,7 +89,8 @@ def test_a_method_needs_nothing_but_its_registration(
     assert AutoModelForSequenceClassification.from_pretrained(target).num_labels == 3
     assert "toy of 1" in (target / "README.md").read_text()
 
-    assert main(["report", str(run_copy)]) == 0
+    with undrawn():
+        assert main(["report", str(run_copy)]) == 0
     assert "toy of 1" in (run_copy / "report" / "index.html").read_text()
     tables = (run_copy / "report" / "tables").glob("*.csv")
     assert any("toy of 1" in path.read_text() for path in tables)

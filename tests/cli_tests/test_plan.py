@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -94,14 +96,14 @@ def test_a_training_says_how_its_stages_went(
 
 
 def test_a_run_that_is_resumed_decides_nothing_anew(
-    open_asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other rules, as a later version may have them, change no run that has started."""
     place = tmp_path / "run"
     given = {"seed": 0, "widths": (1.0, 0.5)}
     asked = {
-        "model": open_asked[1],
-        "task": TaskRequest("stdlib-docs", max_length=64),
+        "model": str(tiny_checkpoint),
+        "task": TaskRequest("files", data=colours_csv, max_length=16),
         "training": given,
         "protocol": LatencyProtocol(seq_len=8),
     }
@@ -111,8 +113,13 @@ def test_a_run_that_is_resumed_decides_nothing_anew(
     assert Run.create(tmp_path / "other", **asked).request != before
 
 
-def test_a_run_says_what_to_ask_next(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(run_copy)]) == 0
+def test_a_run_says_what_to_ask_next(
+    run_copy: Path,
+    undrawn: Callable[[], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with undrawn():
+        assert main(["run", str(run_copy)]) == 0
     said = capsys.readouterr().err
     (line,) = [line for line in said.splitlines() if line.startswith("next:")]
     assert line.split()[1:3] == ["paretobert", "query"]

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,10 @@ def test_an_export_loads_as_README_says(
 
 
 def test_the_lines_of_the_commands_page_run(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path,
+    tmp_path: Path,
+    undrawn: Callable[[], AbstractContextManager[None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = python_of("docs/commands.md")
     request = Run.open(finished).request
@@ -53,7 +58,8 @@ def test_the_lines_of_the_commands_page_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Run, "create", create_small)
     names: dict[str, object] = {}
-    exec(code, names)
+    with undrawn():
+        exec(code, names)
     assert names["answer"].answer is not None
     assert (tmp_path / "small" / "config.json").is_file()
 

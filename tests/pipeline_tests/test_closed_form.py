@@ -33,7 +33,7 @@ def test_repaired_networks_are_what_is_scored_and_exported(
             batch_size=16,
             precision="fp32",
         ),
-        protocol=LatencyProtocol(seq_len=8, time_budget_s=1),
+        protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
     )
     run.train()
     assert not (run.folder.root / "checkpoints").exists()

@@ -47,7 +47,7 @@ def test_any_network_of_the_space_is_shown_and_exported(
             batch_size=16,
             precision="fp32",
         ),
-        protocol=LatencyProtocol(seq_len=8, time_budget_s=1),
+        protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
     )
     run.train()
     supernet = Supernet.from_pretrained(run.folder.supernet)
