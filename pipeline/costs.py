@@ -182,7 +182,7 @@ def numbers(context: Context) -> dict[str, int]:
     added later changes no number.
     """
     own = (network.id for network in context.subnets().values())
-    known = dict.fromkeys([*own, *context.ledger.networks()])
+    known = dict.fromkeys([*own, *context.ledger.ids()])
     return {identifier: number for number, identifier in enumerate(known, start=1)}
 
 

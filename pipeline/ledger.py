@@ -92,6 +92,12 @@ class Ledger:
             rows.sort()
         return Known({identifier: text for _, identifier, text in rows}, read=self._store.parsed)
 
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all networks, in the order in which they were added."""
+        with self._store.reading() as execute:
+            rows = execute("SELECT added, id FROM networks WHERE run = :run", run=self._store.run)
+        return tuple(identifier for _, identifier in sorted(rows))
+
     def full(self) -> Network | None:
         """The supernet's full model, as far as it was entered: the first network that is one."""
         for start in count(step=_AT_ONCE):

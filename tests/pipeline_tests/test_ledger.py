@@ -63,6 +63,7 @@ def test_networks_keep_their_order(ledger: Ledger, place: Path | str, run: str) 
         ledger.add_network(network)
     with closing(Ledger.open(place, run=run)) as again:
         assert list(again.networks().items()) == [(each.id, each) for each in networks]
+        assert again.ids() == tuple(each.id for each in networks)
 
 
 def test_a_network_keeps_its_place_and_gets_the_new_label(ledger: Ledger) -> None:
