@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..intervals import Interval
 from ..pipeline.steps.compare import Comparison
 from .layout import LABEL, Column, Sheet
 from .tables import candidate_columns
@@ -22,7 +21,7 @@ def comparison_view(found: Comparison, numbers: Mapping[str, int]) -> Renderable
     difference = scores.interval.text("+.4f")
     lines = [f"{scores.metric} on {found.split}, A minus B: {difference}, {scores.verdict}."]
     if found.ratio is not None:
-        lines.append(f"A takes {found.ratio.text('.3f')} of B's time: {_pace(found.ratio)}.")
+        lines.append(f"A takes {found.ratio.text('.3f')} of B's time: {found.pace}.")
     if found.flip_rate is not None:
         n = scores.interval.n
         lines.append(f"{len(found.flipped)} of {n} answers change ({found.flip_rate:.2%}).")
@@ -57,9 +56,3 @@ def _classes(found: Comparison) -> list[RenderableType]:
             ]
         ),
     ]
-
-
-def _pace(ratio: Interval) -> str:
-    if not ratio.excludes(1):
-        return "a tie"
-    return "A is faster" if ratio.value < 1 else "A is slower"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...intervals import Interval
+from ...intervals import FEWEST_PROCESSES, Interval
 from ...search.candidate import Candidate
 from ...tasks.comparison import PairedComparison, compare
 from ...tasks.scores import Evaluation
@@ -85,7 +85,8 @@ class Comparison:
             "b": self.b.summary(),
             "split": self.split,
             "score": {**self.scores.to_dict(), "metric": self.scores.metric},
-            "latency_ratio": ratio and {**ratio.numbers, "tie": not ratio.excludes(1)},
+            "latency_ratio": ratio
+            and {**ratio.numbers, "tie": None if ratio.is_range else not ratio.excludes(1)},
             "flip_rate": self.flip_rate,
             "classes": [
                 {"name": c.name, "n": c.n, "recall_a": c.recall_a, "recall_b": c.recall_b}
@@ -94,6 +95,17 @@ class Comparison:
             "flipped": list(self.flipped),
             "warnings": list(self.warnings),
         }
+
+    @property
+    def pace(self) -> str | None:
+        """Which of the two is faster; None where they were not timed here."""
+        if self.ratio is None:
+            return None
+        if self.ratio.is_range:
+            return f"not decided, which takes {FEWEST_PROCESSES} processes"
+        if not self.ratio.excludes(1):
+            return "a tie"
+        return "A is faster" if self.ratio.value < 1 else "A is slower"
 
     def sentences(self) -> list[str]:
         """The comparison for a reader, warnings first."""
@@ -105,16 +117,9 @@ class Comparison:
             f"{scores.interval.text('+.4f')}, {scores.verdict}.",
         ]
         if self.ratio is not None:
-            verdict = (
-                "a tie"
-                if not self.ratio.excludes(1)
-                else "A is faster"
-                if self.ratio.value < 1
-                else "A is slower"
-            )
             lines.append(
                 f"Latency of A relative to B: {self.ratio.text('.3f')}, "
-                f"{self.ratio.meaning}: {verdict}."
+                f"{self.ratio.meaning}: {self.pace}."
             )
         if self.flip_rate is not None:
             lines.append(

@@ -82,7 +82,7 @@ def progress_figure(scored: Sequence[Candidate], *, landmarks: set[str]) -> Prog
             f"The hypervolume of score and {word} on the search split after each of "
             f"{len(scored)} networks in the order in which they were scored, as a share of what "
             f"all of them have; the {len(landmarks)} landmarks of the space alone have "
-            f"{own / volumes[-1]:.3f}. Scores of a search are lucky, the last ones most."
+            f"{own / volumes[-1]:.3f}. The scores are those by which the search chose."
         ),
         shares=tuple(value / volumes[-1] for value in volumes),
         landmarks=own / volumes[-1],

@@ -1,11 +1,13 @@
 """What a notebook shows of a run, and progress without a callback."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from paretobert import Run
+from paretobert.intervals import Interval
 from paretobert.pipeline import following
 from paretobert.pipeline.following import followed
 from paretobert.training.loop import TrainingProgress
@@ -22,6 +24,25 @@ def test_every_repr_is_short(searched):
     for shown in (searched, front, searched.table(), answer, front.members[0]):
         assert len(repr(shown)) < 300
     assert len(repr(front.members[0].evaluation)) < 500
+
+
+@pytest.mark.parametrize(
+    ("value", "num_processes", "pace"),
+    [
+        (0.5, 5, "A is faster"),
+        (2.0, 5, "A is slower"),
+        (1.05, 5, "a tie"),
+        (0.5, 4, "not decided, which takes 5 processes"),
+    ],
+)
+def test_too_few_processes_decide_no_pace(run_copy, value, num_processes, pace):
+    found = Run.open(run_copy).compare("full", "full")
+    ratio = Interval(value, value - 0.1, value + 0.1, num_processes, "processes")
+    timed = replace(found, ratio=ratio)
+    assert timed.pace == pace
+    assert any(sentence.endswith(f": {pace}.") for sentence in timed.sentences())
+    expected = None if num_processes < 5 else pace == "a tie"
+    assert timed.to_dict()["latency_ratio"]["tie"] == expected
 
 
 def test_a_notebook_shows_tables(searched):
