@@ -108,12 +108,11 @@ def _searched(
     context: Context, scored: Sequence[Candidate], protocol: LatencyProtocol
 ) -> list[Picture]:
     """What the front keeps of each layer, and how the search came to it."""
-    landmarks = {network.id for network in context.subnets().values()}
     known = {entry.network.id: entry for entry in scored if entry.network.is_cut}
-    deployment = protocol.deployment
-    order = context.ledger.evaluations(split="search", deployment=deployment)
     cost = main_cost(scored)
     front = ParetoFront.of(list(known.values()), ("score", cost)).members
+    configs = [entry.network.config for entry in front]
+    eliminating = any(config is not None and config.tokens for config in configs)
     number, metric = numbers(context), scored[0].evaluation.metric
     quantity = QUANTITIES[cost]
     found: list[Picture] = [
@@ -127,22 +126,22 @@ def _searched(
                 for entry in front
             ],
             shape=context.shape,
-            lengths=context.workshop.lengths(context.full, protocol),
+            lengths=context.workshop.lengths(context.full, protocol) if eliminating else (),
             of=f"score and {quantity.word}, among the networks that are cut",
         )
     ]
+    order = context.ledger.evaluations(split="search", deployment=protocol.deployment)
     ordered = [known[each] for each in order if each in known]
     if len({entry.evaluation.value for entry in ordered}) > 1:
+        landmarks = {network.id for network in context.subnets().values()}
         found.append(progress_figure(ordered, landmarks=landmarks))
     return found
 
 
 def _fidelities(context: Context, deployment: Deployment) -> list[Picture]:
     """The scores of networks that were distilled on their own, beside those before."""
-    start, scores = (
-        start_of(context),
-        context.ledger.evaluations(split="search", deployment=deployment),
-    )
+    start = start_of(context)
+    scores = context.ledger.evaluations(split="search", deployment=deployment)
     found: dict[str, dict[str, float]] = {}
     paces: dict[str, tuple[bool, float]] = {}
     for network in context.stored().values():

@@ -92,7 +92,8 @@ def layers_figure(
     Args:
         networks: Each with its title, in the order of the front; all are cut from one model.
         shape: That model's sizes.
-        lengths: The task's lengths in tokens, over which word-vectors are averaged.
+        lengths: The task's lengths in tokens, over which word-vectors are averaged; none are
+            needed where no network eliminates any.
         of: What the front is of.
     """
     step = max(1.0, (len(networks) - 1) / (MOST - 1))

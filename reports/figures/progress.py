@@ -60,20 +60,14 @@ def progress_figure(scored: Sequence[Candidate], *, landmarks: set[str]) -> Prog
         landmarks: The ids of those that the space lists by itself.
     """
     reference = reference_beyond(scored, OBJECTIVES)
-
-    def volume(networks: Sequence[Candidate]) -> float:
-        return ParetoFront.of(networks, OBJECTIVES).hypervolume(reference).value
-
-    front: tuple[Candidate, ...] = ()
     volumes: list[float] = []
+    members: tuple[Candidate, ...] = ()
     for candidate in scored:
-        found = ParetoFront.of([*front, candidate], OBJECTIVES)
-        if found.members != front:
-            front = found.members
-            volumes.append(found.hypervolume(reference).value)
-        else:
-            volumes.append(volumes[-1])
-    own = volume([entry for entry in scored if entry.network.id in landmarks])
+        front = ParetoFront.of([*members, candidate], OBJECTIVES)
+        members = front.members
+        volumes.append(front.hypervolume(reference).value)
+    own = ParetoFront.of([c for c in scored if c.network.id in landmarks], OBJECTIVES)
+    share = own.hypervolume(reference).value / volumes[-1]
     word = QUANTITIES[COST].word
     return ProgressFigure(
         name="progress",
@@ -82,8 +76,8 @@ def progress_figure(scored: Sequence[Candidate], *, landmarks: set[str]) -> Prog
             f"The hypervolume of score and {word} on the search split after each of "
             f"{len(scored)} networks in the order in which they were scored, as a share of what "
             f"all of them have; the {len(landmarks)} landmarks of the space alone have "
-            f"{own / volumes[-1]:.3f}. The scores are those by which the search chose."
+            f"{share:.3f}. The scores are those by which the search chose."
         ),
         shares=tuple(value / volumes[-1] for value in volumes),
-        landmarks=own / volumes[-1],
+        landmarks=share,
     )
