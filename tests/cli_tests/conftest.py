@@ -33,20 +33,16 @@ def _measured_here(measuring_here: Measuring) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def undrawn() -> Callable[[], AbstractContextManager[None]]:
+@contextmanager
+def undrawn() -> Iterator[None]:
     """The figures of a page are empty files: the finished run has a page with all of its own."""
 
     def files(self: Picture, *kinds: str) -> dict[str, bytes]:
         return dict.fromkeys(kinds, b"")
 
-    @contextmanager
-    def patched() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Picture, "files", files)
-            yield
-
-    return patched
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picture, "files", files)
+        yield
 
 
 @pytest.fixture(scope="session")

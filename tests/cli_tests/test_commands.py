@@ -5,8 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from paretobert.cli.display import LOG_NAME
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.errors import InputError
 
-Undrawn = Callable[[], AbstractContextManager[None]]
+from .conftest import Measuring, undrawn
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -44,7 +42,7 @@ def test_the_steps_fill_the_run_folder(finished: Path) -> None:
 
 
 def test_run_finds_every_step_done(
-    run_copy: Path, asked: list[str], undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, asked: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = snapshot(run_copy)
     with undrawn():
@@ -60,7 +58,7 @@ def test_run_finds_every_step_done(
 
 
 def test_a_run_goes_on_by_its_folder_alone(
-    run_copy: Path, undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with undrawn():
         assert main(["run", str(run_copy)]) == 0
@@ -133,7 +131,7 @@ def test_profile_and_search_as_json(finished: Path, capsys: pytest.CaptureFixtur
 def deployed(
     finished: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    measuring_here: Callable[[], AbstractContextManager[None]],
+    measuring_here: Measuring,
 ) -> Path:
     """A run that was measured in bf16 too; not to be changed."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("deployed") / "run")
@@ -172,7 +170,7 @@ def test_the_self_test_reports_the_noise_floor(
 def added(
     finished: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    measuring_here: Callable[[], AbstractContextManager[None]],
+    measuring_here: Measuring,
 ) -> Path:
     """A run with a network of each method; not to be changed."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("added") / "run")
@@ -399,9 +397,7 @@ def test_each_command_shows_a_session(command: str, capsys: pytest.CaptureFixtur
     assert f"$ paretobert {command} " in capsys.readouterr().out
 
 
-def test_a_busy_machine_is_said_first(
-    run_copy: Path, undrawn: Undrawn, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_busy_machine_is_said_first(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sqlite3.connect(run_copy / "ledger.db") as database:
         ((noise,),) = database.execute("SELECT noise FROM sessions WHERE purpose = 'profile'")
         busy = json.dumps(json.loads(noise) | {"foreign_share": 0.9})
@@ -423,7 +419,7 @@ def test_a_busy_machine_is_said_first(
 
 
 def test_the_report_draws_one_front_of_all_deployments(
-    deployed: Path, tmp_path: Path, undrawn: Undrawn, monkeypatch: pytest.MonkeyPatch
+    deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = shutil.copytree(deployed, tmp_path / "run")
 

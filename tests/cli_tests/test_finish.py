@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,8 @@ from paretobert.tasks.comparison import PairedComparison
 from paretobert.training.loop import TrainingProgress
 from paretobert.training.pace import StudentPace
 
+from .conftest import undrawn
+
 BRIEF = ["--steps", "4", "--learning-rate", "1e-3", "--training-precision", "fp32"]
 PACE = StudentPace(steps=4, learning_rate=1e-3, precision="fp32", checkpoint_steps=2)
 
@@ -34,7 +34,6 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_the_members_that_lose_most_are_finished(
     run_copy: Path,
-    undrawn: Callable[[], AbstractContextManager[None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = Run.open(run_copy)
@@ -107,7 +106,6 @@ def test_a_finishing_that_is_killed_ends_in_the_same_weights(
 
 def test_run_finishes_and_shows_the_front_of_all(
     run_copy: Path,
-    undrawn: Callable[[], AbstractContextManager[None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     capsys.readouterr()

@@ -2,8 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from paretobert.cli.app import main
 from paretobert.cli.fields import expanded
 from paretobert.training.loop import Result, made
 from paretobert.training.method import Making, Method
+
+from .conftest import undrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,6 @@ def test_a_method_needs_nothing_but_its_registration(
     run_copy: Path,
     tmp_path: Path,
     add_toy: typer.Typer,
-    undrawn: Callable[[], AbstractContextManager[None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def printed(*words: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,8 @@ from paretobert.cli.app import main
 from paretobert.profiling.protocol import LatencyProtocol
 from paretobert.storage import read_records
 from paretobert.tasks.loading import TaskRequest
+
+from .conftest import undrawn
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,6 @@ def test_a_run_that_is_resumed_decides_nothing_anew(
 
 def test_a_run_says_what_to_ask_next(
     run_copy: Path,
-    undrawn: Callable[[], AbstractContextManager[None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with undrawn():

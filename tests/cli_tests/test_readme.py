@@ -2,8 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,8 @@ import typer
 
 from paretobert import Run
 from paretobert.cli.app import COMMANDS, app_of, main
+
+from .conftest import undrawn
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,6 @@ def test_an_export_loads_as_README_says(
 def test_the_lines_of_the_commands_page_run(
     finished: Path,
     tmp_path: Path,
-    undrawn: Callable[[], AbstractContextManager[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = python_of("docs/commands.md")

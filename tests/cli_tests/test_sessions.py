@@ -3,8 +3,6 @@
 import re
 import shlex
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +11,8 @@ import typer
 from rich.cells import cell_len
 
 from paretobert.cli.app import COMMANDS, app_of, main
+
+from .conftest import Measuring, undrawn
 
 COSTS = r"#\s+network\s+latency\s+ratio\s+params\s+FLOPs\s+memory\s+disk(\s+per s)?$"
 SCORED = r"network\s+(called\s+)?accuracy\s+latency\s+params"
@@ -91,7 +91,7 @@ def examples(name: str) -> list[list[str]]:
 def place(
     finished: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    measuring_here: Callable[[], AbstractContextManager[None]],
+    measuring_here: Measuring,
 ) -> Path:
     """Where the examples' folders lie."""
     root = tmp_path_factory.mktemp("sessions")
@@ -109,7 +109,6 @@ def test_an_example_prints_what_is_promised(
     name: str,
     place: Path,
     asked: list[str],
-    undrawn: Callable[[], AbstractContextManager[None]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
