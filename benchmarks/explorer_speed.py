@@ -9,16 +9,15 @@ to the end of the frame that shows its answer.
 """
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from collect import command
+from launched import printed
 from many_networks import make_run
 from playwright.sync_api import Browser, sync_playwright
 
@@ -45,23 +44,6 @@ SLIDE = """async (moves) => {
   }
   return found;
 }"""
-
-
-def report_of(folder: Path) -> Path:
-    """Write the report of a run folder.
-
-    Raises:
-        SystemExit: When there is none, with the last words.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "paretobert", "report", str(folder)],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return folder / "report" / "index.html"
 
 
 def timed(browser: Browser, page_path: Path) -> dict[str, Any]:
@@ -101,7 +83,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch) / "run"
                 make_run(folder, number, splits=("search", "report"))
-                page = report_of(folder)
+                printed("report", str(folder))
+                page = folder / "report" / "index.html"
                 size = page.stat().st_size
                 visits = [timed(browser, page) for _ in range(arguments.visits)]
             found.append({"networks": number, "bytes": size, "visits": visits})

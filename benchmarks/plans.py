@@ -10,14 +10,13 @@ differ with the number of texts.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from collect import command
+from launched import printed
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from paretobert.encoders.checkpoints import find_checkpoint
@@ -50,23 +49,11 @@ def checkpoint_of(name: str, folder: Path) -> str:
 
 
 def plan(model: str, task: str, data: Path) -> dict[str, Any]:
-    """The plan of a run, from a process of its own, whose peak memory it tells.
-
-    Raises:
-        SystemExit: When there is none, with its last words.
-    """
-    asked = ("--model", model, "--task", task, "--data", str(data))
+    """The plan of a run, from a process of its own, whose peak memory it tells."""
+    asked = ("--model", model, "--task", task, "--data", str(data), "--plan", "--json")
     with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [sys.executable, "-m", "paretobert", "run", f"{scratch}/run", *asked]
-            + ["--plan", "--json"],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
+        text = printed("run", f"{scratch}/run", *asked, OMP_NUM_THREADS="1")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
