@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import InputError
-from .collecting import nothing_collected
+from ..garbage import nothing_collected
 from .description import with_description
 from .display import say, speaking
 from .fields import expanded

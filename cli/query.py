@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from ..garbage import nothing_collected
 from ..pipeline.costs import Where
 from ..pipeline.run import Run
 from .answers import answer_view
-from .collecting import nothing_collected
 from .display import begin, metered, show, show_json
 from .explaining import show_explanation
 from .options import Cheapest, Folder, Json, LimitsGiven, Verbose, WhereGiven

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InputError
+from ..garbage import leave_the_rest
 from ..search.options import SearchOptions
 from .context import Context
 from .folder import RunFolder
@@ -126,6 +127,7 @@ def _main() -> None:
 if __name__ == "__main__":
     try:
         _main()
+        leave_the_rest()
     except InputError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..garbage import leave_the_rest, nothing_collected
 from .energy import energy_counter, energy_of_run_j
 from .environment import busy_s
 from .protocol import LatencyProtocol
@@ -142,9 +143,13 @@ def _bound(record: Mapping[str, Any], protocol: LatencyProtocol) -> Any:
         sys.path.insert(0, str(Path(record["file"]).parent))
         make = runpy.run_path(record["file"])[record["function"]]
         return make(protocol=protocol, **record["arguments"])
-    from .bound import bound_run
+    folder = Path(record["folder"])
+    with nothing_collected():
+        from ..deploy.artefact import import_runtime
+        from .bound import bound_run
 
-    return bound_run(Path(record["folder"]), protocol, padded_to=record["padded_to"])
+        import_runtime(folder)
+    return bound_run(folder, protocol, padded_to=record["padded_to"])
 
 
 def _measured(job: Mapping[str, Any], say: Callable[[dict[str, Any]], None]) -> Process:
@@ -191,6 +196,7 @@ def _main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return _BAD_INPUT
+    leave_the_rest()
     return 0
 
 

@@ -19,7 +19,7 @@ import random
 import re
 import sysconfig
 import warnings
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
@@ -49,6 +49,9 @@ _NOT_DOCUMENTATION = frozenset({"test", "tests", "idle_test", "turtledemo", "pyd
 _INSTALLED = frozenset({"site-packages", "dist-packages", "__pycache__", "lib-dynload"})
 _REMOVED_LATER = frozenset({"distutils", "lib2to3", "nntplib"})
 _LEFT_OUT = _NOT_DOCUMENTATION | _INSTALLED | _REMOVED_LATER
+
+_BODIES = ("body", "cases", "handlers", "orelse", "finalbody")
+"""Fields of statements, in the order of the language's grammar, that hold further statements."""
 
 
 def load_stdlib_docs(
@@ -115,11 +118,20 @@ def docstrings(path: Path) -> Iterator[str]:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
             return
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node, clean=False)
             if docstring:
                 yield docstring
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """What `ast.walk` yields and may hold a definition, in its order."""
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        waiting.extend(child for name in _BODIES for child in getattr(node, name, ()))
+        yield node
 
 
 def first_sentence(docstring: str) -> str | None:
