@@ -1,4 +1,4 @@
-"""A value with its interval: what it is over, what it excludes, how it and times are printed."""
+"""A value with its interval: what it is over, what it holds, how it and times are printed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,6 +6,9 @@ from typing import Any, Literal, Self
 
 FEWEST_PROCESSES = 5
 """Processes from which on an interval is called a 95 % one."""
+
+UNDECIDED = f"not decided, which takes {FEWEST_PROCESSES} processes"
+"""The verdict where `Interval.holds` has none."""
 
 Unit = Literal["examples", "processes"]
 Show = str | Callable[[float], str]
@@ -53,9 +56,9 @@ class Interval:
         """The value and both ends, as JSON types."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
-    def excludes(self, number: float) -> bool:
-        """Whether the value differs from a number: a 95 % interval that does not hold it."""
-        return not self.is_range and (self.high < number or self.low > number)
+    def holds(self, number: float) -> bool | None:
+        """Whether the value may be a number; None where a range decides nothing."""
+        return None if self.is_range else self.low <= number <= self.high
 
     def scaled(self, factor: float) -> Self:
         """The same times a factor, which may be negative."""

@@ -109,7 +109,7 @@ def profiled(model: PreTrainedModel) -> dict[str, Any]:
 def ties(record: Mapping[str, Any]) -> tuple[int, int]:
     """Comparisons of networks with themselves that are ties, and how many there are."""
     found = [
-        not estimate(ratios).excludes(1)
+        estimate(ratios).holds(1) is True
         for session in record["same"]
         for ratios in session["process_ratios"].values()
     ]

@@ -220,7 +220,7 @@ def _compared(session: Session, ours: str, theirs: str) -> dict[str, Any]:
     ratio = session[ours].ratio_to(session[theirs])
     return {
         "ratio": ratio.to_dict(),
-        "tie": None if ratio.is_range else not ratio.excludes(1),
+        "tie": ratio.holds(1),
         "process_ratios": [entry.ratio(ours, theirs) for entry in session.processes],
     }
 

@@ -92,7 +92,11 @@ def self_test(run: Run, protocols: Sequence[LatencyProtocol], *, json: bool) -> 
     else:
         show("\n".join(line for entry in found for line in entry.sentences()))
     if not all(entry.passed for entry in found):
-        say("self-test: this machine is too unsteady now; close other programs and try again")
+        say(
+            "self-test: this machine is too unsteady now; close other programs and try again"
+            if all(entry.tied is not None for entry in found)
+            else "self-test: too few processes to decide; measure longer with --measure-s"
+        )
         raise typer.Exit(SELF_TEST_FAILED)
 
 

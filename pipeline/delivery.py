@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..profiling.protocol import LatencyProtocol
-from ..profiling.quietness import disturbances
 from ..profiling.table import LatencySummary
 from ..search.candidate import Candidate
 from ..search.delivery import Timing
@@ -58,7 +57,7 @@ def time_again(
         if serves(record, subjects.values(), protocol) and (
             record.spent or decided(by_key(record.latencies))
         ):
-            return Timing(by_key(record.latencies), session_disturbances(record))
+            return Timing(by_key(record.latencies), record.disturbances)
 
     record = measure_session(
         context,
@@ -70,20 +69,11 @@ def time_again(
         undecided=lambda latencies: not decided(by_key(latencies)),
         progress=progress,
     )
-    return Timing(by_key(record.latencies), session_disturbances(record))
+    return Timing(by_key(record.latencies), record.disturbances)
 
 
 def serves(
     record: SessionRecord, subjects: Collection[Subject], protocol: LatencyProtocol
 ) -> bool:
     """Whether a session has all of some networks, measured as long as a protocol asks for."""
-    resolved = all(latency.resolved for latency in record.latencies.values())
-    enough = resolved or (record.time_budget_s or 0) >= protocol.time_budget_s
-    return enough and set(subjects) <= set(record.latencies)
-
-
-def session_disturbances(record: SessionRecord) -> tuple[str, ...]:
-    """What forbids to take a session's latencies at their word; none on a quiet machine."""
-    if record.noise is None:
-        return ()
-    return disturbances(record.noise, [entry.resolved for entry in record.latencies.values()])
+    return record.suffices(protocol.time_budget_s) and set(subjects) <= set(record.latencies)

@@ -19,6 +19,7 @@ from ..deploy.deployment import EAGER_FP32, Deployment
 from ..networks.network import Network
 from ..networks.shape import EncoderShape
 from ..profiling.conditions import Conditions
+from ..profiling.quietness import disturbances
 from ..profiling.statistics import NoiseReport
 from ..profiling.table import LatencySummary
 from ..search.pool import Outcomes
@@ -99,6 +100,16 @@ class SessionRecord:
     latencies: Mapping[Subject, LatencySummary] = field(default_factory=dict)
     times_ms: Mapping[Subject, tuple[float, float]] = field(default_factory=dict)
     energies_j: Mapping[Subject, float] = field(default_factory=dict)
+
+    def suffices(self, time_budget_s: float) -> bool:
+        """Whether another session that may take so many seconds would tell no more."""
+        resolved = all(latency.resolved for latency in self.latencies.values())
+        return resolved or (self.time_budget_s or 0) >= time_budget_s
+
+    @property
+    def disturbances(self) -> tuple[str, ...]:
+        """What forbids to take its latencies at their word; none on a quiet machine."""
+        return disturbances(self.noise, [entry.resolved for entry in self.latencies.values()])
 
 
 class Observation(NamedTuple):

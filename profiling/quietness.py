@@ -20,13 +20,15 @@ DISCARDED_SHARE = 0.5
 """Share of all visits that may be discarded."""
 
 
-def disturbances(noise: NoiseReport, resolved: Sequence[bool]) -> tuple[str, ...]:
+def disturbances(noise: NoiseReport | None, resolved: Sequence[bool]) -> tuple[str, ...]:
     """What forbids to take latencies at their word, one sentence each; none on a quiet machine.
 
     Args:
-        noise: What the noise guards did.
+        noise: What the noise guards did; None where nothing was measured.
         resolved: For each network whether its interval is as narrow as was asked for.
     """
+    if noise is None:
+        return ()
     found = []
     wide = len(resolved) - sum(resolved)
     if noise.num_processes < FEWEST_PROCESSES:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..intervals import Interval
+from ..intervals import UNDECIDED, Interval
 from .measuring import MeasuringProgress, Starter, measure
 from .protocol import LatencyProtocol
 from .statistics import NoiseReport
@@ -47,21 +47,21 @@ class SelfTest:
         return max(self.same.high - 1, 1 - self.same.low)
 
     @property
-    def tied(self) -> bool:
-        """Whether the network ties with itself."""
-        return not self.same.excludes(1)
+    def tied(self) -> bool | None:
+        """Whether the network ties with itself; None where too few processes decide nothing."""
+        return self.same.holds(1)
 
     @property
     def faster_though_deeper(self) -> tuple[int, ...]:
         """Depths, in layers, that were measured faster than the next smaller one."""
         return tuple(
-            layers for layers, ratio in self.steps if ratio.excludes(1) and ratio.high < 1
+            layers for layers, ratio in self.steps if ratio.holds(1) is False and ratio.high < 1
         )
 
     @property
     def passed(self) -> bool:
         """Whether both answers are the known ones."""
-        return self.tied and not self.faster_though_deeper
+        return self.tied is True and not self.faster_though_deeper
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as JSON types."""
@@ -76,16 +76,17 @@ class SelfTest:
 
     def sentences(self) -> list[str]:
         """The findings for a reader, one sentence per line."""
-        verdict = "ties" if self.tied else "does NOT tie"
+        verdicts = {True: "a tie", False: "NO tie", None: UNDECIDED}
         lines = [
-            f"A/A: the full model {verdict} with itself: ratio "
+            f"A/A: the full model against itself: {verdicts[self.tied]}: ratio "
             f"{self.same.text('.4f')}, {self.same.meaning}.",
             f"Noise floor: {self.noise_floor:.2%} ({self.protocol.title}).",
         ]
         for layers, ratio in self.steps:
-            verdict = "FASTER" if ratio.high < 1 else "a tie" if ratio.low <= 1 else "slower"
+            verdicts[False] = "FASTER" if ratio.value < 1 else "slower"
             lines.append(
-                f"{layers} layers against the next smaller depth: {ratio.text('.4f')}, {verdict}."
+                f"{layers} layers against the next smaller depth: {ratio.text('.4f')}, "
+                f"{verdicts[ratio.holds(1)]}."
             )
         discarded = f"{self.noise.num_discarded_visits} of its visits were discarded"
         lines.append(

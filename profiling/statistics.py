@@ -354,10 +354,6 @@ class Measurement:
             [entry.ratio(self.network, other.network) for entry in self.session.processes]
         )
 
-    def ties_with(self, other: "Measurement") -> bool:
-        """Whether neither is faster: the interval of their paired ratio holds 1."""
-        return not self.ratio_to(other).excludes(1)
-
 
 @dataclass(frozen=True, slots=True)
 class Session:

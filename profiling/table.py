@@ -109,10 +109,6 @@ class LatencySummary:
             raise ValueError("latencies of two sessions cannot be compared")
         return paired_ratio(self.process_ratios, other.process_ratios)
 
-    def ties_with(self, other: "LatencySummary") -> bool:
-        """Whether neither is faster: the interval of their paired ratio holds 1."""
-        return not self.ratio_to(other).excludes(1)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return asdict(self) | {
@@ -333,8 +329,6 @@ class CostTable:
     @property
     def disturbances(self) -> tuple[str, ...]:
         """What forbids to take the latencies at their word; none on a quiet machine."""
-        if self.noise is None:
-            return ()
         return disturbances(
             self.noise, [entry.latency.resolved for entry in self if entry.latency is not None]
         )

@@ -211,10 +211,7 @@ class QueryResult:
                     **_comparison_record(entry.comparison),
                     "cheaper": entry.is_cheaper,
                     "latency_ratio": entry.ratio
-                    and {
-                        **entry.ratio.numbers,
-                        "tie": not entry.ratio.excludes(1),
-                    },
+                    and {**entry.ratio.numbers, "tie": entry.ratio.holds(1)},
                 }
                 for entry in self.rivals
             ],

@@ -60,7 +60,7 @@ class PairedComparison:
         """
         if self.p_value is not None:
             return self.p_value >= LEVEL
-        return not self.interval.excludes(0)
+        return self.interval.holds(0) is True
 
     @property
     def better(self) -> bool:

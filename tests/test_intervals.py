@@ -28,11 +28,10 @@ def test_few_examples_are_an_interval_yet_few_processes_are_a_range() -> None:
     assert RANGE.is_range
 
 
-def test_an_interval_excludes_what_it_does_not_hold_and_a_range_nothing() -> None:
-    assert RATIO.excludes(1)
-    assert RATIO.excludes(0.48)
-    assert not any(map(RATIO.excludes, (0.49, 0.5, 0.52)))
-    assert not RANGE.excludes(1)
+def test_an_interval_decides_what_a_range_does_not() -> None:
+    assert [RATIO.holds(number) for number in (0.48, 1)] == [False, False]
+    assert all(map(RATIO.holds, (0.49, 0.5, 0.52)))
+    assert {RANGE.holds(number) for number in (RANGE.value, 1)} == {None}
 
 
 def test_one_way_to_print_it() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...intervals import FEWEST_PROCESSES, Interval
+from ...intervals import UNDECIDED, Interval
 from ...search.candidate import Candidate
 from ...tasks.comparison import PairedComparison, compare
 from ...tasks.scores import Evaluation
@@ -85,8 +85,7 @@ class Comparison:
             "b": self.b.summary(),
             "split": self.split,
             "score": {**self.scores.to_dict(), "metric": self.scores.metric},
-            "latency_ratio": ratio
-            and {**ratio.numbers, "tie": None if ratio.is_range else not ratio.excludes(1)},
+            "latency_ratio": ratio and {**ratio.numbers, "tie": ratio.holds(1)},
             "flip_rate": self.flip_rate,
             "classes": [
                 {"name": c.name, "n": c.n, "recall_a": c.recall_a, "recall_b": c.recall_b}
@@ -101,11 +100,8 @@ class Comparison:
         """Which of the two is faster; None where they were not timed here."""
         if self.ratio is None:
             return None
-        if self.ratio.is_range:
-            return f"not decided, which takes {FEWEST_PROCESSES} processes"
-        if not self.ratio.excludes(1):
-            return "a tie"
-        return "A is faster" if self.ratio.value < 1 else "A is slower"
+        outside = "A is faster" if self.ratio.value < 1 else "A is slower"
+        return {None: UNDECIDED, True: "a tie", False: outside}[self.ratio.holds(1)]
 
     def sentences(self) -> list[str]:
         """The comparison for a reader, warnings first."""

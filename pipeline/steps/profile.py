@@ -99,10 +99,9 @@ def profiled(context: Context, protocol: LatencyProtocol) -> SessionRecord | Non
     """The session that measured here by a protocol, as far as its time budget allows."""
     wanted = conditions_here(protocol).id
     for record in measured(context):
-        if record.conditions.id == wanted and record.purpose == "profile":
-            resolved = all(latency.resolved for latency in record.latencies.values())
-            if resolved or (record.time_budget_s or 0) >= protocol.time_budget_s:
-                return record
+        is_wanted = record.conditions.id == wanted and record.purpose == "profile"
+        if is_wanted and record.suffices(protocol.time_budget_s):
+            return record
     return None
 
 

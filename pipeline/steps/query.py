@@ -19,7 +19,7 @@ from ...search.result import QueryResult
 from ...tasks.scores import Evaluation
 from ..context import Context
 from ..costs import Where, chosen, competing, cost_table, elsewhere, is_here
-from ..delivery import session_disturbances, time_again
+from ..delivery import time_again
 from ..observations import SessionRecord, Subject
 from ..scores import score_reported
 from ..warnings import table_warnings
@@ -91,7 +91,7 @@ def query(
         if not is_here(conditions):
             known = {entry.key: entry.latency for entry in networks}
             found = {key: latency for key, latency in known.items() if latency is not None}
-            return Timing(found, session_disturbances(sessions[0]))
+            return Timing(found, sessions[0].disturbances)
         return time_again(
             context, networks, conditions.protocol, decided=decided, progress=progress
         )

@@ -38,7 +38,7 @@ def test_a_steady_machine_passes() -> None:
     record = json.loads(json.dumps(found.to_dict()))
     assert record["passed"]
     assert record["noise_floor"] == found.noise_floor
-    assert any("ties with itself" in line for line in found.sentences())
+    assert any("against itself: a tie" in line for line in found.sentences())
 
 
 def test_a_deeper_network_that_is_faster_fails() -> None:
@@ -54,7 +54,15 @@ def test_a_deeper_network_that_is_faster_fails() -> None:
 def test_a_network_that_differs_from_itself_fails() -> None:
     noise = NoiseReport(5, 15, 75, 2, 0, 0, 0)
     found = SelfTest(Interval(1.10, 1.05, 1.15, 5, "processes"), (), noise, PROTOCOL)
-    assert not found.tied
+    assert found.tied is False
     assert not found.passed
     assert found.noise_floor == pytest.approx(0.15)
-    assert "does NOT tie" in found.sentences()[0]
+    assert "NO tie" in found.sentences()[0]
+
+
+def test_too_few_processes_decide_nothing() -> None:
+    same, step = (Interval(value, value, value, 2, "processes") for value in (1.0, 2.0))
+    found = SelfTest(same, ((4, step),), NoiseReport(2, 6, 30, 2, 0, 0, 0), PROTOCOL)
+    assert found.tied is None
+    assert not found.passed
+    assert sum("not decided, which takes 5 processes" in line for line in found.sentences()) == 2

@@ -97,8 +97,8 @@ def test_a_profile_survives_json(*, timed: bool) -> None:
 def test_speedups_and_ties() -> None:
     slow, fast = latency(0.5), latency(0.25)
     assert fast.speedup == 4
-    assert slow.ties_with(slow)
-    assert not slow.ties_with(fast)
+    assert slow.ratio_to(slow).holds(1)
+    assert fast.ratio_to(slow).holds(1) is False
     assert fast.ratio_to(slow).value == pytest.approx(0.5)
 
 

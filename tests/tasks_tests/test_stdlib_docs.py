@@ -1,5 +1,6 @@
 """The embedded task, built from the Python that runs the tests."""
 
+import ast
 import random
 from functools import cache
 
@@ -121,6 +122,48 @@ def test_tests_installed_packages_and_broken_files_are_left_out(tmp_path):
         "beta": ["Keep this other sentence."],
     }
     assert list(docstrings(tmp_path / "broken.py")) == []
+
+
+def test_docstrings_come_in_the_order_of_a_walk_over_the_whole_tree(tmp_path):
+    source = tmp_path / "nested.py"
+    source.write_text(
+        '''"""m"""
+if True:
+    class A:
+        """A"""
+        def f(self):
+            """f"""
+            return lambda: 0
+else:
+    try:
+        def g():
+            """g"""
+    except ValueError:
+        def h():
+            """h"""
+    else:
+        async def i():
+            """i"""
+    finally:
+        def j():
+            """j"""
+match 1:
+    case 1:
+        with open("x"):
+            def k():
+                """k"""
+def l():
+    """l"""
+    for _ in ():
+        class B:
+            """B"""
+'''
+    )
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    walked = (node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, kinds))
+    expected = [ast.get_docstring(node, clean=False) for node in walked]
+    assert list(docstrings(source)) == expected
+    assert sorted(expected) == sorted("mAfghijklB")
 
 
 def test_python_without_sources_is_refused(tmp_path, monkeypatch):
