@@ -144,7 +144,7 @@ def distribution_figure(
         name="times",
         title="Every run that was timed",
         caption=(
-            f"Left: each run of {len(rounds)} rounds, its median as a line; crosses are runs of "
+            f"Left: each run of {len(rounds)} rounds, its median as a line; ticks are runs of "
             f"the {num_discarded} visits that were repeated because they were noisy or the "
             "machine drifted. Right: each visit of the full model, which begins, halves and ends "
             "every round, relative to the median of all; ratios are taken within a round, so "
