@@ -6,8 +6,8 @@ the hypervolume of what it found, scores on the search split against FLOPs, is d
 all networks. `random` is the control. The reference point is a tenth of the range of the front of
 all networks beyond its ends; one at the worst network would give most of the volume to any three
 networks. Means over seeds with 95 % intervals by Student's t; how many evaluations a share takes
-is the first number at which the mean over seeds reaches it. Engines of an earlier call stay in
-the file.
+is the first number at which the mean over seeds reaches it, of all networks' hypervolume and of
+what the engine itself ends with. Engines of an earlier call stay in the file.
 
     python benchmarks/search_engines.py benchmarks/search/stdlib-docs.json
 """
@@ -44,7 +44,6 @@ SEEDS = 10
 COLOURS = (FRONT, FULL, *(mark.colour for mark in MARKS))
 DASHES = ("-", "--", "-.")
 
-EVALUATIONS = 250
 AT_MOST: Mapping[str, int] = {"gp": 30}
 """Where an engine's own time grows with what it has seen."""
 
@@ -140,14 +139,23 @@ def summary(curves: NDArray[np.float64]) -> dict[str, Any]:
 
     mean = curves.mean(axis=0)
     error = t.ppf(0.975, len(curves) - 1) * curves.std(axis=0, ddof=1) / len(curves) ** 0.5
-    return {
-        "mean": np.round(mean, 5).tolist(),
-        "half_width": np.round(error, 5).tolist(),
-        "evaluations": {
-            str(share): int(np.argmax(mean >= share)) + 1 if mean[-1] >= share else None
+    means = np.round(mean, 5).tolist()
+    return {"mean": means, "half_width": np.round(error, 5).tolist(), **taken(means)}
+
+
+def taken(means: Sequence[float]) -> dict[str, Any]:
+    """How many evaluations each share takes, of all and of the engine's own last."""
+    mean = np.array(means)
+
+    def first(whole: float) -> dict[str, int | None]:
+        return {
+            str(share): int(np.argmax(mean >= share * whole)) + 1
+            if mean[-1] >= share * whole
+            else None
             for share in SHARES
-        },
-    }
+        }
+
+    return {"evaluations": first(1.0), "evaluations_to_own_last": first(mean[-1])}
 
 
 def figure(record: Mapping[str, Any]) -> Canvas:
@@ -170,9 +178,10 @@ def figure(record: Mapping[str, Any]) -> Canvas:
             linewidth=0,
         )
     axes.plot(list(LINAS), list(LINAS.values()), "x", color=INK, label="LINAS, of its own final")
-    log_axis(axes.xaxis, 6, EVALUATIONS)
+    most = max(len(found["mean"]) for found in record["engines"].values())
+    log_axis(axes.xaxis, 6, most)
     axes.set(
-        xlim=(6, EVALUATIONS),
+        xlim=(6, most),
         ylim=(LOWEST, 1.002),
         xlabel=f"networks scored, of {record['networks']}; bands: intervals over the seeds",
         ylabel="share of the hypervolume of all networks",
@@ -187,6 +196,7 @@ def main() -> None:
     parser.add_argument("outcomes", type=Path, help="a file of search_outcomes.py")
     parser.add_argument("--engines", default=",".join(get_args(EngineName)))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--evaluations", type=int, default=250)
     arguments = parser.parse_args()
     box = BlackBox(arguments.outcomes)
     problem = box.problem()
@@ -195,9 +205,12 @@ def main() -> None:
     stem = arguments.outcomes.with_suffix("")
     path = stem.with_name(f"{stem.name}-engines.json")
     known = read_json(path) if path.exists() else {}
-    results: dict[str, Any] = dict(known.get("engines", {}))
+    results: dict[str, Any] = {
+        name: found | taken(found["mean"]) for name, found in known.get("engines", {}).items()
+    }
     for engine in arguments.engines.split(","):
-        number, start_s = AT_MOST.get(engine, EVALUATIONS), time.process_time()
+        number = AT_MOST.get(engine, arguments.evaluations)
+        start_s = time.process_time()
         curves = []
         for seed in range(arguments.seeds):
             found = searched(box, replace(problem, seed=seed), engine, number)
