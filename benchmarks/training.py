@@ -3,21 +3,21 @@
     paretobert run runs/rte-0 --model minilm --task RTE --data ../shared/data/glue/RTE --finish 3
     python benchmarks/training.py runs/rte-0 runs/rte-1 runs/rte-2 --out benchmarks/training/rte
 
-The runs differ in the seed alone. A series is what one method made: the run's own sub-networks,
-finished ones, each baseline that was added. Every network is scored on the report split in fp32.
-Of each series the front of search score against multiply-adds, and every network that a method
-made, is timed in one session of the first run, in eager fp32 and in int8: batch 1, the task's own
-lengths, one thread, against the full model in eager fp32. Retention is the share of the full
-model's report score, its interval that of the difference in pairs; over several seeds it is also
-averaged. The result is `result.json`, with every example's outcome in `outcomes.json`;
-`training_figure.py` draws it.
+The runs differ in the seed alone. A series is what one method made: the landmarks of the run's
+space, the front of search score against multiply-adds of what a search found beyond them, finished
+ones, each baseline that was added. Every network of these is scored on the report split in fp32.
+That front, the landmarks' own and every network that a method made are timed in one session of the
+first run, in eager fp32 and in int8: batch 1, the task's own lengths, one thread, against the full
+model in eager fp32. Retention is the share of the full model's report score, its interval that of
+the difference in pairs; over several seeds it is also averaged. The result is `result.json`, with
+every example's outcome in `outcomes.json`; `training_figure.py` draws it.
 """
 
 import argparse
 import statistics
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,17 @@ from paretobert.tasks.comparison import compare
 from paretobert.tasks.scores import Evaluation
 
 OWN = "own"
-"""The series of a run's sub-networks."""
+"""The series of the landmarks of a run's space."""
+
+SEARCHED = "searched"
+"""The series of what a search found beyond them."""
 
 
-def series_of(network: Network) -> str:
-    """The method that made a network; `OWN` for sub-networks of the run."""
-    return network.recipe.method if isinstance(network.recipe, Stored) else OWN
+def series_of(run: Run, network: Network) -> str:
+    """The method that made a network; of sub-networks of the run whether they are landmarks."""
+    if isinstance(network.recipe, Stored):
+        return network.recipe.method
+    return OWN if network.id in run.context.networks() else SEARCHED
 
 
 def macs_of(network: Network, lengths: Sequence[int]) -> int:
@@ -57,19 +62,24 @@ def macs_of(network: Network, lengths: Sequence[int]) -> int:
     return sum(count_macs(network.shape, network.config, seq_len=length) for length in lengths)
 
 
-def to_time(
-    networks: Sequence[Network], search: dict[str, Evaluation], lengths: Sequence[int]
+def front_of(
+    networks: Sequence[Network], search: Mapping[str, Evaluation], lengths: Sequence[int]
 ) -> list[Network]:
-    """What is timed: each network that a method made, and the front of the run's own."""
+    """The networks that score better than every cheaper one, and the full model."""
     best, kept = -1.0, []
     for network in sorted(networks, key=lambda entry: macs_of(entry, lengths)):
         value = search[network.id].value
-        if isinstance(network.recipe, Stored):
-            kept.append(network)
-        elif value > best or network.is_full:
+        if value > best or network.is_full:
             best = max(best, value)
             kept.append(network)
     return kept
+
+
+def found_beyond(run: Run, lengths: Sequence[int]) -> list[Network]:
+    """The front of what searches scored beside the landmarks."""
+    landmarks, scores = run.context.networks(), run.context.ledger.evaluations
+    others = [entry for key, entry in run.context.searched().items() if key not in landmarks]
+    return front_of(others, scores(split="search", deployment=EAGER_FP32), lengths)
 
 
 def scored(run: Run, networks: Sequence[Network], *, split: str) -> dict[str, Evaluation]:
@@ -151,17 +161,19 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, dict[str, Evaluation]] = {"search": {}, "report": {}}
     for number, run in enumerate(runs):
-        networks = list(run.context.networks().values())
-        search = scored(run, networks, split="search")
-        report = scored(run, networks, split="report")
         full = run.context.full
         lengths = run.context.workshop.lengths(full, LatencyProtocol())
+        beyond = found_beyond(run, lengths)
+        networks = [*run.context.networks().values(), *beyond]
+        search = scored(run, networks, split="search")
+        report = scored(run, networks, split="report")
+        names = {entry.id: f"{series_of(run, entry)} {entry.name}" for entry in networks}
         for network in networks:
-            name = f"{series_of(network)} {network.name}"
+            name = names[network.id]
             row = rows.setdefault(
                 name,
                 {
-                    "series": series_of(network),
+                    "series": series_of(run, network),
                     "name": network.name,
                     "key": network.config.key if network.config else None,
                     "full": network.is_full,
@@ -182,18 +194,18 @@ def main() -> None:
             outcomes["search"][f"{name}, seed {number}"] = search[network.id]
             outcomes["report"][f"{name}, seed {number}"] = report[network.id]
         if run is first:
-            chosen = to_time(networks, search, lengths)
+            cut = [n for n in run.context.networks().values() if series_of(run, n) == OWN]
+            stored = run.context.stored().values()
+            chosen = [*front_of(cut, search, lengths), *beyond, *stored]
             on_report = score_missing(run.context, chosen, split="report", deployment=int8)
             session, protocol = timed(run, chosen, int8, measure_s=arguments.measure_s)
             for network in chosen:
-                row = rows[f"{series_of(network)} {network.name}"]
+                row = rows[names[network.id]]
                 row["eager"] = speed(session, network, EAGER_FP32)
                 row["int8"] = speed(session, network, int8) | {
                     "kept": retention(on_report[network.id], report[full.id])
                 }
-                outcomes["report"][f"{series_of(network)} {network.name}, {int8.slug}"] = (
-                    on_report[network.id]
-                )
+                outcomes["report"][f"{names[network.id]}, {int8.slug}"] = on_report[network.id]
     for row in rows.values():
         values = [entry["retention"] for entry in row["seeds"]]
         row["mean_retention"] = statistics.mean(values)

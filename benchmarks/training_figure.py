@@ -46,6 +46,7 @@ SERIES = {
     "repaired": "pruned and repaired",
     "bort": "what extraction picked, trained",
     "powerbert": "PoWER-BERT",
+    "searched": "found by a search",
 }
 """Each series for a reader."""
 
