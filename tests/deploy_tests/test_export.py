@@ -61,6 +61,7 @@ ON_CPU = [
     if device == "cpu"
 ]
 PACKAGES = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "nncf")}
+STORED_LAYERS = 2
 STORED_ON = [entry for entry in ON_CPU if entry.runtime != "openvino" or entry.precision == "fp32"]
 """A stored network is written as any other; OpenVINO's precisions are seen with the cut one."""
 
@@ -210,13 +211,15 @@ def subject(tiny_model: Callable[..., PreTrainedModel]) -> Callable[..., Subject
 
     def make(model_type: str, config: SubnetConfig | None = None, *, labels: int = 3) -> Subject:
         full = tiny_model(model_type)
+        settings = full.config
         if labels == 1:
-            settings = full.config
             settings.num_labels = 1
-            full = AutoModelForSequenceClassification.from_config(settings).eval()
         else:
-            full.config.id2label = LABELS
-            full.config.label2id = {name: index for index, name in LABELS.items()}
+            settings.id2label = LABELS
+            settings.label2id = {name: index for index, name in LABELS.items()}
+        if config is None:
+            settings.num_hidden_layers = STORED_LAYERS
+            full = AutoModelForSequenceClassification.from_config(settings).eval()
         shape = shape_of(full.config)
         whole = SubnetConfig.full(shape)
         recipe: Recipe = (
@@ -473,7 +476,7 @@ def test_optimum_finds_what_it_looks_for(
         assert settings["id2label"] == {str(index): label for index, label in LABELS.items()}
         assert not [key for key in settings if key.startswith(("auto_map", "subnet"))]
         config = AutoConfig.from_pretrained(folder)
-        assert config.num_hidden_layers == (2 if name == "cut" else 4)
+        assert config.num_hidden_layers == (2 if name == "cut" else STORED_LAYERS)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         assert tokenizer(["t7 t8"])["input_ids"] == [[0, 7, 8, 2]]
 
