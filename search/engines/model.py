@@ -4,7 +4,9 @@ Costs are known of any network, so only the score is learnt, by a Gaussian proce
 each layer and the ranks of the scores. On it, many generations of mutation and crossover cost
 nothing: they look for the networks whose score, taken `OPTIMISM` standard deviations above what is
 predicted, adds most to the hypervolume of the front, which are promising, or uncertain, or both.
-`BATCH` of them are scored, and so on. This is the scheme of LINAS (Cummings et al. 2022) with a
+`BATCH` of them are scored, and so on; where the model knows of none that adds anything, which is
+most of the time once it has found what it can, it is a child of the front found so far, as NSGA-II
+has them. This is the scheme of LINAS (Cummings et al. 2022) with a
 predictor that knows what it does not know, and an acquisition instead of the predicted front.
 
 It begins with the landmarks of the space and random networks, with the front of `exact` first
@@ -16,6 +18,7 @@ observed before it, whole batches at a time.
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import moocore
@@ -96,7 +99,23 @@ class Model(Engine):
         base = self._first + (begun - self._first) // BATCH * BATCH
         if base not in self._batches:
             self._batches[base] = self._batch(observed[:base], pending)
-        return first_new(self._batches[base], known) or self.drawn(known)
+        return (
+            first_new(self._batches[base], known)
+            or self._bred(observed, known)
+            or self.drawn(known)
+        )
+
+    def _bred(
+        self, observed: Sequence[Observation], known: set[SubnetConfig]
+    ) -> SubnetConfig | None:
+        """A new child of the front found so far; None where none was found."""
+        problem = self.problem
+        front = [seen.config for seen in problem.front(observed)]
+        if not front:
+            return None
+        return problem.drawn(
+            f"child {len(known)}", partial(_child, problem.space, front), known=known
+        )
 
     def _batch(
         self, observed: Sequence[Observation], pending: Collection[SubnetConfig]
@@ -142,8 +161,7 @@ class Model(Engine):
             parents = population.configs
             children: dict[SubnetConfig, None] = {}
             for _ in range(POPULATION):
-                child = _crossed(space, generator.choices(parents, k=2), generator)
-                child = space.mutate(child, generator)
+                child = _child(space, parents, generator)
                 if child not in configs and problem.affordable(child):
                     children[child] = None
             if not children:
@@ -210,10 +228,11 @@ def features(shape: EncoderShape, configs: Sequence[SubnetConfig]) -> Floats:
     return np.concatenate([found.reshape(len(configs), -1), whole], axis=1)
 
 
-def _crossed(space: Space, parents: Sequence[SubnetConfig], generator: Random) -> SubnetConfig:
-    """A network with each gene of one of some networks."""
-    choices = zip(*map(space.encode, parents), strict=True)
-    return space.decode([generator.choice(choice) for choice in choices])
+def _child(space: Space, parents: Sequence[SubnetConfig], generator: Random) -> SubnetConfig:
+    """A network with each gene of one of two networks, mutated."""
+    pair = generator.choices(parents, k=2)
+    choices = zip(*map(space.encode, pair), strict=True)
+    return space.mutate(space.decode([generator.choice(each) for each in choices]), generator)
 
 
 def _most_hypervolume(pool: Pool, observed: Floats, *, number: int) -> list[SubnetConfig]:
