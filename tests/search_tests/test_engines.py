@@ -16,6 +16,7 @@ from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
 from paretobert.search.engines import ose
 from paretobert.search.engines.exact import additive_front
+from paretobert.search.engines.model import Model
 from paretobert.search.engines.nsga2 import POPULATION
 from paretobert.search.engines.registry import engine_named
 from paretobert.search.options import EngineName
@@ -136,6 +137,29 @@ def test_the_model_finds_more_than_draws_do() -> None:
         for engine in ("model", "random")
     )
     assert min(model) > max(draws)
+
+
+def test_the_model_breeds_the_front_where_it_knows_of_no_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One scored network alone is on the front, so that its child is one mutation from it."""
+    monkeypatch.setattr(Model, "_batch", lambda *_: [])
+    changes = {"child": 0, "draw": 0}
+    for seed in range(20):
+        asked = problem("num_flops", seed=seed)
+        scored = searched("model", asked, 20)
+        best = min(scored, key=lambda seen: asked.signed(seen)[1])
+        observed = [replace(seen, score=0.9 * (seen == best)) for seen in scored]
+        assert asked.front(observed) == [replace(best, score=0.9)]
+        known = {seen.config for seen in scored}
+        for name, config in (
+            ("child", Model(asked).propose(observed)),
+            ("draw", Model(asked).drawn(known)),
+        ):
+            assert config is not None
+            genes = zip(SPACE.encode(config), SPACE.encode(best.config), strict=True)
+            changes[name] += sum(one != other for one, other in genes)
+    assert changes["child"] < changes["draw"] / 2
 
 
 def test_the_additive_front_is_the_best_of_all_networks() -> None:
