@@ -14,9 +14,8 @@ from paretobert.networks.spaces import Grid, Layerwise
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
-from paretobert.search.engines import ose
+from paretobert.search.engines import model, ose
 from paretobert.search.engines.exact import additive_front
-from paretobert.search.engines.model import Model
 from paretobert.search.engines.nsga2 import POPULATION
 from paretobert.search.engines.registry import engine_named
 from paretobert.search.options import EngineName
@@ -40,6 +39,13 @@ NUMBERS = {"gp": 11}
 WEIGHTS = (1.0, 3.0, 0.5, 2.0)
 
 
+@pytest.fixture(autouse=True)
+def _fewer_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a model, where a small space needs no more."""
+    monkeypatch.setattr(model, "GENERATIONS", 5)
+    monkeypatch.setattr(model, "POPULATION", 40)
+
+
 def error(layer: int, heads: int, neurons: int) -> float:
     """What a layer loses: convex in what is taken from it."""
     gone = 1 - heads / SHAPE.num_heads, 1 - neurons / SHAPE.ffn_size
@@ -53,10 +59,10 @@ def additive(config: SubnetConfig) -> float:
 
 
 def problem(*costs: str, limits: tuple[Constraint, ...] = (), seed: int = 0) -> Problem:
-    model = CostModel(
+    costs_of = CostModel(
         SHAPE, {*costs, *(limit.quantity for limit in limits)} - {"score"}, seq_len=64
-    )
-    return Problem(SPACE, cache(model.of), ("score", *costs), limits, seed)
+    ).of
+    return Problem(SPACE, cache(costs_of), ("score", *costs), limits, seed)
 
 
 def searched(engine: EngineName, asked: Problem, number: int) -> list[Observation]:
@@ -132,18 +138,18 @@ def test_the_model_finds_more_than_draws_do() -> None:
         values = np.array([asked.signed(seen) for seen in observed])
         return float(moocore.hypervolume(values, ref=reference))
 
-    model, draws = (
+    learnt, draws = (
         [volume(searched(engine, replace(asked, seed=seed), 56)) for seed in range(3)]
         for engine in ("model", "random")
     )
-    assert min(model) > max(draws)
+    assert min(learnt) > max(draws)
 
 
 def test_the_model_breeds_the_front_where_it_knows_of_no_gain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One scored network alone is on the front, so that its child is one mutation from it."""
-    monkeypatch.setattr(Model, "_batch", lambda *_: [])
+    monkeypatch.setattr(model.Model, "_batch", lambda *_: [])
     changes = {"child": 0, "draw": 0}
     for seed in range(20):
         asked = problem("num_flops", seed=seed)
@@ -153,8 +159,8 @@ def test_the_model_breeds_the_front_where_it_knows_of_no_gain(
         assert asked.front(observed) == [replace(best, score=0.9)]
         known = {seen.config for seen in scored}
         for name, config in (
-            ("child", Model(asked).propose(observed)),
-            ("draw", Model(asked).drawn(known)),
+            ("child", model.Model(asked).propose(observed)),
+            ("draw", model.Model(asked).drawn(known)),
         ):
             assert config is not None
             genes = zip(SPACE.encode(config), SPACE.encode(best.config), strict=True)
