@@ -4,13 +4,15 @@
     python benchmarks/training.py runs/rte-0 runs/rte-1 runs/rte-2 --out benchmarks/training/rte
 
 The runs differ in the seed alone. A series is what one method made: the landmarks of the run's
-space, the front of search score against multiply-adds of what a search found beyond them, finished
-ones, each baseline that was added. Every network of these is scored on the report split in fp32.
-That front, the landmarks' own and every network that a method made are timed in one session of the
-first run, in eager fp32 and in int8: batch 1, the task's own lengths, one thread, against the full
-model in eager fp32. Retention is the share of the full model's report score, its interval that of
-the difference in pairs; over several seeds it is also averaged. The result is `result.json`, with
-every example's outcome in `outcomes.json`; `training_figure.py` draws it.
+space, the front of search score against multiply-adds of what a search found beyond them (each at
+least a fifth cheaper than the next), finished ones, each baseline that was added. Every network of
+these is scored on the report split in fp32. That front, the landmarks' own and every network that
+a method made are timed in one session of the first run, in eager fp32 and in int8: batch 1, the
+task's own lengths, one thread, against the full model in eager fp32. Retention is the share of the
+full model's report score, its interval that of the difference in pairs; over several seeds it is
+also averaged. What a search found, finished or not, is held against the landmark, finished or not,
+with the best search score of those at least as fast. The result is `result.json`, with every
+example's outcome in `outcomes.json`; `training_figure.py` draws it.
 """
 
 import argparse
@@ -47,6 +49,12 @@ OWN = "own"
 SEARCHED = "searched"
 """The series of what a search found beyond them."""
 
+SHAPED = (OWN, SEARCHED, "finished", "bort")
+"""The series whose networks are of the run's space, with its weights or trained from them."""
+
+SPACING = 0.8
+"""Share of the next larger one's operations that a network of that series has at most."""
+
 
 def series_of(run: Run, network: Network) -> str:
     """The method that made a network; of sub-networks of the run whether they are landmarks."""
@@ -76,10 +84,15 @@ def front_of(
 
 
 def found_beyond(run: Run, lengths: Sequence[int]) -> list[Network]:
-    """The front of what searches scored beside the landmarks."""
+    """The front of what searches scored beside the landmarks, thinned, the largest first."""
     landmarks, scores = run.context.networks(), run.context.ledger.evaluations
     others = [entry for key, entry in run.context.searched().items() if key not in landmarks]
-    return front_of(others, scores(split="search", deployment=EAGER_FP32), lengths)
+    kept: list[Network] = []
+    front = front_of(others, scores(split="search", deployment=EAGER_FP32), lengths)
+    for network in reversed(front):
+        if not kept or macs_of(network, lengths) <= SPACING * macs_of(kept[-1], lengths):
+            kept.append(network)
+    return kept
 
 
 def scored(run: Run, networks: Sequence[Network], *, split: str) -> dict[str, Evaluation]:
@@ -144,6 +157,41 @@ def made_by(run: Run, network: Network) -> dict[str, Any]:
     return {} if network.is_full else {"training": "the run's"}
 
 
+def against_landmarks(
+    run: Run, rows: Mapping[str, Mapping[str, Any]], report: Mapping[str, Evaluation]
+) -> list[dict[str, Any]]:
+    """What a search found against the best landmark that is at least as fast, in pairs.
+
+    Args:
+        run: The run.
+        rows: The timed networks' rows by id.
+        report: Their evaluations.
+    """
+    landmarks = {config.key for config in run.context.subnets()}
+    of_shape = {key: row for key, row in rows.items() if row["series"] in SHAPED}
+    grid = {key: row for key, row in of_shape.items() if row["key"] in landmarks}
+    found = []
+    for key in of_shape.keys() - grid.keys():
+        fast = [
+            other
+            for other, row in grid.items()
+            if row["eager"]["speedup"] >= rows[key]["eager"]["speedup"]
+        ]
+        if fast:
+            best = max(fast, key=lambda other: rows[other]["seeds"][0]["search"])
+            gain = compare(report[key], report[best])
+            found.append(
+                {
+                    "network": f"{rows[key]['series']} {rows[key]['name']}",
+                    "speedup": rows[key]["eager"]["speedup"],
+                    "landmark": f"{rows[best]['series']} {rows[best]['name']}",
+                    "landmark_speedup": rows[best]["eager"]["speedup"],
+                    "gain": gain.to_dict(),
+                }
+            )
+    return sorted(found, key=lambda entry: float(entry["speedup"]))
+
+
 def main() -> None:
     """Score, time and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -206,6 +254,9 @@ def main() -> None:
                     "kept": retention(on_report[network.id], report[full.id])
                 }
                 outcomes["report"][f"{names[network.id]}, {int8.slug}"] = on_report[network.id]
+            gains = against_landmarks(
+                run, {network.id: rows[names[network.id]] for network in chosen}, report
+            )
     for row in rows.values():
         values = [entry["retention"] for entry in row["seeds"]]
         row["mean_retention"] = statistics.mean(values)
@@ -231,6 +282,7 @@ def main() -> None:
             rows.values(), key=lambda row: (row["series"], row["operations_ratio"])
         ),
     }
+    record["against_landmarks"] = gains
     record["published"] = against_published(record)
     write_outcomes(arguments.out / "outcomes.json", outcomes)
     write_json(arguments.out / "result.json", record)

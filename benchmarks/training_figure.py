@@ -191,6 +191,18 @@ def table(record: dict[str, Any]) -> str:
             + (f"{row['mean_retention']:.3f}, {row['sd_retention']:.3f} | " if several else "")
             + f"{_times(row['eager'])} | {_times(int8)} | {_share(int8['kept'])} |"
         )
+    if record["against_landmarks"]:
+        lines += [
+            "",
+            "| found by a search | times as fast | landmark at least as fast | times as fast | "
+            "gain on report, in pairs |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {gain['network']} | {gain['speedup']:.2f} | {gain['landmark']} | "
+                f"{gain['landmark_speedup']:.2f} | {_gain(gain['gain'])} |"
+                for gain in record["against_landmarks"]
+            ),
+        ]
     if record["published"]:
         lines += [
             "",
@@ -212,6 +224,11 @@ def _against(found: dict[str, Any] | None) -> str:
     return (
         f"{_share(found)} at {found['speedup']:.1f}x, {-found['short']:+.3f} ({found['network']})"
     )
+
+
+def _gain(found: dict[str, Any]) -> str:
+    shown = f"{found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+    return f"{shown}, a tie" if found["tie"] else shown
 
 
 def _share(found: dict[str, Any]) -> str:
