@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .once import made_once
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
@@ -93,14 +95,21 @@ def colours_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for filler in FILLERS
         for noun in FILLERS
     ][1::2]
-    path = tmp_path_factory.mktemp("data") / "colours.csv"
-    path.write_text("\n".join(["text,label", *rows]) + "\n")
-    return path
+
+    def make(folder: Path) -> None:
+        (folder / "colours.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+
+    return made_once(tmp_path_factory, "data", make) / "colours.csv"
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of four layers with a WordPiece tokenizer that knows the colours' words."""
+    return made_once(tmp_path_factory, "checkpoint", write_tiny_checkpoint)
+
+
+def write_tiny_checkpoint(folder: Path) -> None:
+    """Write it into an empty folder."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -124,7 +133,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             max_position_embeddings=64,
         )
     )
-    folder = tmp_path_factory.mktemp("checkpoint")
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -134,7 +142,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sep_token="[SEP]",
         mask_token="[MASK]",
     ).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

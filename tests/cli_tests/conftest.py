@@ -10,6 +10,8 @@ import pytest
 from paretobert.cli.app import main
 from paretobert.reports.figures.drawing import Picture
 
+from ..once import made_once
+
 
 @pytest.fixture(scope="session")
 def asked(tiny_checkpoint: Path, colours_csv: Path) -> list[str]:
@@ -50,13 +52,15 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory, asked: list[str], measuring_here: Measuring
 ) -> Path:
     """A run after all its steps; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "colours"
-    with measuring_here():
-        assert main(["train", str(folder), *asked]) == 0
-        for step in ("profile", "search", "report"):
-            assert main([step, str(folder)]) == 0
-        assert main(["query", str(folder), "--params", "1M"]) == 0
-    return folder
+
+    def make(folder: Path) -> None:
+        with measuring_here():
+            assert main(["train", str(folder), *asked]) == 0
+            for step in ("profile", "search", "report"):
+                assert main([step, str(folder)]) == 0
+            assert main(["query", str(folder), "--params", "1M"]) == 0
+
+    return made_once(tmp_path_factory, "colours", make)
 
 
 @pytest.fixture
