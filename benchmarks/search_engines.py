@@ -7,7 +7,8 @@ all networks. `random` is the control. The reference point is a tenth of the ran
 all networks beyond its ends; one at the worst network would give most of the volume to any three
 networks. Means over seeds with 95 % intervals by Student's t; how many evaluations a share takes
 is the first number at which the mean over seeds reaches it, of all networks' hypervolume and of
-what the engine itself ends with. Engines of an earlier call stay in the file.
+what the engine itself ends with; and how many an engine takes for what the control ends with.
+Engines of an earlier call stay in the file.
 
     python benchmarks/search_engines.py benchmarks/search/stdlib-docs.json
 """
@@ -41,6 +42,7 @@ from paretobert.storage import read_json, write_json
 from paretobert.tasks.metrics import METRICS
 
 SEEDS = 10
+CONTROL = "random"
 COLOURS = (FRONT, FULL, *(mark.colour for mark in MARKS))
 DASHES = ("-", "--", "-.")
 
@@ -158,6 +160,18 @@ def taken(means: Sequence[float]) -> dict[str, Any]:
     return {"evaluations": first(1.0), "evaluations_to_own_last": first(mean[-1])}
 
 
+def to_control_last(results: Mapping[str, Mapping[str, Any]]) -> dict[str, int | None]:
+    """How many evaluations each engine takes for the share that the control ends with."""
+    if CONTROL not in results:
+        return {}
+    last = results[CONTROL]["mean"][-1]
+    found = {}
+    for name, result in results.items():
+        reached = np.array(result["mean"]) >= last
+        found[name] = int(np.argmax(reached)) + 1 if reached.any() else None
+    return found
+
+
 def figure(record: Mapping[str, Any]) -> Canvas:
     """The share against evaluations, a line and a dash for each engine, with bands over seeds."""
     drawing = canvas()
@@ -228,6 +242,8 @@ def main() -> None:
             "task": box.record["request"]["task"]["name"],
             "networks": len(every),
             "front": len(problem.front(every)),
+            "control": CONTROL,
+            "evaluations_to_control_last": to_control_last(results),
             "linas": {str(number): share for number, share in LINAS.items()},
             "engines": {name: results[name] for name in get_args(EngineName) if name in results},
         }
