@@ -31,6 +31,7 @@ from training_figure import against_published
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.networks.network import Network, Stored
+from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.scores import score_missing
 from paretobert.profiling.counts import count_macs, count_parameters
@@ -167,9 +168,14 @@ def against_landmarks(
         rows: The timed networks' rows by id.
         report: Their evaluations.
     """
-    landmarks = {config.key for config in run.context.subnets()}
+    landmarks = {(config.heads, config.neurons) for config in run.context.subnets()}
     of_shape = {key: row for key, row in rows.items() if row["series"] in SHAPED}
-    grid = {key: row for key, row in of_shape.items() if row["key"] in landmarks}
+    configs = {key: SubnetConfig.from_key(row["key"]) for key, row in of_shape.items()}
+    grid = {
+        key: row
+        for key, row in of_shape.items()
+        if (configs[key].heads, configs[key].neurons) in landmarks
+    }
     found = []
     for key in of_shape.keys() - grid.keys():
         fast = [
