@@ -30,7 +30,7 @@ ORDER = (
 )
 """A package imports from itself and from those before it."""
 
-SHARED = ("errors", "intervals", "storage")
+SHARED = ("errors", "garbage", "intervals", "storage")
 """Root modules that every package may import."""
 
 PACKAGES = [name for name in ORDER if (ROOT / name).is_dir()]
