@@ -60,6 +60,10 @@ class Interval:
         """Whether the value may be a number; None where a range decides nothing."""
         return None if self.is_range else self.low <= number <= self.high
 
+    def verdict(self, number: float, inside: str, outside: str) -> str:
+        """What to say of whether the value may be a number; `UNDECIDED` of a range."""
+        return {True: inside, False: outside, None: UNDECIDED}[self.holds(number)]
+
     def scaled(self, factor: float) -> Self:
         """The same times a factor, which may be negative."""
         # Adding 0 turns a negative zero into one.

@@ -147,17 +147,15 @@ def summary(curves: NDArray[np.float64]) -> dict[str, Any]:
 
 def taken(means: Sequence[float]) -> dict[str, Any]:
     """How many evaluations each share takes, of all and of the engine's own last."""
-    mean = np.array(means)
+    return {
+        name: {str(share): reached(means, share * whole) for share in SHARES}
+        for name, whole in (("evaluations", 1.0), ("evaluations_to_own_last", means[-1]))
+    }
 
-    def first(whole: float) -> dict[str, int | None]:
-        return {
-            str(share): int(np.argmax(mean >= share * whole)) + 1
-            if mean[-1] >= share * whole
-            else None
-            for share in SHARES
-        }
 
-    return {"evaluations": first(1.0), "evaluations_to_own_last": first(mean[-1])}
+def reached(means: Sequence[float], level: float) -> int | None:
+    """The number of evaluations after which a mean is first that high; None where it never is."""
+    return next((number for number, mean in enumerate(means, start=1) if mean >= level), None)
 
 
 def to_control_last(results: Mapping[str, Mapping[str, Any]]) -> dict[str, int | None]:
@@ -165,11 +163,7 @@ def to_control_last(results: Mapping[str, Mapping[str, Any]]) -> dict[str, int |
     if CONTROL not in results:
         return {}
     last = results[CONTROL]["mean"][-1]
-    found = {}
-    for name, result in results.items():
-        reached = np.array(result["mean"]) >= last
-        found[name] = int(np.argmax(reached)) + 1 if reached.any() else None
-    return found
+    return {name: reached(result["mean"], last) for name, result in results.items()}
 
 
 def figure(record: Mapping[str, Any]) -> Canvas:

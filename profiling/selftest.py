@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..intervals import UNDECIDED, Interval
+from ..intervals import Interval
 from .measuring import MeasuringProgress, Starter, measure
 from .protocol import LatencyProtocol
 from .statistics import NoiseReport
@@ -76,17 +76,16 @@ class SelfTest:
 
     def sentences(self) -> list[str]:
         """The findings for a reader, one sentence per line."""
-        verdicts = {True: "a tie", False: "NO tie", None: UNDECIDED}
         lines = [
-            f"A/A: the full model against itself: {verdicts[self.tied]}: ratio "
-            f"{self.same.text('.4f')}, {self.same.meaning}.",
+            f"A/A: the full model against itself: {self.same.verdict(1, 'a tie', 'NO tie')}: "
+            f"ratio {self.same.text('.4f')}, {self.same.meaning}.",
             f"Noise floor: {self.noise_floor:.2%} ({self.protocol.title}).",
         ]
         for layers, ratio in self.steps:
-            verdicts[False] = "FASTER" if ratio.value < 1 else "slower"
+            outside = "FASTER" if ratio.value < 1 else "slower"
             lines.append(
                 f"{layers} layers against the next smaller depth: {ratio.text('.4f')}, "
-                f"{verdicts[ratio.holds(1)]}."
+                f"{ratio.verdict(1, 'a tie', outside)}."
             )
         discarded = f"{self.noise.num_discarded_visits} of its visits were discarded"
         lines.append(

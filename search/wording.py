@@ -5,7 +5,7 @@ First comes a headline, then the networks to see beside the answer, then what to
 
 from typing import TYPE_CHECKING
 
-from ..intervals import UNDECIDED, Interval
+from ..intervals import Interval
 from ..tasks.comparison import PairedComparison
 from ..tasks.scores import Evaluation
 from .candidate import Candidate, StatedScore
@@ -190,8 +190,7 @@ def _headroom_text(result: "QueryResult", answer: Candidate) -> str:
 def _tie_of_times(result: "QueryResult", entry: "RunnerUp") -> str:
     if result.budget.cheapest not in TIMED or entry.ratio is None:
         return ""
-    verdicts = {True: "a tie", False: "distinguishable", None: UNDECIDED}
-    return f"; in time {verdicts[entry.ratio.holds(1)]}"
+    return f"; in time {entry.ratio.verdict(1, 'a tie', 'distinguishable')}"
 
 
 def _facts(candidate: Candidate, score: Evaluation | StatedScore) -> str:

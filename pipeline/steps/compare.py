@@ -10,7 +10,7 @@ import numpy as np
 
 from ...deploy.deployment import Deployment
 from ...errors import InputError
-from ...intervals import UNDECIDED, Interval
+from ...intervals import Interval
 from ...search.candidate import Candidate
 from ...tasks.comparison import PairedComparison, compare
 from ...tasks.scores import Evaluation
@@ -101,7 +101,7 @@ class Comparison:
         if self.ratio is None:
             return None
         outside = "A is faster" if self.ratio.value < 1 else "A is slower"
-        return {None: UNDECIDED, True: "a tie", False: outside}[self.ratio.holds(1)]
+        return self.ratio.verdict(1, "a tie", outside)
 
     def sentences(self) -> list[str]:
         """The comparison for a reader, warnings first."""
