@@ -25,6 +25,7 @@ TABLES = (
         PRIMARY KEY (run, id)
     )
     """,
+    "CREATE INDEX IF NOT EXISTS networks_by_kind ON networks (run, kind, added, id)",
     """
     CREATE TABLE IF NOT EXISTS labels (
         run VARCHAR(32) NOT NULL,

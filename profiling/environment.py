@@ -229,6 +229,7 @@ def _memory_gib() -> float | None:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
