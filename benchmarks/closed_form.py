@@ -158,7 +158,7 @@ def main() -> None:
                 ),
                 "divergence": divergence(ordered, repaired.model, reference),
                 "repairing": seconds,
-                "projections": [asdict(each) for each in repaired.projections],
+                "fits": [asdict(each) for each in repaired.fits],
             }
         )
         record["outcomes"] = pack_split(scores)

@@ -14,7 +14,7 @@ split for both.
 `--few FOLDER` writes data for a run on 500 sentences of SST-2, and ends:
 
     python benchmarks/settings.py ../shared/data/sst2-sentence --few runs/few-data
-    paretobert train runs/few --model minilm --data runs/few-data/train.csv \
+    paretobert train runs/few --model minilm --task files --data runs/few-data/train.csv \
         --report-data runs/few-data/report.csv --search-size 250
 
 The result is written after each arm. An arm that is not done when the minutes are over breaks off

@@ -29,6 +29,12 @@ def projection(layer: nn.Module, family: Family, half: Half) -> nn.Linear:
     return next(linear for linear, axes in linears(layer, family.plan) if axes.columns == units)
 
 
+def readers(layer: nn.Module, family: Family, half: Half) -> list[nn.Linear]:
+    """The linear layers of a half that read the hidden states."""
+    units = _UNITS[half]
+    return [linear for linear, axes in linears(layer, family.plan) if axes.rows == units]
+
+
 def normalisation(layer: nn.Module, family: Family, half: Half) -> nn.Module:
     """What follows a half's projection and residual."""
     return layer.get_submodule(family.norms[HALVES.index(half)])

@@ -1,11 +1,11 @@
 """One closed-form repair for several widths at once: where a supernet starts.
 
-`reconstruction` solves the projections of one sub-network. The sub-networks of a supernet share
-theirs: what a narrower one reads are the leading inputs of what a wider one reads, so that a
-projection serves all of them if it is fitted to the rows of all, with zeros for the inputs that a
-network lacks. Each network runs by itself beside the full model as it was, and what is fitted is
-what each of them lacks there. The full model is one of them: it lacks nothing until a projection
-that others need changes it.
+`reconstruction` fits what the halves of one sub-network read and write. The sub-networks of a
+supernet share those weights: what a narrower projection reads are the leading inputs of what a
+wider one reads, so that one serves all of them if it is fitted to the rows of all, with zeros for
+the inputs that a network lacks. Each network runs by itself beside the full model as it was, and
+what is fitted is what each of them lacks there. The full model is one of them: it lacks nothing
+until weights that others need change it.
 
 Legend: N sampled tokens, I inputs of a projection.
 """
@@ -19,8 +19,16 @@ from transformers import PreTrainedModel
 from ..encoders.extraction import extract
 from ..encoders.families import family_of
 from ..networks.subnet import SubnetConfig
-from .halves import HALVES, projection
-from .reconstruction import Counting, Reference, Walk, add_correction, uncounted
+from .halves import HALVES, projection, readers
+from .reconstruction import (
+    Counting,
+    Reference,
+    Walk,
+    add_correction,
+    read_by_full,
+    read_corrected,
+    uncounted,
+)
 from .ridge import RIDGES, ridge_correction
 
 
@@ -33,7 +41,7 @@ def repair_together(
     ridges: Sequence[float] = RIDGES,
     progress: Counting = uncounted,
 ) -> None:
-    """Solve the projections of a full model, in place, so that they serve all of its widths.
+    """Fit what a full model's halves read and write, in place, to serve all of its widths.
 
     Args:
         model: What `reference` was collected from, its units in their final order.
@@ -51,6 +59,19 @@ def repair_together(
     layers = family.layer_list(model)
     for index, layer in enumerate(layers):
         for half in HALVES:
+            if (index, half) != (0, HALVES[0]):
+                states = torch.cat([reference.sampled(walk.states) for walk in walks])
+                wanted = read_by_full(layers, index, half, family, reference)
+                own = readers(layer, family, half)
+                correction = ridge_correction(
+                    states,
+                    wanted.repeat(len(walks), 1) - states,
+                    held_out,
+                    ridges=ridges,
+                    intercept=all(linear.bias is not None for linear in own),
+                )
+                for linear in (*own, *(each for w in walks for each in w.readers(index, half))):
+                    read_corrected(linear, correction)
             shared = projection(layer, family, half)
             read = [walk.read(index, half) for walk in walks]
             rows = [
@@ -61,7 +82,6 @@ def repair_together(
                 torch.cat([_widened(inputs, shared.in_features) for inputs, _ in rows]),
                 torch.cat([reference.sums[index][half] - sums for _, sums in rows]),
                 held_out,
-                counts=reference.counts[index][half].repeat(len(walks)),
                 ridges=ridges,
                 intercept=shared.bias is not None,
             )

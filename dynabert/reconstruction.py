@@ -1,31 +1,34 @@
 """Closed-form repair: a sub-network that computes what the full model does, without training.
 
-A sub-network is run layer by layer beside the full model. The linear layers that write into its
-hidden states, attention's output and the feed-forward network's, are solved anew by ridge
-regression (`ridge`), so that its state before the normalisation becomes the full model's at that
-place: what is fitted is what must be added to the sub-network's own state, so that each layer
-also corrects what the layers before it have lost. The weights are fitted to the activations of
-the repaired sub-network as it runs. Nothing else is changed.
+A sub-network is run half of a layer after half beside the full model, and two things are fitted
+by ridge regression (`ridge`) to its own activations as it runs:
+
+- what a half reads. The affine map from the sub-network's states there to the full model's is
+  multiplied into the linear layers that read them: queries, keys and values, or the first layer
+  of the feed-forward network. So they see what they were trained on as far as it can be told from
+  what is there; the residual connection passes the states on as they are.
+- what a half writes, its projection, so that the state before the normalisation becomes the full
+  model's at that place: what is fitted is what must be added to the sub-network's own state, so
+  that each layer also corrects what the layers before it have lost.
+
+Nothing else is changed, and nothing before the first half that lacks something.
 
 A kept layer stands for itself and for the dropped ones behind it: its feed-forward network is
 fitted to the full model's state after the last of these, whose normalisation it gets. Dropped
-layers before the first kept one are made up for by that one's own two fits.
+layers before the first kept one are made up for by what that one reads and writes.
 
-Texts need no labels. Padding does not count, and a token counts by how much the full model's
-logits depend on its state at that place: by the squared norm of the gradient, of which a part is
-spread evenly. Held-out texts choose every ridge, among them none at all. Fitting layer after layer
-is that of channel pruning (He et al. 2017): inputs from the small network, targets from the large.
+Texts need no labels. Padding does not count, other tokens count alike. Held-out texts choose every
+ridge, among them none at all. Fitting layer after layer is that of channel pruning (He et al.
+2017): inputs from the small network, targets from the large.
 
 Legend: B batch, T tokens, E hidden size, N sampled tokens, I inputs of a linear layer.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,14 +40,10 @@ from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
-from .halves import HALVES, Half, normalisation, projection, read_by, recorded, run_half
-from .ridge import RIDGES, Correction, mean, ridge_correction
+from .halves import HALVES, Half, normalisation, projection, read_by, readers, recorded, run_half
+from .ridge import RIDGES, Correction, ridge_correction
 
 BATCH_SIZE = 32
-
-EVEN_SHARE = 0.1
-"""The part of the tokens' counts that is the same for all."""
-
 
 Counting = Callable[[int, int], None]
 """Is called with the number of what is done and of all."""
@@ -63,16 +62,12 @@ class Reference:
         rows: For each batch, which of its B x T tokens are sampled; never padding.
         held_out: Which of the sampled tokens are of held-out texts, [N].
         sums: For each layer and half the hidden states before the normalisation, [N, E].
-        counts: For each layer and half how much each token counts, [N]; 1 on average.
-        slopes: For each layer and half the mean square of the logits' gradient at a token.
     """
 
     batches: tuple[Batch, ...]
     rows: tuple[Tensor, ...]
     held_out: Tensor
     sums: tuple[dict[Half, Tensor], ...]
-    counts: tuple[dict[Half, Tensor], ...]
-    slopes: tuple[dict[Half, float], ...]
 
     def sampled(self, parts: Sequence[Tensor]) -> Tensor:
         """The sampled tokens of what there is by batch: [N, ...] from each [B, T, ...]."""
@@ -81,16 +76,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
-    """How one projection was repaired.
+class Fit:
+    """How what a half reads, or what it writes, was repaired.
 
-    Errors are on held-out texts: the squared distance of the hidden states before the
-    normalisation to the full model's, over the variance of the latter, as the tokens count.
+    Errors are on held-out texts: the squared distance of the hidden states to the full model's,
+    over the variance of the latter. Those that are read are in front of the half, those that are
+    written before its normalisation.
 
     Attributes:
-        layer: Its layer in the full model.
-        half: Its half of that layer.
-        inputs: Its inputs, I.
+        layer: The layer in the full model.
+        half: The half of that layer.
+        part: Which of the two.
+        inputs: Inputs of the linear map that was fitted, I.
         ridge: The penalty that was chosen; None where the inherited weights were kept.
         error_before: With the inherited weights.
         error_after: With those that the network has; never more.
@@ -99,6 +96,7 @@ class Projection:
 
     layer: int
     half: Half
+    part: Literal["reads", "writes"]
     inputs: int
     ridge: float | None
     error_before: float
@@ -112,14 +110,15 @@ class Repaired:
 
     Attributes:
         model: Dense, in evaluation mode.
-        projections: What was solved, in the order of the layers: all from the first half on that
-            lacks units, or has dropped layers behind it.
+        fits: What was solved, in the order in which a text passes it: all from the first half on
+            that lacks units, or has dropped layers in front of it or behind it.
     """
 
     model: PreTrainedModel
-    projections: tuple[Projection, ...]
+    fits: tuple[Fit, ...]
 
 
+@torch.no_grad()
 def collect(
     model: PreTrainedModel,
     texts: EncodedTexts,
@@ -137,7 +136,7 @@ def collect(
         max_tokens: Tokens whose states are kept, drawn from those of the texts; each takes
             8 x layers x E bytes. The first one of each text, which the head reads, always is.
         held_out: Share of the texts that judge.
-        seed: Of what is drawn: held-out texts, tokens, combinations of logits.
+        seed: Of what is drawn: held-out texts and tokens.
         progress: Is called with the number of texts that are done and of all.
 
     Raises:
@@ -153,9 +152,10 @@ def collect(
     family = family_of(model)
     tokens = torch.Generator().manual_seed(seed)
     share = min(1.0, max_tokens / sum(texts.lengths))
-    directions = torch.Generator().manual_seed(seed)
     batches, rows, judges = [], [], []
-    sums, squares = _empty(family, model), _empty(family, model)
+    sums: list[dict[Half, list[Tensor]]] = [
+        {half: [] for half in HALVES} for _ in family.layer_list(model)
+    ]
     done = 0
     for indices in evaluation_batches(texts, batch_size=BATCH_SIZE):
         batch = padded(texts, indices, device=model.device)
@@ -166,26 +166,21 @@ def collect(
         rows.append(chosen)
         owners = torch.tensor([i in judging for i in indices], device=model.device)
         judges.append(owners[chosen // batch["input_ids"].shape[1]])
-        found = _states_and_gradients(model, family, batch, directions)
-        for layer, (states, gradients) in enumerate(found):
+        hidden = family.embed(model, batch)
+        mask = family.mask(model, hidden, batch)
+        for layer, kept in zip(family.layer_list(model), sums, strict=True):
             for half in HALVES:
-                sums[layer][half].append(states[half].flatten(0, 1)[chosen])
-                of_tokens = gradients[half].square().sum(-1)
-                squares[layer][half].append(of_tokens.flatten()[chosen])
+                with recorded(projection(layer, family, half)) as written:
+                    after = run_half(layer, family, half)(hidden, mask)
+                kept[half].append((hidden + written.output).flatten(0, 1)[chosen])
+                hidden = after
         done += len(indices)
         progress(done, len(texts))
-    gathered = [{half: torch.cat(parts) for half, parts in kept.items()} for kept in squares]
     return Reference(
         batches=tuple(batches),
         rows=tuple(rows),
         held_out=torch.cat(judges),
         sums=tuple({half: torch.cat(parts) for half, parts in kept.items()} for kept in sums),
-        counts=tuple(
-            {half: _partly_even(kept) for half, kept in of_layer.items()} for of_layer in gathered
-        ),
-        slopes=tuple(
-            {half: kept.mean().item() for half, kept in of_layer.items()} for of_layer in gathered
-        ),
     )
 
 
@@ -214,7 +209,8 @@ def repair(
     dense = extract(model, replace(config, tokens=None))
     full_layers = family.layer_list(model)
     walk = Walk.of(dense, family, reference)
-    projections, lacking = [], False
+    fits: list[Fit] = []
+    lacking = config.layers[0] > 0
     following = (*config.layers[1:], len(full_layers))
     for place, (index, next_index) in enumerate(zip(config.layers, following, strict=True)):
         last = next_index - 1
@@ -222,25 +218,30 @@ def repair(
             _take_normalisation(walk.layers[place], full_layers[last], family)
         targets: dict[Half, int] = {"attention": index, "feed-forward": last}
         for half, target in targets.items():
+            fitted = partial(_fit, reference=reference, ridges=ridges, layer=index, half=half)
+            if lacking:
+                wanted = read_by_full(full_layers, index, half, family, reference)
+                states, readers = reference.sampled(walk.states), walk.readers(place, half)
+                intercept = all(linear.bias is not None for linear in readers)
+                correction, fit = fitted(states, states, wanted, intercept=intercept, part="reads")
+                for linear in readers:
+                    read_corrected(linear, correction)
+                fits.append(fit)
             read, linear = walk.read(place, half), walk.projection(place, half)
             whole = projection(full_layers[index], family, half).in_features
             lacking = lacking or target > index or linear.in_features < whole
             if lacking:
-                found = _repair_projection(
-                    linear,
-                    *walk.rows(read, place, half, reference),
-                    reference,
-                    reference.sums[target][half],
-                    reference.counts[target][half],
-                    ridges=ridges,
-                )
-                projections.append(Projection(layer=index, half=half, **found))
+                rows, sums = walk.rows(read, place, half, reference)
+                wanted, intercept = reference.sums[target][half], linear.bias is not None
+                correction, fit = fitted(rows, sums, wanted, intercept=intercept, part="writes")
+                add_correction(linear, correction)
+                fits.append(fit)
             walk.go_on(read, place, half)
     if config.tokens is not None:
         eliminating = extract(model, config)
         eliminating.load_state_dict(dense.state_dict())
         dense = eliminating
-    return Repaired(dense, tuple(projections))
+    return Repaired(dense, tuple(fits))
 
 
 @torch.no_grad()
@@ -303,6 +304,10 @@ class Walk:
         """The linear layer that ends a half of a layer."""
         return projection(self.layers[place], self.family, half)
 
+    def readers(self, place: int, half: Half) -> list[nn.Linear]:
+        """The linear layers of a half that read the hidden states."""
+        return readers(self.layers[place], self.family, half)
+
     def read(self, place: int, half: Half) -> list[Tensor]:
         """What the projection reads by batch, [B, T, I]."""
         run, linear = run_half(self.layers[place], self.family, half), self.projection(place, half)
@@ -344,108 +349,61 @@ def add_correction(linear: nn.Linear, correction: Correction) -> None:
         linear.bias.add_(correction.bias)
 
 
-def _repair_projection(
-    linear: nn.Linear,
+def read_corrected(linear: nn.Linear, correction: Correction) -> None:
+    """Let a linear layer read corrected states, in place."""
+    if linear.bias is not None:
+        linear.bias.add_(linear.weight @ correction.bias)
+    linear.weight.add_(linear.weight @ correction.weight)
+
+
+def read_by_full(
+    layers: nn.ModuleList, index: int, half: Half, family: Family, reference: Reference
+) -> Tensor:
+    """What a half of the full model reads at sampled tokens, but for its first one, [N, E]."""
+    before: tuple[int, Half] = (
+        (index - 1, "feed-forward") if half == "attention" else (index, "attention")
+    )
+    at, ended = before
+    states: Tensor = normalisation(layers[at], family, ended)(reference.sums[at][ended])
+    return states
+
+
+def _fit(
     inputs: Tensor,
-    sums: Tensor,
-    reference: Reference,
-    targets: Tensor,
-    counts: Tensor,
+    states: Tensor,
+    wanted: Tensor,
     *,
+    reference: Reference,
     ridges: Sequence[float],
-) -> dict[str, Any]:
-    """Solve a projection anew, in place.
+    intercept: bool,
+    **place: Any,
+) -> tuple[Correction, Fit]:
+    """Fit what some states lack.
 
     Args:
-        linear: The projection.
-        inputs: What it reads, [N, I].
-        sums: The hidden states before the normalisation, [N, E].
+        inputs: What the linear map reads, [N, I].
+        states: The states, [N, E].
+        wanted: The full model's, [N, E].
         reference: Says which tokens judge.
-        targets: The full model's hidden states there, [N, E].
-        counts: How much each token counts, [N].
         ridges: The penalties to try.
-
-    Returns:
-        The fields of `Projection` beside its place.
+        intercept: Whether there is a bias.
+        place: The fields of `Fit` that say what is fitted.
     """
+    held_out = reference.held_out
     correction = ridge_correction(
-        inputs,
-        targets - sums,
-        reference.held_out,
-        counts=counts,
-        ridges=ridges,
-        intercept=linear.bias is not None,
+        inputs, wanted - states, held_out, ridges=ridges, intercept=intercept
     )
-    add_correction(linear, correction)
-    judged, share = targets[reference.held_out], counts[reference.held_out]
-    spread = mean((judged - mean(judged, share)).square(), share).sum().item()
-    scale = max(spread, torch.finfo(targets.dtype).tiny)
-    return {
-        "inputs": linear.in_features,
-        "ridge": correction.ridge,
-        "error_before": correction.error_before / scale,
-        "error_after": correction.error_after / scale,
-        "condition": correction.condition,
-    }
-
-
-def _states_and_gradients(
-    model: PreTrainedModel, family: Family, batch: Batch, directions: torch.Generator
-) -> list[tuple[dict[Half, Tensor], dict[Half, Tensor]]]:
-    """Each layer's hidden states before its normalisations, and the logits' gradients there.
-
-    Of each half both are [B, T, E]. The gradients are those of a random combination of the logits,
-    of unit length for each text, to which what all logits have in common does not add.
-    """
-    with _frozen(model), torch.enable_grad():
-        hidden = family.embed(model, batch).detach().requires_grad_()
-        mask = family.mask(model, hidden, batch)
-        added, sums = [], []
-        for layer in family.layer_list(model):
-            for half in HALVES:
-                with recorded(projection(layer, family, half)) as written:
-                    after = run_half(layer, family, half)(hidden, mask)
-                added.append(written.output)
-                sums.append((hidden + written.output).detach())
-                hidden = after
-        logits = family.classify(model, hidden)
-        combination = torch.randn(logits.shape, generator=directions).to(logits)
-        if logits.shape[1] > 1:
-            combination -= combination.mean(1, keepdim=True)
-        combination = nn.functional.normalize(combination, dim=1)
-        gradients = torch.autograd.grad((logits * combination).sum(), added)
-    return [
-        (
-            dict(zip(HALVES, sums[start : start + len(HALVES)], strict=True)),
-            dict(zip(HALVES, gradients[start : start + len(HALVES)], strict=True)),
-        )
-        for start in range(0, len(sums), len(HALVES))
-    ]
-
-
-def _partly_even(squares: Tensor) -> Tensor:
-    """Counts [N] that are 1 on average, a part of them the same for all tokens."""
-    average = squares.mean()
-    if not 0 < average < math.inf:
-        return torch.ones_like(squares)
-    return EVEN_SHARE + (1 - EVEN_SHARE) * squares / average
-
-
-def _empty(family: Family, model: PreTrainedModel) -> list[dict[Half, list[Tensor]]]:
-    return [{half: [] for half in HALVES} for _ in family.layer_list(model)]
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter takes a gradient inside the block."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_()
+    judged = wanted[held_out]
+    spread = (judged - judged.mean(0)).square().mean(0).sum().item()
+    scale = max(spread, torch.finfo(wanted.dtype).tiny)
+    return correction, Fit(
+        **place,
+        inputs=inputs.shape[1],
+        ridge=correction.ridge,
+        error_before=correction.error_before / scale,
+        error_after=correction.error_after / scale,
+        condition=correction.condition,
+    )
 
 
 def _take_normalisation(layer: nn.Module, source: nn.Module, family: Family) -> None:

@@ -6,34 +6,43 @@ and all outputs: trace(W_S^T (H^-1_SS)^-1 W_S), with W the weights and H = X^T X
 The units with the least are taken away, the others fitted, and so on to the last one (as ZipLM
 does, Kurtic et al. 2023). The first k units are then a good choice for every k.
 
-An error is counted as that of the logits, to first order and up to a factor common to all: a
-token's squared error times the mean squared gradient of the logits at that place. So the errors of
-all halves of all layers compare and add up. (ZipLM's are relative to each layer's output.)
+An error e of the states at a token is counted as that of the logits, to first order and up to a
+factor common to all: by (g^T e)^2, with g the logits' gradient there. The mean over tokens of what
+this makes of the squared error is taken for a product, as K-FAC does (Martens & Grosse 2015): a
+token counts by the squared norm of g, a direction of e by the mean g g^T, and a part of both is
+the same for all. So the errors of all halves of all layers compare and add up. (ZipLM's are
+relative to each layer's output, and alike in all directions.)
 
 Dropped layers are made up for by what is kept before them, as `reconstruction` has it: the error
 that remains is measured by such a fit, at full width but for the neurons that read.
 
-Legend: N sampled tokens, I inputs, O outputs, U units of D inputs each.
+Legend: N sampled tokens, E hidden size, I inputs, O outputs, U units of D inputs each.
 """
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..encoders.families import family_of, shape_of
-from .halves import HALVES, Half
+from .halves import HALVES, Half, projection, recorded, run_half
 from .importance import Importance
 from .losses import LayerLosses, Losses, RepairLosses
 from .reconstruction import Counting, Reference, Walk, uncounted
-from .ridge import loaded, mean, normal_equations, ridge_correction
+from .ridge import loaded, normal_equations, ridge_correction
 
 RIDGE = 1e-2
 """Penalty of the fits, relative to the mean diagonal of H."""
 
 GAP_SHARE = 1 / 4
 """The share of a layer's neurons, the most necessary ones, that make up for layers behind it."""
+
+EVEN_SHARE = 0.1
+"""The part of the tokens' and of the directions' counts that is the same for all."""
 
 STEP_SHARE = 1 / 32
 """The share of the units that are left which goes in one step, at least one unit."""
@@ -96,31 +105,33 @@ def removals(
 
     Args:
         model: The full model that `reference` was collected from.
-        reference: Its texts, and how much tokens count.
+        reference: Its texts and states.
         progress: Is called with the number of layers that are done and of all.
     """
     head_size = shape_of(model.config).head_size
+    slopes = _slopes(model, reference)
     walk = Walk.of(model, family_of(model), reference)
     num_layers = len(walk.layers)
     found: list[dict[Half, Removal]] = []
-    gaps = [(0.0, *(_loss_of_first(walk, n, reference) for n in range(1, num_layers)))]
+    before = (_left_by_first(walk, n, reference, slopes) for n in range(1, num_layers))
+    gaps = [(0.0, *before)]
     for index in range(num_layers):
         found.append({})
         for half in HALVES:
             read = walk.through(index, half, reference)
-            counts = reference.counts[index][half]
-            read = read - mean(read, counts)
-            gram, _ = normal_equations(read, read[:, :1], counts=counts)
+            slope = slopes[index][half]
+            around = (read - slope.tokens @ read / len(read)) * slope.tokens.sqrt()[:, None]
+            gram, _ = normal_equations(around, around[:, :1])
             found[-1][half] = removal(
-                loaded(gram, RIDGE) * (reference.slopes[index][half] / counts.sum().item()),
-                walk.projection(index, half).weight.T.double(),
+                loaded(gram, RIDGE) / len(read),
+                walk.projection(index, half).weight.T.double() @ slope.root,
                 unit_size=head_size if half == "attention" else 1,
             )
         necessary = found[-1]["feed-forward"].order[-max(1, int(read.shape[1] * GAP_SHARE)) :]
-        behind = [
-            _loss_behind(read[:, necessary], index, last, reference)
+        behind = (
+            _left_behind(read[:, necessary], index, last, reference, slopes)
             for last in range(index + 1, num_layers)
-        ]
+        )
         gaps.append((0.0, *behind))
         progress(index + 1, num_layers)
     return Removals(tuple(found), tuple(gaps))
@@ -152,7 +163,45 @@ def removal(gram: Tensor, weight: Tensor, *, unit_size: int = 1) -> Removal:
     return Removal(torch.cat(removed), tuple(sizes), tuple(errors))
 
 
-def _loss_behind(read: Tensor, index: int, last: int, reference: Reference) -> float:
+@dataclass(frozen=True, slots=True)
+class _Slope:
+    """How much the logits depend on the states that a half writes.
+
+    Attributes:
+        tokens: How much each sampled token counts, 1 on average, [N].
+        root: The symmetric root R of how much directions count, [E, E]: an error e by |R e|^2.
+    """
+
+    tokens: Tensor
+    root: Tensor
+
+    @classmethod
+    def of(cls, squares: Tensor, outer: Tensor) -> "_Slope":
+        """Read the gradients g.
+
+        Args:
+            squares: |g|^2 at sampled tokens, [N].
+            outer: The mean of g g^T over them, [E, E].
+        """
+        size, even = outer.trace(), torch.eye(len(outer), dtype=outer.dtype, device=outer.device)
+        if not 0 < size < math.inf:
+            return cls(torch.ones_like(squares), even)
+        values, vectors = torch.linalg.eigh(
+            EVEN_SHARE * size * even + (1 - EVEN_SHARE) * len(outer) * outer
+        )
+        return cls(
+            EVEN_SHARE + (1 - EVEN_SHARE) * squares / squares.mean(),
+            (vectors * values.clamp(min=0).sqrt()) @ vectors.T,
+        )
+
+
+Slopes = Sequence[Mapping[Half, _Slope]]
+"""Of each layer and half."""
+
+
+def _left_behind(
+    read: Tensor, index: int, last: int, reference: Reference, slopes: Slopes
+) -> float:
     """What the logits lose when a layer's feed-forward network stands for those up to another one.
 
     Args:
@@ -160,34 +209,75 @@ def _loss_behind(read: Tensor, index: int, last: int, reference: Reference) -> f
         index: The layer.
         last: The last one of the dropped layers.
         reference: The full model's states.
+        slopes: How errors count.
     """
     half: Half = "feed-forward"
-    return reference.slopes[last][half] * _left_over(
-        read, reference.sums[last][half] - reference.sums[index][half], last, half, reference
-    )
+    lacking = reference.sums[last][half] - reference.sums[index][half]
+    lacking = lacking @ slopes[last][half].root.to(lacking)
+    return ridge_correction(read, lacking, reference.held_out).error_after
 
 
-def _loss_of_first(walk: Walk, index: int, reference: Reference) -> float:
+def _left_by_first(walk: Walk, index: int, reference: Reference, slopes: Slopes) -> float:
     """What the logits lose when a layer's attention stands for all layers before it.
 
     Args:
         walk: The model before its first layer.
         index: The layer.
         reference: The full model's states.
+        slopes: How errors count.
     """
     half: Half = "attention"
     read, sums = walk.rows(walk.read(index, half), index, half, reference)
-    lacking = reference.sums[index][half] - sums
-    return reference.slopes[index][half] * _left_over(read, lacking, index, half, reference)
+    lacking = (reference.sums[index][half] - sums) @ slopes[index][half].root.to(sums)
+    return ridge_correction(read, lacking, reference.held_out).error_after
 
 
-def _left_over(
-    read: Tensor, lacking: Tensor, index: int, half: Half, reference: Reference
-) -> float:
-    """The mean square of what a fitted projection's output lacks, on held-out texts."""
-    return ridge_correction(
-        read, lacking, reference.held_out, counts=reference.counts[index][half]
-    ).error_after
+def _slopes(model: PreTrainedModel, reference: Reference) -> Slopes:
+    """How much the logits depend on what each half of each layer writes.
+
+    By the gradient of a random combination of the logits, of unit length for each text, to which
+    what all logits have in common does not add: the same one in every call.
+    """
+    family, directions = family_of(model), torch.Generator().manual_seed(0)
+    num_halves, hidden_size = len(HALVES) * len(reference.sums), shape_of(model.config).hidden_size
+    squares: list[list[Tensor]] = [[] for _ in range(num_halves)]
+    outer = torch.zeros(
+        num_halves, hidden_size, hidden_size, dtype=torch.float64, device=model.device
+    )
+    for batch, rows in zip(reference.batches, reference.rows, strict=True):
+        with _frozen(model), torch.enable_grad():
+            hidden = family.embed(model, batch).detach().requires_grad_()
+            mask, added = family.mask(model, hidden, batch), []
+            for layer in family.layer_list(model):
+                for half in HALVES:
+                    with recorded(projection(layer, family, half)) as written:
+                        hidden = run_half(layer, family, half)(hidden, mask)
+                    added.append(written.output)
+            logits = family.classify(model, hidden)
+            combination = torch.randn(logits.shape, generator=directions).to(logits)
+            if logits.shape[1] > 1:
+                combination -= combination.mean(1, keepdim=True)
+            combination = nn.functional.normalize(combination, dim=1)
+            gradients = torch.autograd.grad((logits * combination).sum(), added)
+        for place, gradient in enumerate(gradients):
+            slope = gradient.flatten(0, 1)[rows]
+            squares[place].append(slope.square().sum(1))
+            outer[place] += slope.T @ slope
+    found = (_Slope.of(torch.cat(norms), mean) for norms, mean in zip(squares, outer, strict=True))
+    return [{half: next(found) for half in HALVES} for _ in family.layer_list(model)]
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No parameter takes a gradient inside the block."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_()
 
 
 def _costs(inverse: Tensor, weight: Tensor, places: Tensor) -> Tensor:

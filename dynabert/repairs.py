@@ -26,7 +26,7 @@ from ..networks.subnet import SubnetConfig
 from ..storage import read_bytes, read_known, write_bytes, write_json
 from ..tasks.batches import EncodedTexts, encode_texts
 from ..tasks.task import Texts
-from .halves import HALVES, normalisation, projection
+from .halves import HALVES, normalisation, projection, readers
 from .losses import RepairLosses, write_losses
 from .reconstruction import Counting, Reference, collect, repair, uncounted
 from .supernet import Supernet
@@ -189,6 +189,11 @@ def solved_tensors(dense: PreTrainedModel, *, like: PreTrainedModel) -> dict[str
     found = {}
     for place, layer in enumerate(family.layer_list(dense)):
         changed: dict[str, nn.Module] = {half: projection(layer, family, half) for half in HALVES}
+        changed |= {
+            f"{half}.reads.{number}": linear
+            for half in HALVES
+            for number, linear in enumerate(readers(layer, family, half))
+        }
         changed["normalisation"] = normalisation(layer, family, "feed-forward")
         for name, module in changed.items():
             for parameter, tensor in module.named_parameters():

@@ -3,9 +3,9 @@
 What the layer should add, less what it adds, is regressed on its inputs: the least
 |X D - R|^2 + ridge d |D|^2, where d is the mean diagonal of X^T X. The penalty is on the change D,
 not on the weights, so that where the data say nothing the inherited weights stay. Means are taken
-out first, which leaves the bias unpenalised. Rows may count differently. The ridge is chosen by
-the error on held-out rows, where no correction at all is one of the choices; the correction itself
-is then fitted with that ridge to all rows.
+out first, which leaves the bias unpenalised. The ridge is chosen by the error on held-out rows,
+where no correction at all is one of the choices; the correction itself is then fitted with that
+ridge to all rows.
 
 Legend: N rows, I inputs, O outputs of the linear layer.
 """
@@ -32,8 +32,7 @@ class Correction:
         weight: [O, I]; zeros where nothing that was tried helped.
         bias: [O]; zeros likewise, and where the layer has no bias.
         ridge: What was chosen; None where nothing that was tried helped.
-        error_before: Mean over the held-out rows, as they count, of the squared residual, summed
-            over outputs.
+        error_before: Mean over the held-out rows of the squared residual, summed over outputs.
         error_after: The same with the correction that the other rows gave; never more.
         condition: The condition number of the regularised system, at least; infinite where no
             system could be solved.
@@ -52,7 +51,6 @@ def ridge_correction(
     residuals: Tensor,
     held_out: Tensor,
     *,
-    counts: Tensor | None = None,
     ridges: Sequence[float] = RIDGES,
     intercept: bool = True,
 ) -> Correction:
@@ -62,30 +60,27 @@ def ridge_correction(
         inputs: What the layer reads, [N, I].
         residuals: What its output lacks, [N, O].
         held_out: Which rows judge, [N].
-        counts: How much each row counts, [N]; None for all alike.
         ridges: The penalties to try.
         intercept: Whether the layer has a bias.
 
     Raises:
         ValueError: When no row fits, or none judges.
     """
-    if counts is None:
-        counts = inputs.new_ones(len(inputs))
-    if not (counts[~held_out].any() and counts[held_out].any()):
+    if held_out.all() or not held_out.any():
         raise ValueError("a correction needs rows to fit and rows to judge")
     fitting, judging = (
-        _System.of(inputs[rows], residuals[rows], counts[rows], intercept=intercept)
+        _System.of(inputs[rows], residuals[rows], intercept=intercept)
         for rows in (~held_out, held_out)
     )
-    judged, lacking, share = inputs[held_out], residuals[held_out], counts[held_out]
-    before = after = _mean_square(lacking, share)
+    judged, lacking = inputs[held_out], residuals[held_out]
+    before = after = _mean_square(lacking)
     chosen = None
     for ridge in ridges:
         solution = fitting.solved(ridge)
         if solution is None:
             continue
         weight, bias, _ = solution
-        error = _mean_square(lacking - judged @ weight.T.to(judged) - bias.to(judged), share)
+        error = _mean_square(lacking - judged @ weight.T.to(judged) - bias.to(judged))
         if error < after:
             chosen, after = ridge, error
     best = None if chosen is None else fitting.joined(judging).solved(chosen)
@@ -103,38 +98,38 @@ class _System:
     """Normal equations of rows around their means, in float64.
 
     Attributes:
-        gram: X^T C X, [I, I].
-        cross: X^T C R, [I, O].
+        gram: X^T X, [I, I].
+        cross: X^T R, [I, O].
         read: The mean of X, [I]; zeros without an intercept.
         lacking: The mean of R, [O]; zeros without an intercept.
-        total: The sum of C.
+        num_rows: How many rows.
     """
 
     gram: Tensor
     cross: Tensor
     read: Tensor
     lacking: Tensor
-    total: float
+    num_rows: int
 
     @classmethod
-    def of(cls, inputs: Tensor, residuals: Tensor, counts: Tensor, *, intercept: bool) -> Self:
-        """Those of inputs X [N, I] and residuals R [N, O] that count C [N]."""
-        read, lacking = (mean(rows, counts) * intercept for rows in (inputs, residuals))
-        gram, cross = normal_equations(inputs - read, residuals - lacking, counts=counts)
-        return cls(gram, cross, read.double(), lacking.double(), counts.double().sum().item())
+    def of(cls, inputs: Tensor, residuals: Tensor, *, intercept: bool) -> Self:
+        """Those of inputs X [N, I] and residuals R [N, O]."""
+        read, lacking = (rows.mean(0) * intercept for rows in (inputs, residuals))
+        gram, cross = normal_equations(inputs - read, residuals - lacking)
+        return cls(gram, cross, read.double(), lacking.double(), len(inputs))
 
     def joined(self, other: Self) -> Self:
         """Those of the rows of both."""
-        total = self.total + other.total
-        share = other.total / total
+        num_rows = self.num_rows + other.num_rows
+        share = other.num_rows / num_rows
         read, lacking = other.read - self.read, other.lacking - self.lacking
-        apart = self.total * share * read[:, None]
+        apart = self.num_rows * share * read[:, None]
         return type(self)(
             self.gram + other.gram + apart * read,
             self.cross + other.cross + apart * lacking,
             self.read + share * read,
             self.lacking + share * lacking,
-            total,
+            num_rows,
         )
 
     def solved(self, ridge: float) -> tuple[Tensor, Tensor, float] | None:
@@ -146,19 +141,13 @@ class _System:
         return change.T.contiguous(), self.lacking - self.read @ change, _condition(factor)
 
 
-def normal_equations(inputs: Tensor, outputs: Tensor, *, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """X^T C X [I, I] and X^T C Y [I, O] in float64, of rows [N, I] and [N, O] that count C [N]."""
+def normal_equations(inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """X^T X [I, I] and X^T Y [I, O] in float64, of rows [N, I] and [N, O]."""
     gram = inputs.new_zeros(inputs.shape[1], inputs.shape[1], dtype=torch.float64)
     cross = inputs.new_zeros(inputs.shape[1], outputs.shape[1], dtype=torch.float64)
-    for x, y, count in zip(
-        inputs.split(ROWS_AT_ONCE),
-        outputs.split(ROWS_AT_ONCE),
-        counts.split(ROWS_AT_ONCE),
-        strict=True,
-    ):
-        weighted = (x * count[:, None]).T
-        gram += weighted @ x
-        cross += weighted @ y
+    for x, y in zip(inputs.split(ROWS_AT_ONCE), outputs.split(ROWS_AT_ONCE), strict=True):
+        gram += x.T @ x
+        cross += x.T @ y
     return gram, cross
 
 
@@ -167,14 +156,8 @@ def loaded(gram: Tensor, ridge: float) -> Tensor:
     return gram + torch.diag_embed((ridge * gram.diagonal().mean()).expand(len(gram)))
 
 
-def mean(rows: Tensor, counts: Tensor) -> Tensor:
-    """The mean of rows [N, I] that count [N]."""
-    return counts @ rows / counts.sum()
-
-
-def _mean_square(residuals: Tensor, counts: Tensor) -> float:
-    squares = residuals.square().sum(1)
-    return (counts.double() @ squares.double() / counts.double().sum()).item()
+def _mean_square(residuals: Tensor) -> float:
+    return residuals.double().square().sum(1).mean().item()
 
 
 def _condition(factor: Tensor) -> float:

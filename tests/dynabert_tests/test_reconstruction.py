@@ -51,7 +51,7 @@ def test_the_whole_model_stays_what_it_is(family, tiny_model, unlabelled, padded
     repaired = repair(model, SubnetConfig.full(shape_of(model.config)), reference)
     with torch.inference_mode():
         torch.testing.assert_close(repaired.model(**batch).logits, model(**batch).logits)
-    assert repaired.projections == ()
+    assert repaired.fits == ()
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,17 @@ def test_nothing_is_solved_before_something_is_lacking(
     model = tiny_model("bert")
     layers = tuple(range(4))
     config = SubnetConfig(layers, heads, neurons)
-    solved = repair(model, config, collect(model, unlabelled("bert"))).projections
-    places = [(layer, half) for layer in layers for half in HALVES]
-    assert [(each.layer, each.half) for each in solved] == places[places.index(first) :]
-    dropped = SubnetConfig((0, 1, 3), (4, 4, 4), (40, 40, 40))
-    solved = repair(model, dropped, collect(model, unlabelled("bert"))).projections
-    assert [(each.layer, each.half) for each in solved] == places[3:4] + places[6:]
+    places = [
+        (layer, half, part) for layer in layers for half in HALVES for part in ("reads", "writes")
+    ]
+    reference = collect(model, unlabelled("bert"))
+
+    def solved(config):
+        return [(fit.layer, fit.half, fit.part) for fit in repair(model, config, reference).fits]
+
+    assert solved(config) == places[places.index((*first, "writes")) :]
+    assert solved(SubnetConfig((0, 1, 3), (4,) * 3, (40,) * 3)) == places[7:8] + places[12:]
+    assert solved(SubnetConfig((1, 2, 3), (4,) * 3, (40,) * 3)) == places[4:]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -115,13 +120,34 @@ def test_linearly_dependent_neurons_are_recovered_exactly(
 def test_no_held_out_error_grows(config, seed, tiny_model, unlabelled):
     model = tiny_model("bert", seed=seed)
     reference = collect(model, unlabelled("bert", number=12, seed=seed), seed=seed)
-    projections = repair(model, config, reference).projections
-    assert [(p.layer, p.half) for p in projections] == [
-        (layer, half) for layer in config.layers for half in ("attention", "feed-forward")
+    fits = repair(model, config, reference).fits
+    written = [(fit.layer, fit.half) for fit in fits if fit.part == "writes"]
+    assert written == [(layer, half) for layer in config.layers for half in HALVES]
+    for fit in fits:
+        assert fit.error_after <= fit.error_before
+        assert (fit.ridge is None) == (fit.error_after == fit.error_before)
+
+
+def test_a_half_reads_what_the_full_model_reads_there(tiny_model, unlabelled):
+    """The states in front of a kept layer are those after other layers, affinely as near."""
+    model = tiny_model("bert").double()
+    family, config = family_of(model), SubnetConfig((2, 3), (4, 4), (40, 40))
+    reference = collect(model, unlabelled("bert", number=300))
+    repaired = repair(model, config, reference)
+    (first, *_) = repaired.fits
+    assert (first.layer, first.half, first.part) == (2, "attention", "reads")
+    assert first.error_after < 0.9 * first.error_before
+    embedded = [family.embed(model, batch) for batch in reference.batches]
+    queries = [
+        family.layer_list(network)[place].attention.self.query
+        for network, place in ((repaired.model, 0), (model, 2))
     ]
-    for projection in projections:
-        assert projection.error_after <= projection.error_before
-        assert (projection.ridge is None) == (projection.error_after == projection.error_before)
+    states = reference.sampled(embedded)
+    norm = family.layer_list(model)[1].output.LayerNorm
+    with torch.no_grad():
+        ours, full = queries[0](states), queries[1](norm(reference.sums[1]["feed-forward"]))
+        inherited = queries[1](states)
+    assert (ours - full).norm() < 0.95 * (inherited - full).norm()
 
 
 def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabelled):
@@ -134,8 +160,8 @@ def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabell
     passed = model.get_submodule("bert.encoder.layer.2.output.LayerNorm")
     assert torch.equal(layer.weight, passed.weight)
     assert torch.equal(layer.bias, passed.bias)
-    after = repaired.projections[0]
-    assert (after.layer, after.half) == (0, "feed-forward")
+    after = repaired.fits[0]
+    assert (after.layer, after.half, after.part) == (0, "feed-forward", "writes")
     assert after.error_after < 0.7 * after.error_before
 
 
@@ -185,7 +211,7 @@ def test_repairing_is_deterministic_and_leaves_the_model_alone(tiny_model, unlab
     before = copy.deepcopy(model.state_dict())
     first = repair(model, UNEVEN, collect(model, encoded, seed=3))
     second = repair(model, UNEVEN, collect(model, encoded, seed=3))
-    assert first.projections == second.projections
+    assert first.fits == second.fits
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(second.model.state_dict()[name], tensor)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -241,14 +267,12 @@ def test_a_correction_is_the_least_of_the_penalised_squares():
     inputs = torch.randn(50, 4, dtype=torch.float64, generator=generator)
     residuals = torch.randn(50, 3, dtype=torch.float64, generator=generator) + inputs[:, :3]
     held_out = torch.arange(50) % 5 == 0
-    counts = torch.rand(50, dtype=torch.float64, generator=generator)
-    found = ridge_correction(inputs, residuals, held_out, counts=counts, ridges=(0.1,))
-    middle = counts @ inputs / counts.sum()
-    penalty = 0.1 * (counts @ (inputs - middle).square()).sum() / 4
+    found = ridge_correction(inputs, residuals, held_out, ridges=(0.1,))
+    penalty = 0.1 * (inputs - inputs.mean(0)).square().sum() / 4
 
     def loss(weight, bias):
-        errors = (inputs @ weight.T + bias - residuals).square().sum(1)
-        return counts @ errors + penalty * weight.square().sum()
+        errors = (inputs @ weight.T + bias - residuals).square().sum()
+        return errors + penalty * weight.square().sum()
 
     weight, bias = found.weight.clone(), found.bias.clone()
     slopes = torch.func.grad(loss, argnums=(0, 1))(weight, bias)
