@@ -10,9 +10,9 @@
   texts and variants count. The token stage, where it is asked for, has as many epochs as stage 2.
 - recipe: `sandwich`, four sub-networks in a step: twelve take more than twice as long. Spaces of
   up to four learn whole all the same.
-- grid: the published one; of the recipe `closed-form` widths down to .25 at three quarters of the
-  layers or all: what repair can hold (`benchmarks/closed_form/sst2.json`: half of the layers lose
-  more than a quarter of the width does).
+- grid: the published one; of the recipe `closed-form` the same depths, with widths 1, .5, .33 and
+  .25: three quarters of the width cost little to repair and save as little
+  (`benchmarks/closed_form/sst2.json`).
 - learning rate of stage 0: 2e-4 for a hidden size of 384, and inversely proportional to the hidden
   size; half and twice that are tried too (`rates`).
 - learning rate of the other stages: 3e-4 at 384, likewise. Soft targets bear larger steps.
@@ -46,7 +46,6 @@ DISTILLATION_RATE = 3e-4
 TRIED = (0.5, 1.0, 2.0)
 WARMUP_SHARE = 0.1
 REPAIRED_WIDTHS = (1.0, 0.5, 0.33, 0.25)
-REPAIRED_DEPTHS = (1.0, 0.75)
 TOKENS_PER_WORD = 1.3
 """Of English in BERT's vocabulary, about; rules need no more."""
 
@@ -137,7 +136,7 @@ def rules(given: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
         "learning_rate": _rounded(DISTILLATION_RATE * HIDDEN / scale.hidden_size),
     }
     if given.get("recipe") == "closed-form":
-        found |= {"widths": REPAIRED_WIDTHS, "depths": REPAIRED_DEPTHS}
+        found["widths"] = REPAIRED_WIDTHS
     if min(given.get("tokens") or TOKENS) < 1:
         found["token_epochs"] = elastic - width
     rate_given = {"learning_rate", "teacher_learning_rate"} & given.keys()

@@ -137,10 +137,10 @@ def test_closed_form_trains_stage_0_alone() -> None:
     assert [stage.name for stage in stages] == [RATES, "teacher"]
 
 
-def test_closed_form_has_a_grid_that_repair_can_hold() -> None:
+def test_closed_form_has_widths_of_its_own() -> None:
     options = resolved({"recipe": "closed-form"}, "auto", DOCS)
-    assert min(options.widths) == 0.25
-    assert min(options.depths) == 0.75
-    by_hand = resolved({"recipe": "closed-form", "depths": (1.0, 0.5)}, "auto", DOCS)
-    assert (by_hand.widths, by_hand.depths) == (options.widths, (1.0, 0.5))
-    assert resolved({"recipe": "closed-form"}, "paper", DOCS).depths == TrainingOptions().depths
+    assert options.widths == (1.0, 0.5, 0.33, 0.25)
+    assert options.depths == TrainingOptions().depths
+    by_hand = resolved({"recipe": "closed-form", "widths": (1.0, 0.5)}, "auto", DOCS)
+    assert by_hand.widths == (1.0, 0.5)
+    assert resolved({"recipe": "closed-form"}, "paper", DOCS).widths == TrainingOptions().widths
