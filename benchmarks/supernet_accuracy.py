@@ -1,18 +1,19 @@
-"""Train stages 1 and 2 with our step and with the naive one: what do they reach, and when?
+"""Make the twelve sub-networks with a recipe of ours and by naive steps: what is reached, when?
 
-Both start from one fine-tuned and rewired model and see the same batches and learning rates;
+Both start from one fine-tuned model. The naive step trains all sub-networks, for an epoch of each
+stage. A recipe that trains sees the same batches and learning rates, with those of its
+sub-networks, for as many epochs as are asked for; without stage 1 all learn from the full model.
 `supernet_step.py` says how the steps differ (but for the optimizer, fused here in both). The
-naive one trains all sub-networks in every step, for an epoch of each stage, ours those of the
-recipe, for as many epochs as are asked for; without stage 1 all learn from the full model. With
-`--start repaired` ours starts from the same model sorted by necessity and repaired in closed form
-for all widths, whose processor time counts as training. Along stage 2 all twelve are scored on the
-search split: the processor time of training until their mean accuracy first reaches some values is
-compared, scoring left out. At the end each is scored on the report split and compared in pairs.
+recipe closed-form repairs each of the twelve by itself, with weights of its own. Along stage 2 all
+twelve are scored on the search split: the processor time of making them until their mean accuracy
+first reaches some values is compared, scoring left out. At the end each is scored on the report
+split and compared in pairs.
 
     paretobert train runs/demo --model minilm --task stdlib-docs ...
     python benchmarks/supernet_accuracy.py runs/demo
     python benchmarks/supernet_accuracy.py runs/sst2s --recipe sandwich --width-epochs 0 \
-        --depth-epochs 2 --start repaired --out FILE
+        --depth-epochs 2 --out FILE
+    python benchmarks/supernet_accuracy.py runs/sst2s --recipe closed-form --out FILE
 """
 
 import argparse
@@ -37,10 +38,9 @@ from transformers import (
 
 from paretobert.dynabert.gradients import distillation_gradients
 from paretobert.dynabert.importance import importance
-from paretobert.dynabert.joint_repair import repair_together
 from paretobert.dynabert.learners import same_width_teacher, step_configs
-from paretobert.dynabert.options import Recipe, TrainingOptions
-from paretobert.dynabert.reconstruction import collect
+from paretobert.dynabert.options import RECIPES, Recipe, TrainingOptions
+from paretobert.dynabert.reconstruction import collect, repair
 from paretobert.dynabert.removal import removals
 from paretobert.dynabert.repairs import RepairOptions, repair_texts
 from paretobert.dynabert.rewiring import rewire
@@ -133,19 +133,17 @@ def trained(
     recipe: Recipe | None,
     epochs: Mapping[str, int],
     rate: float,
-    clock: Clock,
     score: Callable[[Supernet], float],
 ) -> tuple[Supernet, list[dict[str, float]]]:
     """Stage 1, then stage 2, by a recipe of ours or, without one, naively.
 
     Args:
-        rewired: What it starts from.
+        rewired: What both start from.
         teacher: The full model.
         encoded: What is learnt from.
         recipe: Which sub-networks learn in a step; None for all, naively.
         epochs: Of each stage, by its name.
         rate: The learning rate, which decays to 0 in each stage.
-        clock: What the start has taken; it goes on.
         score: The mean accuracy of a supernet.
 
     Returns:
@@ -158,15 +156,7 @@ def trained(
     dtype = matmul_dtype("auto", torch.device("cpu"))
     options = TrainingOptions(recipe=recipe or "paper", width_epochs=epochs["width"])
     full = SubnetConfig.full(supernet.shape)
-    curve: list[dict[str, float]] = []
-
-    def note(step: int) -> None:
-        times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
-        curve.append({"step": step, **times, "mean_accuracy": round(score(supernet), 4)})
-        print(curve[-1], flush=True)
-
-    if not epochs["width"]:
-        note(0)
+    clock, curve = Clock(), []
     for stage, space, weights in (
         ("width", supernet.space.at_full_depth(), WIDTH_STAGE),
         ("depth", supernet.space, DEPTH_STAGE),
@@ -202,8 +192,10 @@ def trained(
         def after_step(done: int, total: int, stage: str = stage) -> None:
             marks = {-(-total * part // SCORINGS) for part in range(1, SCORINGS + 1)}
             if stage == "depth" and done in marks:
-                note(done)
+                times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
+                curve.append({"step": done, **times, "mean_accuracy": round(score(supernet), 4)})
                 supernet.model.train()
+                print(curve[-1], flush=True)
 
         train_stage(
             supernet,
@@ -219,16 +211,38 @@ def trained(
 
 
 def repaired(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task
-) -> PreTrainedModel:
-    """The full model, its units sorted by necessity and its weights repaired for all widths."""
-    model, options = copy.deepcopy(teacher).eval(), RepairOptions()
-    texts = repair_texts(task.train, tokenizer, options, max_length=PADDED_LENGTH)
-    reference = collect(model, texts, seed=options.seed)
-    rewire(model, removals(model, reference).importance)
-    widths = TrainingOptions().space_of(shape_of(model.config)).at_full_depth()
-    repair_together(model, list(widths.landmarks), reference)
-    return model
+    teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    *,
+    score: Callable[[PreTrainedModel, str], Evaluation],
+) -> tuple[list[Evaluation], list[dict[str, float]]]:
+    """The twelve, each repaired in closed form by itself.
+
+    Args:
+        teacher: The full model.
+        tokenizer: Its tokenizer.
+        task: Its training texts are repaired with.
+        score: Scores a network on a split.
+
+    Returns:
+        Their scores on the report split, and times and mean accuracy on search when all are made.
+    """
+    clock, options = Clock(), RepairOptions()
+    found: dict[str, list[Evaluation]] = {"search": [], "report": []}
+    with clock.running():
+        model = copy.deepcopy(teacher).eval()
+        texts = repair_texts(task.train, tokenizer, options, max_length=PADDED_LENGTH)
+        reference = collect(model, texts, seed=options.seed)
+        rewire(model, removals(model, reference).importance)
+    for config in TrainingOptions().space_of(shape_of(model.config)).landmarks:
+        with clock.running():
+            network = repair(model, config, reference).model
+        for split, scores in found.items():
+            scores.append(score(network, split))
+    times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
+    mean = round(statistics.mean(entry.value for entry in found["search"]), 4)
+    return found["report"], [{"step": 0, **times, "mean_accuracy": mean}]
 
 
 def times_to_reach(curves: Mapping[str, list[dict[str, float]]]) -> list[dict[str, float]]:
@@ -263,10 +277,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="a run folder with a fine-tuned teacher")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
-    parser.add_argument("--recipe", choices=("paper", "sandwich"), default="paper")
+    parser.add_argument("--recipe", choices=RECIPES, default="paper")
     parser.add_argument("--width-epochs", type=int, default=1, help="of our stage 1")
     parser.add_argument("--depth-epochs", type=int, default=1, help="of our stage 2")
-    parser.add_argument("--start", choices=("inherited", "repaired"), default="inherited")
     parser.add_argument("--examples", type=int, help="of the training split, instead of all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_accuracy.json"))
@@ -285,24 +298,29 @@ def main() -> None:
     searched = (padded(search, indices) for indices in batches)
     rewire(rewired, importance(rewired, searched, head=task.head))
     outcomes, curves = {}, {}
-    clocks, starts = {"ours": Clock(), "naive": Clock()}, {"ours": rewired, "naive": rewired}
-    if arguments.start == "repaired":
-        with clocks["ours"].running():
-            starts["ours"] = repaired(teacher, tokenizer, task)
     train = train.first(arguments.examples or len(train))
-    epochs = {
-        "ours": {"width": arguments.width_epochs, "depth": arguments.depth_epochs},
-        "naive": {"width": 1, "depth": 1},
-    }
-    for kind, recipe in (("ours", arguments.recipe), ("naive", None)):
+    epochs = {"naive": {"width": 1, "depth": 1}}
+    recipes: dict[str, Recipe | None] = {"naive": None}
+    if arguments.recipe == "closed-form":
+        splits = {"search": search, "report": report}
+        outcomes["ours"], curves["ours"] = repaired(
+            teacher,
+            tokenizer,
+            task,
+            score=lambda network, name: evaluate(network, splits[name], task=task, split=name),
+        )
+        print(curves["ours"], flush=True)
+    else:
+        recipes = {"ours": arguments.recipe, "naive": None}
+        epochs["ours"] = {"width": arguments.width_epochs, "depth": arguments.depth_epochs}
+    for kind, recipe in recipes.items():
         supernet, curves[kind] = trained(
-            starts[kind],
+            rewired,
             teacher,
             train,
             recipe=recipe,
             epochs=epochs[kind],
             rate=arguments.learning_rate,
-            clock=clocks[kind],
             score=lambda supernet: statistics.mean(
                 e.value for e in scored(supernet, search, "search", task)
             ),
@@ -315,7 +333,6 @@ def main() -> None:
         "environment": environment.finished(device="cpu").to_dict(),
         "threads": torch.get_num_threads(),
         "recipe": arguments.recipe,
-        "start": arguments.start,
         "epochs": epochs,
         "examples": len(train),
         "curves": curves,
