@@ -1,7 +1,7 @@
 """How much the texts that a repair reads change what it gives: several draws side by side.
 
-    for seed in 1 2 3 4 5; do
-        python benchmarks/closed_form.py runs/sst2s --seed $seed --widths .5 .33 .25 --depths 1 \
+    for seed in 1 2 3; do
+        python benchmarks/closed_form.py runs/sst2s --seed $seed --widths .5 .33 .25 \
             --proposals 0 --out benchmarks/closed_form/sst2-draw-$seed.json
     done
     python benchmarks/closed_form_draws.py benchmarks/closed_form/sst2-draw-*.json \

@@ -213,7 +213,7 @@ def corrected_statements(
 
 
 def supernet_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
-    """What `supernet_accuracy.json` states."""
+    """What files of `supernet_accuracy` state."""
     for row in record["sub_networks"]:
         stated = row["difference"]
         yield Statement(row["key"], stated, loss(stated, record["task"]["sizes"]["report"]))
@@ -278,7 +278,7 @@ RESULTS: tuple[tuple[str, Callable[[Path], Iterator[Statement]]], ...] = (
     ("latency_repeats.json", _of_record(repeats_statements)),
     ("closed_form/*.json", _of_record(closed_form_statements)),
     ("closed_form_draws/*.json", draws_statements),
-    ("supernet_accuracy.json", _of_record(supernet_statements)),
+    ("supernet_accuracy/*.json", _of_record(supernet_statements)),
 )
 """Where result files lie in the folder of benchmarks, and what reads each kind."""
 

@@ -10,7 +10,7 @@ first reaches some values is compared, scoring left out. At the end each is scor
 split and compared in pairs.
 
     paretobert train runs/demo --model minilm --task stdlib-docs ...
-    python benchmarks/supernet_accuracy.py runs/demo
+    python benchmarks/supernet_accuracy.py runs/demo --out FILE
     python benchmarks/supernet_accuracy.py runs/sst2s --recipe sandwich --width-epochs 0 \
         --depth-epochs 2 --out FILE
     python benchmarks/supernet_accuracy.py runs/sst2s --recipe closed-form --out FILE
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--depth-epochs", type=int, default=1, help="of our stage 2")
     parser.add_argument("--examples", type=int, help="of the training split, instead of all")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/supernet_accuracy.json"))
+    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     environment = Environment.capture()

@@ -81,7 +81,7 @@ def edit(path: Path, change) -> None:
             "the draws together states full {'value': 0.9,",
         ),
         (
-            "supernet_accuracy.json",
+            "supernet_accuracy/sandwich.json",
             lambda record: record["sub_networks"][0]["difference"].update(discordant=[18, 18]),
             "states value",
         ),

@@ -98,9 +98,24 @@ def ignore(progress: TrainingProgress) -> None:
     pass
 
 
+@pytest.fixture(scope="module")
+def plain(tiny_model, tmp_path_factory) -> Path:
+    """A checkpoint, and a run of it without any ablation."""
+    root = tmp_path_factory.mktemp("plain")
+    train_supernet(
+        model=make_checkpoint(root / "model", tiny_model("bert")),
+        task=make_task(),
+        folder=root / "run",
+        options=OPTIONS,
+        progress=ignore,
+    )
+    return root
+
+
 @pytest.mark.parametrize(
     "ablation",
     [
+        {},
         {"rewiring": "none"},
         {"rewiring": "necessity"},
         {"start": "repaired"},
@@ -108,19 +123,20 @@ def ignore(progress: TrainingProgress) -> None:
         {"distillation": "in-place"},
     ],
 )
-def test_ablations_train_to_other_weights(ablation, tiny_model, tmp_path):
-    checkpoint = make_checkpoint(tmp_path / "model", tiny_model("bert"))
-    weights = []
-    for number, options in enumerate((OPTIONS, replace(OPTIONS, **ablation))):
-        folder = tmp_path / str(number)
-        train_supernet(
-            model=checkpoint, task=make_task(), folder=folder, options=options, progress=ignore
-        )
-        weights.append((folder / "supernet" / "model.safetensors").read_bytes())
-    assert weights[0] != weights[1]
-    assert (tmp_path / "0/teacher/model.safetensors").read_bytes() == (
-        tmp_path / "1/teacher/model.safetensors"
-    ).read_bytes()
+def test_ablations_alone_train_to_other_weights(ablation, plain, tmp_path):
+    train_supernet(
+        model=plain / "run/teacher",
+        task=make_task(),
+        folder=tmp_path,
+        options=replace(OPTIONS, teacher_epochs=0, **ablation),
+        progress=ignore,
+    )
+    supernets, teachers = (
+        [(root / part / "model.safetensors").read_bytes() for root in (plain / "run", tmp_path)]
+        for part in ("supernet", "teacher")
+    )
+    assert (supernets[0] == supernets[1]) == (not ablation)
+    assert teachers[0] == teachers[1]
 
 
 def test_what_learns_from_labels_takes_no_other_texts():
