@@ -158,6 +158,19 @@ def chosen(context: Context, where: Where) -> list[SessionRecord]:
     )
 
 
+def session_here(context: Context) -> SessionRecord:
+    """The run's session of this machine as it is now, which more networks can be timed beside.
+
+    Raises:
+        InputError: When there is none.
+    """
+    record = chosen(context, Where(machine=HERE))[0]
+    changed = elsewhere(record.conditions)
+    if changed is not None:
+        raise InputError(f"{changed.rstrip('.')} first: {context.command('profile')}.")
+    return record
+
+
 def table(context: Context, where: Where | None = None) -> CostTable:
     """The cost table that counts, of one deployment; see `chosen`.
 

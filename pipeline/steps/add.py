@@ -11,7 +11,7 @@ from ...search.candidate import Candidate
 from ...tasks.scores import Evaluation
 from ...training.method import Known, Making, Method, MethodOptions
 from ..context import Context
-from ..costs import Where, chosen, cost_table, find_candidate
+from ..costs import cost_table, find_candidate, session_here
 from ..scores import score_missing, score_reported
 from .profile import measure_added
 
@@ -57,11 +57,11 @@ def add(
         timing: Is called after every visit to a network that is measured.
 
     Raises:
-        InputError: When the run is not trained and profiled yet, or the method refuses what it is
-            asked.
+        InputError: When the run is not trained and profiled here yet, or the method refuses what
+            it is asked.
     """
     context.require_supernet()
-    record = chosen(context, Where())[0]
+    record = session_here(context)
     costs = cost_table(context, record)
     network = make(context, METHODS[method], options, progress=progress)
     own = costs.protocol.deployment

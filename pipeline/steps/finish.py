@@ -18,7 +18,7 @@ from ...search.pool import outcomes
 from ...tasks.comparison import PairedComparison, compare
 from ...training.pace import StudentPace
 from ..context import Context
-from ..costs import Where, candidates, chosen, cost_table, find_candidate
+from ..costs import candidates, cost_table, find_candidate, session_here
 from ..scores import score_missing
 from .add import make
 from .profile import measure_added
@@ -81,12 +81,13 @@ def finish(
         timing: Is called after every visit to a network that is measured.
 
     Raises:
-        InputError: When the run is not searched yet, or its front has nothing to finish.
+        InputError: When the run is not profiled here or not searched yet, or its front has nothing
+            to finish.
     """
     if members < 1:
         raise InputError(f"At least one member of the front is finished, not {members}.")
     context.require_supernet()
-    record = chosen(context, Where())[0]
+    record = session_here(context)
     costs = cost_table(context, record)
     deployment = costs.protocol.deployment
     found = to_finish(context, list(candidates(context, [record])), members=members)

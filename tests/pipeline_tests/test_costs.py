@@ -21,6 +21,7 @@ from paretobert.pipeline.costs import (
     competing,
     elsewhere,
     is_here,
+    session_here,
     table,
 )
 from paretobert.pipeline.folder import RunFolder, claim
@@ -203,6 +204,29 @@ def test_a_latency_belongs_to_its_machine(context: Context) -> None:
     assert table(context, Where(machine="here")) == own
     with pytest.raises(InputError, match="'mars' names no machine of .* it has measurements of"):
         table(context, Where(machine="mars"))
+
+
+def test_more_is_timed_only_beside_what_was_measured_here_and_now(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Environment.capture()
+    assert session_here(context).conditions == chosen(context, Where())[0].conditions
+    for changed, message in (
+        (
+            replace(here, num_cores=here.num_cores + 1),
+            "not profiled on this machine: paretobert p",
+        ),
+        (
+            replace(here, versions={**here.versions, "torch": "9.9"}),
+            r"Since these latencies were measured, versions changed on this machine: profile "
+            r"again first: paretobert profile .*run\.$",
+        ),
+    ):
+        monkeypatch.setattr(
+            Environment, "capture", classmethod(lambda cls, changed=changed, **names: changed)
+        )
+        with pytest.raises(InputError, match=message):
+            session_here(context)
 
 
 def test_a_network_that_was_added_joins_by_its_ratio(context: Context) -> None:
