@@ -85,6 +85,11 @@ class Clock:
     cpu_s: float = 0.0
     wall_s: float = 0.0
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Both, as they are written."""
+        return {"cpu_s": round(self.cpu_s, 1), "wall_s": round(self.wall_s, 1)}
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count what the block takes."""
@@ -192,8 +197,9 @@ def trained(
         def after_step(done: int, total: int, stage: str = stage) -> None:
             marks = {-(-total * part // SCORINGS) for part in range(1, SCORINGS + 1)}
             if stage == "depth" and done in marks:
-                times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
-                curve.append({"step": done, **times, "mean_accuracy": round(score(supernet), 4)})
+                curve.append(
+                    {"step": done, **clock.seconds, "mean_accuracy": round(score(supernet), 4)}
+                )
                 supernet.model.train()
                 print(curve[-1], flush=True)
 
@@ -240,9 +246,8 @@ def repaired(
             network = repair(model, config, reference).model
         for split, scores in found.items():
             scores.append(score(network, split))
-    times = {"cpu_s": round(clock.cpu_s, 1), "wall_s": round(clock.wall_s, 1)}
     mean = round(statistics.mean(entry.value for entry in found["search"]), 4)
-    return found["report"], [{"step": 0, **times, "mean_accuracy": mean}]
+    return found["report"], [{"step": 0, **clock.seconds, "mean_accuracy": mean}]
 
 
 def times_to_reach(curves: Mapping[str, list[dict[str, float]]]) -> list[dict[str, float]]:

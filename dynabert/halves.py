@@ -8,7 +8,7 @@ Legend: B batch, T tokens, E hidden size, I inputs of a projection.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -68,6 +68,36 @@ def recorded(linear: nn.Linear) -> Iterator[Written]:
         yield written
     finally:
         handle.remove()
+
+
+class Passed(NamedTuple):
+    """A half that hidden states have passed; all tensors are [B, T, E].
+
+    Attributes:
+        layer: The number of its layer.
+        half: Which one.
+        read: The states in front of it.
+        written: What its projection adds to them.
+        left: The states behind its normalisation.
+    """
+
+    layer: int
+    half: Half
+    read: Tensor
+    written: Tensor
+    left: Tensor
+
+
+def passed(
+    layers: nn.ModuleList, family: Family, hidden: Tensor, mask: Tensor | None
+) -> Iterator[Passed]:
+    """Run hidden states [B, T, E] through the halves of all layers, one after the other."""
+    for index, layer in enumerate(layers):
+        for half in HALVES:
+            with recorded(projection(layer, family, half)) as written:
+                left = run_half(layer, family, half)(hidden, mask)
+            yield Passed(index, half, hidden, written.output, left)
+            hidden = left
 
 
 class _Reached(Exception):

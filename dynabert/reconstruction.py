@@ -40,7 +40,7 @@ from ..encoders.family import Family
 from ..errors import InputError
 from ..networks.subnet import SubnetConfig
 from ..tasks.batches import Batch, EncodedTexts, evaluation_batches, padded
-from .halves import HALVES, Half, normalisation, projection, read_by, readers, recorded, run_half
+from .halves import HALVES, Half, normalisation, passed, projection, read_by, readers, run_half
 from .ridge import RIDGES, Correction, ridge_correction
 
 BATCH_SIZE = 32
@@ -168,12 +168,8 @@ def collect(
         judges.append(owners[chosen // batch["input_ids"].shape[1]])
         hidden = family.embed(model, batch)
         mask = family.mask(model, hidden, batch)
-        for layer, kept in zip(family.layer_list(model), sums, strict=True):
-            for half in HALVES:
-                with recorded(projection(layer, family, half)) as written:
-                    after = run_half(layer, family, half)(hidden, mask)
-                kept[half].append((hidden + written.output).flatten(0, 1)[chosen])
-                hidden = after
+        for at in passed(family.layer_list(model), family, hidden, mask):
+            sums[at.layer][at.half].append((at.read + at.written).flatten(0, 1)[chosen])
         done += len(indices)
         progress(done, len(texts))
     return Reference(
@@ -221,10 +217,10 @@ def repair(
             fitted = partial(_fit, reference=reference, ridges=ridges, layer=index, half=half)
             if lacking:
                 wanted = read_by_full(full_layers, index, half, family, reference)
-                states, readers = reference.sampled(walk.states), walk.readers(place, half)
-                intercept = all(linear.bias is not None for linear in readers)
+                states, reading = reference.sampled(walk.states), walk.readers(place, half)
+                intercept = all(linear.bias is not None for linear in reading)
                 correction, fit = fitted(states, states, wanted, intercept=intercept, part="reads")
-                for linear in readers:
+                for linear in reading:
                     read_corrected(linear, correction)
                 fits.append(fit)
             read, linear = walk.read(place, half), walk.projection(place, half)

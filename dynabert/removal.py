@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..encoders.families import family_of, shape_of
-from .halves import HALVES, Half, projection, recorded, run_half
+from .halves import HALVES, Half, passed
 from .importance import Importance
 from .losses import LayerLosses, Losses, RepairLosses
 from .reconstruction import Counting, Reference, Walk, uncounted
@@ -247,22 +247,21 @@ def _slopes(model: PreTrainedModel, reference: Reference) -> Slopes:
     for batch, rows in zip(reference.batches, reference.rows, strict=True):
         with _frozen(model), torch.enable_grad():
             hidden = family.embed(model, batch).detach().requires_grad_()
-            mask, added = family.mask(model, hidden, batch), []
-            for layer in family.layer_list(model):
-                for half in HALVES:
-                    with recorded(projection(layer, family, half)) as written:
-                        hidden = run_half(layer, family, half)(hidden, mask)
-                    added.append(written.output)
-            logits = family.classify(model, hidden)
+            mask = family.mask(model, hidden, batch)
+            halves = list(passed(family.layer_list(model), family, hidden, mask))
+            logits = family.classify(model, halves[-1].left)
             combination = torch.randn(logits.shape, generator=directions).to(logits)
             if logits.shape[1] > 1:
                 combination -= combination.mean(1, keepdim=True)
             combination = nn.functional.normalize(combination, dim=1)
-            gradients = torch.autograd.grad((logits * combination).sum(), added)
+            gradients = torch.autograd.grad(
+                (logits * combination).sum(), [at.written for at in halves]
+            )
         for place, gradient in enumerate(gradients):
             slope = gradient.flatten(0, 1)[rows]
             squares[place].append(slope.square().sum(1))
             outer[place] += slope.T @ slope
+    outer /= len(reference.held_out)
     found = (_Slope.of(torch.cat(norms), mean) for norms, mean in zip(squares, outer, strict=True))
     return [{half: next(found) for half in HALVES} for _ in family.layer_list(model)]
 
