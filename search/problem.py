@@ -11,6 +11,7 @@ from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
 from .constraints import Constraint, total_violation
 from .cost_model import Costs
+from .proposals import AdditiveLosses
 from .quantities import QUANTITIES
 
 DRAWS = 1000
@@ -18,10 +19,6 @@ DRAWS = 1000
 
 FINALISTS = 16
 """Networks of a search that are measured together, unless its front has more."""
-
-LayerErrors = Callable[[int, int, int], float]
-"""Maps a layer, its heads and its neurons, none of either where it is dropped, to an error that
-adds up over layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Problem:
         objectives: Names from `QUANTITIES`, the score among them.
         constraints: Limits on costs and on the score.
         seed: Decides what is left to chance.
-        errors: Of each layer and size, where they are known.
+        losses: What layers lose that are narrower or go, where it is known.
     """
 
     space: Space
@@ -55,7 +52,7 @@ class Problem:
     objectives: tuple[str, ...] = ("score", "num_flops")
     constraints: tuple[Constraint, ...] = ()
     seed: int = 0
-    errors: LayerErrors | None = None
+    losses: AdditiveLosses | None = None
 
     @property
     def cost_limits(self) -> tuple[Constraint, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...deploy.deployment import Deployment
+from ...dynabert.losses import read_losses
 from ...errors import InputError
 from ...networks.network import Network
 from ...networks.subnet import SubnetConfig
@@ -222,6 +223,7 @@ def problem_of(
         objectives=options.objectives,
         constraints=options.constraints,
         seed=options.seed,
+        losses=read_losses(context.folder.supernet),
     )
 
 

@@ -1,18 +1,21 @@
-"""`exact`: the best network under every budget, where errors add up over layers.
+"""`exact`: the best network under every budget, where losses add up over layers.
 
 What a network loses is taken for the sum of what each layer loses at its size, as SPDY (Frantar
 and Alistarh 2022) and HALP (Shen et al. 2022) do, and its cost for a sum over layers as well. Then
-dynamic programming over layers finds the best sizes for every budget at once: with B budgets and S
-sizes of a layer, L B S steps. The networks of that front are scored ends and
-middle first, then what halves the gaps.
+dynamic programming over layers finds the best sizes for every budget at once (`proposals`). The
+networks of that front are scored ends and middle first, then what halves the gaps.
 
-Errors may be given. Where they are not, each layer is first scored at a few sizes with the others
-full, the more in the middle; what lies between is interpolated.
+Where sub-networks are repaired in closed form, losses were measured when their units were sorted
+(`dynabert.removal`), those of gaps between layers too; they compare networks of equally many
+layers, so under each budget the best of the `DEPTHS` most promising numbers of layers are scored.
+Elsewhere each layer is first scored at a few sizes with the others full, the more in the middle;
+what lies between is interpolated, and what layers lose that go is added up.
 
 Costs are those of the first cost among the objectives, read off single layers. They are exact for
 parameters and multiply-adds; limits are held against the whole network's cost as for any engine.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -24,34 +27,17 @@ from ...errors import InputError
 from ...networks.space import Space
 from ...networks.spaces import Layerwise
 from ...networks.subnet import SubnetConfig
-from ..problem import LayerErrors, Observation, Problem
-from ..ranking import nondominated
+from ..problem import Observation, Problem
+from ..proposals import AdditiveLosses, Option, Proposals, worthwhile
 from .engine import Engine, first_new, halving, known_to
-
-BUDGETS = 2000
-"""Budgets that costs are rounded up to."""
 
 PROBES = (0.25, 0.5)
 """Shares of the heads and of the neurons at which a layer is scored by itself."""
 
+DEPTHS = 4
+"""Numbers of layers that are scored under a budget where losses are given."""
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a layer can be.
-
-    Attributes:
-        heads: Its heads; 0 where it is dropped.
-        neurons: Its neurons; 0 where it is dropped.
-        cost: What it costs.
-        error: What it loses.
-    """
-
-    heads: int
-    neurons: int
-    cost: float
-    error: float
 
 
 class Exact(Engine):
@@ -70,18 +56,20 @@ class Exact(Engine):
     def propose(
         self, observed: Sequence[Observation], pending: Collection[SubnetConfig] = ()
     ) -> SubnetConfig | None:
-        """A probe of a layer where errors are not given, then a network of the front."""
+        """A probe of a layer where losses are not given, then a network of the front."""
         known = known_to(observed, pending)
-        scores = {seen.config: seen.score for seen in observed}
-        errors = self.problem.errors
-        if errors is None:
-            probes = _probes(self._space)
-            missing = [config for config in probes if config not in scores]
-            if missing:
-                return first_new(missing, known)
-            errors = probed_errors(self._space, scores)
         if self._front is None:
-            self._front = additive_front(self.problem, errors)
+            if self.problem.losses is not None:
+                self._front = additive_front(self.problem, self.problem.losses, depths=DEPTHS)
+            else:
+                scores = {seen.config: seen.score for seen in observed}
+                probes = _probes(self._space)
+                missing = [config for config in probes if config not in scores]
+                if missing:
+                    return first_new(missing, known)
+                self._front = additive_front(
+                    self.problem, probed_losses(self._space, scores), depths=1
+                )
         return first_new(self._front, known)
 
 
@@ -99,63 +87,90 @@ def layerwise(space: Space) -> Layerwise:
     return space
 
 
-def additive_front(problem: Problem, errors: LayerErrors) -> list[SubnetConfig]:
-    """The best networks of all budgets by errors that add up, none over a limit on costs.
+def additive_front(problem: Problem, losses: AdditiveLosses, *, depths: int) -> list[SubnetConfig]:
+    """The best networks of all budgets by losses that add up, none over a limit on costs.
 
     Args:
         problem: What is searched; its space has layers of their own sizes.
-        errors: What each layer loses at each size.
+        losses: What each layer loses at each size, and what gaps lose.
+        depths: The best of how many numbers of layers are given for each budget.
 
     Returns:
-        The networks, ends and middle first, then what halves the gaps.
+        The networks, ends and middle of the budgets first, then what halves the gaps.
     """
     space = layerwise(problem.space)
-    fixed, options = _options(problem, space, errors)
-    total = fixed + sum(max(entry.cost for entry in layer) for layer in options)
-    unit = total / BUDGETS
-    found = [
-        config
-        for config in map(_config, _best_sizes(options, unit))
-        if space.contains(config) and problem.affordable(config)
+    options = _options(problem, space, losses)
+    limit = sum(max(option.cost for option in layer) for layer in options)
+    found = Proposals(options, _LastLayerKept(losses, space.shape.num_layers), limit=limit)
+    budgets = [
+        configs
+        for steps in found.improvements
+        if (configs := [c for c in found.within(steps)[:depths] if _allowed(c, problem)])
     ]
-    return [found[place] for place in halving(len(found))]
+    return list(dict.fromkeys(c for place in halving(len(budgets)) for c in budgets[place]))
 
 
-def _config(sizes: Sequence[Option]) -> SubnetConfig:
-    """The network of each layer's sizes."""
-    kept = [(layer, size) for layer, size in enumerate(sizes) if size.heads]
-    return SubnetConfig(
-        tuple(layer for layer, _ in kept),
-        tuple(size.heads for _, size in kept),
-        tuple(size.neurons for _, size in kept),
-    )
+def _allowed(config: SubnetConfig, problem: Problem) -> bool:
+    return problem.space.contains(config) and problem.affordable(config)
 
 
-def probed_errors(space: Layerwise, scores: Mapping[SubnetConfig, float]) -> LayerErrors:
-    """What each layer loses by itself, from scores of networks that differ in one layer.
+@dataclass(frozen=True, slots=True)
+class _LastLayerKept:
+    """Losses by which the last layer never goes, as in all spaces."""
+
+    losses: AdditiveLosses
+    num_layers: int
+
+    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
+        return self.losses.of_halves(layer, heads=heads, neurons=neurons)
+
+    def of_gap(self, before: int, after: int) -> float:
+        if after == self.num_layers and before + 1 < after:
+            return math.inf
+        return self.losses.of_gap(before, after)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedLosses:
+    """What single layers lose, from scores of networks that differ in one layer.
 
     At a size it is a sum of (1 - h), (1 - h)^2, (1 - n) and (1 - n)^2, of the shares h of its
-    heads and n of its neurons, fitted with weights of 0 or more.
+    heads and n of its neurons, fitted with weights of 0 or more; layers that go add up.
+
+    Attributes:
+        space: Whose layers they are.
+        weights: Of these four terms, for each layer.
+        dropped: What is lost without a layer, for each but the last.
     """
+
+    space: Layerwise
+    weights: tuple[Floats, ...]
+    dropped: tuple[float, ...]
+
+    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
+        """What is lost when a layer keeps so many heads and neurons."""
+        return float(self.weights[layer] @ _terms(self.space, (heads, neurons)))
+
+    def of_gap(self, before: int, after: int) -> float:
+        """What is lost without the layers between two."""
+        return sum(self.dropped[before + 1 : after])
+
+
+def probed_losses(space: Layerwise, scores: Mapping[SubnetConfig, float]) -> ProbedLosses:
+    """What each layer loses by itself, from the scores of the probes."""
     from scipy.optimize import nnls
 
     full = scores[space.full]
     last = space.shape.num_layers - 1
+    sizes = _probed_sizes(space)
+    terms = np.array([_terms(space, size) for size in sizes])
     weights, dropped = [], []
     for layer in range(last + 1):
-        sizes = _probed_sizes(space)
-        losses = [full - scores[_changed(space, layer, size)] for size in sizes]
-        terms = np.array([_terms(space, size) for size in sizes])
-        weights.append(nnls(terms, np.maximum(losses, 0))[0])
+        lost = [full - scores[_changed(space, layer, size)] for size in sizes]
+        weights.append(nnls(terms, np.maximum(lost, 0))[0])
         if layer < last:
-            dropped.append(full - scores[_changed(space, layer, None)])
-
-    def error(layer: int, heads: int, neurons: int) -> float:
-        if not heads:
-            return float(max(dropped[layer], 0))
-        return float(weights[layer] @ _terms(space, (heads, neurons)))
-
-    return error
+            dropped.append(max(0.0, full - scores[_changed(space, layer, None)]))
+    return ProbedLosses(space, tuple(weights), tuple(dropped))
 
 
 def _terms(space: Layerwise, size: tuple[int, int]) -> Floats:
@@ -195,51 +210,25 @@ def _changed(space: Layerwise, layer: int, size: tuple[int, int] | None) -> Subn
     return SubnetConfig(tuple(sizes), heads, neurons)
 
 
-def _options(
-    problem: Problem, space: Layerwise, errors: LayerErrors
-) -> tuple[float, list[list[Option]]]:
-    """What every network costs, and what each layer can be, without what is beaten."""
+def _options(problem: Problem, space: Layerwise, losses: AdditiveLosses) -> list[list[Option]]:
+    """What each layer can be, without what is beaten."""
     name = problem.first_cost
 
     def cost(config: SubnetConfig) -> float:
         return problem.cost(config).values[name]
 
-    layers = []
-    fixed = full = cost(space.full)
+    found = []
     for layer in range(space.shape.num_layers):
         without = cost(_changed(space, layer, None))
-        fixed -= full - without
-        every = [
-            Option(*size, cost(_changed(space, layer, size)) - without, errors(layer, *size))
-            for size in space.layer_sizes
-        ]
-        if layer + 1 < space.shape.num_layers:
-            every.append(Option(0, 0, 0.0, errors(layer, 0, 0)))
-        flags = nondominated(np.array([(entry.cost, entry.error) for entry in every]))
-        layers.append([entry for entry, kept in zip(every, flags, strict=True) if kept])
-    return fixed, layers
-
-
-def _best_sizes(options: Sequence[Sequence[Option]], unit: float) -> list[list[Option]]:
-    """The sizes of least error for every budget that lessens it, the smallest budget first."""
-    errors = np.zeros(BUDGETS + 1)
-    choices = []
-    for layer in options:
-        tried = np.full((len(layer), BUDGETS + 1), np.inf)
-        for row, entry in zip(tried, layer, strict=True):
-            taken = int(np.ceil(entry.cost / unit - 1e-9))
-            if taken <= BUDGETS:
-                row[taken:] = errors[: BUDGETS + 1 - taken] + entry.error
-        choices.append(tried.argmin(axis=0))
-        errors = tried.min(axis=0)
-    found = []
-    for budget in range(BUDGETS + 1):
-        if budget and errors[budget] >= errors[budget - 1]:
-            continue
-        left, sizes = budget, []
-        for layer, chosen in zip(reversed(options), reversed(choices), strict=True):
-            entry = layer[chosen[left]]
-            sizes.append(entry)
-            left -= int(np.ceil(entry.cost / unit - 1e-9))
-        found.append(sizes[::-1])
+        found.append(
+            worthwhile(
+                Option(
+                    heads,
+                    neurons,
+                    max(0.0, cost(_changed(space, layer, (heads, neurons))) - without),
+                    losses.of_halves(layer, heads=heads, neurons=neurons),
+                )
+                for heads, neurons in space.layer_sizes
+            )
+        )
     return found

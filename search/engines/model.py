@@ -10,7 +10,7 @@ has them. This is the scheme of LINAS (Cummings et al. 2022) with a
 predictor that knows what it does not know, and an acquisition instead of the predicted front.
 
 It begins with the landmarks of the space and random networks, with the front of `exact` first
-where errors of layers are given. Start, batch, scale and optimism are those that did best on a
+where losses of layers are given. Start, batch, scale and optimism are those that did best on a
 space that was scored whole (`benchmarks/search_engines.py`). A batch follows from what was
 observed before it, whole batches at a time.
 """
@@ -79,8 +79,9 @@ class Model(Engine):
         """Begin without a model."""
         super().__init__(problem)
         self._starts = problem.landmarks
-        if problem.errors is not None:
-            self._starts = [*additive_front(problem, problem.errors), *self._starts]
+        if problem.losses is not None:
+            front = additive_front(problem, problem.losses, depths=1)
+            self._starts = [*front, *self._starts]
         self._starts = self._starts[:STARTS]
         self._first = len(self._starts) + DRAWN
         self._batches: dict[int, list[SubnetConfig]] = {}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+from paretobert.search.options import SearchOptions
 from paretobert.training.pace import StudentPace
 
 
@@ -62,6 +63,34 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     assert member.finished.evaluation.predictions == repaired
     first, second = (again.build(network).state_dict() for _ in range(2))
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
+
+
+def test_engines_know_what_layers_lose_that_repair_cannot_make_up_for(
+    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
+) -> None:
+    """So that `exact` probes no layer: it begins with the full model, then the least budget."""
+    run = Run.create(
+        tmp_path / "run",
+        model=tiny_checkpoint,
+        task=TaskRequest("files", data=colours_csv, max_length=16),
+        training=TrainingOptions(
+            recipe="closed-form",
+            space="layerwise",
+            widths=(1.0, 0.5),
+            depths=(1.0,),
+            teacher_epochs=1,
+            batch_size=16,
+        ),
+        protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
+    )
+    run.train()
+    run.profile()
+    options = SearchOptions(objectives=("score", "num_flops"), engine="exact", trials=6)
+    scored = [entry.network.config for entry in run.search(options).candidates]
+    space = run.context.space
+    assert [config.num_layers for config in scored[:4]] == [4, 3, 2, 1]
+    assert scored[0] == space.full
+    assert scored[4] == space.smallest
 
 
 @pytest.mark.parametrize(

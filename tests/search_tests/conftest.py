@@ -20,7 +20,8 @@ from paretobert.search.budget import Budget
 from paretobert.search.candidate import Candidate, StatedScore
 from paretobert.search.constraints import Constraint
 from paretobert.search.cost_model import CostModel
-from paretobert.search.problem import LayerErrors, Problem
+from paretobert.search.problem import Problem
+from paretobert.search.proposals import AdditiveLosses
 from paretobert.tasks.scores import Evaluation, score_predictions
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
@@ -95,12 +96,12 @@ def problem(
     objectives: tuple[str, ...] = ("score", "latency_ms"),
     constraints: tuple[Constraint, ...] = (),
     seed: int = 0,
-    errors: LayerErrors | None = None,
+    losses: AdditiveLosses | None = None,
 ) -> Problem:
     """What a search is about, with the costs of the landmarks measured."""
     quantities = {*objectives, *(entry.quantity for entry in constraints)} - {"score"}
     model = CostModel(SHAPE, quantities, seq_len=128, measured=tuple(cost_table(space=space)))
-    return Problem(space, model.of, objectives, constraints, seed, errors)
+    return Problem(space, model.of, objectives, constraints, seed, losses)
 
 
 def stored(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -46,16 +46,28 @@ def _fewer_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "POPULATION", 40)
 
 
-def error(layer: int, heads: int, neurons: int) -> float:
-    """What a layer loses: convex in what is taken from it."""
-    gone = 1 - heads / SHAPE.num_heads, 1 - neurons / SHAPE.ffn_size
-    return WEIGHTS[layer] * (gone[0] ** 2 + 2 * gone[1] ** 2) / 30
+class Lost:
+    """What layers lose: convex in what is taken from them."""
+
+    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
+        gone = 1 - heads / SHAPE.num_heads, 1 - neurons / SHAPE.ffn_size
+        return WEIGHTS[layer] * (gone[0] ** 2 + 2 * gone[1] ** 2) / 30
+
+    def of_gap(self, before: int, after: int) -> float:
+        return sum(self.of_halves(layer, heads=0, neurons=0) for layer in range(before + 1, after))
+
+
+LOSSES = Lost()
 
 
 def additive(config: SubnetConfig) -> float:
-    sizes = dict(zip(config.layers, zip(config.heads, config.neurons, strict=True), strict=True))
-    lost = (error(layer, *sizes.get(layer, (0, 0))) for layer in range(SHAPE.num_layers))
-    return 0.9 - sum(lost)
+    bounds = (-1, *config.layers, SHAPE.num_layers)
+    sizes = zip(config.layers, config.heads, config.neurons, strict=True)
+    return (
+        0.9
+        - sum(LOSSES.of_gap(*gap) for gap in pairwise(bounds))
+        - sum(LOSSES.of_halves(layer, heads=heads, neurons=n) for layer, heads, n in sizes)
+    )
 
 
 def problem(*costs: str, limits: tuple[Constraint, ...] = (), seed: int = 0) -> Problem:
@@ -82,7 +94,7 @@ def test_proposals_are_new_of_the_space_and_within_limits(engine: EngineName) ->
     limit = Constraint("num_params", 0.9 * whole)
     costs = ("num_flops",) if engine == "gp" else ("num_flops", "num_params")
     asked = problem(*costs, limits=(limit, Constraint("score", 0.6)))
-    found = searched(engine, replace(asked, errors=error), NUMBERS.get(engine, 14))
+    found = searched(engine, replace(asked, losses=LOSSES), NUMBERS.get(engine, 14))
     configs = [seen.config for seen in found]
     assert len(set(configs)) == len(configs)
     assert all(SPACE.contains(config) for config in configs)
@@ -185,7 +197,7 @@ def test_the_additive_front_is_the_best_of_all_networks() -> None:
         heads, neurons = zip(*(size for _, size in kept), strict=True)
         config = SubnetConfig(tuple(layer for layer, _ in kept), heads, neurons)
         every.append(Observation(config, additive(config)))
-    found = additive_front(asked, error)
+    found = additive_front(asked, LOSSES, depths=1)
     costs = {seen.config: asked.cost(seen.config).values["num_params"] for seen in every}
     slack = SHAPE.num_layers * costs[SPACE.full] / 1000
     for seen in asked.front(every):
@@ -199,16 +211,27 @@ def test_the_exact_engine_scores_single_layers_first() -> None:
     asked = problem("num_flops")
     found = searched("exact", asked, 60)
     full = SPACE.full
-    probes = 1 + SHAPE.num_layers * 5
+    probes = SHAPE.num_layers * 5
     for seen in found[1:probes]:
         sizes = zip(seen.config.heads, seen.config.neurons, strict=True)
         changed = sum(size != (full.heads[0], full.neurons[0]) for size in sizes)
         assert changed + SHAPE.num_layers - seen.config.num_layers == 1
-    given = engine_named("exact", replace(asked, errors=error))
-    best = additive(given.propose([]))
-    assert math.isclose(best, 0.9)
     beyond = [seen for seen in found[probes:] if seen in asked.front(found)]
     assert len(beyond) > 10
+
+
+def test_given_losses_the_exact_engine_scores_several_depths_of_a_budget() -> None:
+    asked = replace(problem("num_flops"), losses=LOSSES)
+    found = [seen.config for seen in searched("exact", asked, 7)]
+    deepest_first = [*range(SHAPE.num_layers, 0, -1)]
+    assert [config.num_layers for config in found[:4]] == deepest_first
+    assert all(set(config.heads) == {SHAPE.num_heads} for config in found[:4])
+    assert found[4] == SPACE.smallest
+    assert found[5].num_layers != found[6].num_layers
+    losses = [additive(config) for config in found]
+    assert losses[:4] == sorted(losses[:4], reverse=True)
+    assert losses[5:] == sorted(losses[5:], reverse=True)
+    assert math.isclose(losses[0], 0.9)
 
 
 def test_the_exact_engine_needs_layers_of_their_own_sizes() -> None:
