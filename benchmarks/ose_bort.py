@@ -8,10 +8,13 @@ multiply-adds and by measured latency, with the candidates' own vocabulary and w
 the published architecture stands, as released and as printed; and, of a few named candidates, how
 the errors fall with more steps.
 
-A call goes on where an earlier one stopped; without an end it collects what is there:
+A call goes on where an earlier one stopped; without an end it collects what is there. What a
+folder lacks can be taken over from an earlier result:
 
     python benchmarks/ose_bort.py runs/ose --data ../shared/data
     python benchmarks/ose_bort.py runs/ose --collect benchmarks/ose/bort.json
+    python benchmarks/ose_bort.py runs/more --only 3 1 2
+    python benchmarks/ose_bort.py runs/more --collect FILE --earlier benchmarks/ose/bort.json
 """
 
 import argparse
@@ -32,7 +35,7 @@ from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
 from paretobert.search.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
-from paretobert.storage import write_json, write_text
+from paretobert.storage import read_json, write_json, write_text
 
 REVIEWS, TOKENS, BATCH, HELD_OUT, RATE = 3000, 64, 8, 64, 0.03
 SHOWN, MEASURE_S = 5, 60.0
@@ -63,8 +66,9 @@ class Arm:
 
 ARMS = (
     Arm(0.1, 5, 0),
-    Arm(0.5, 5, 1),
-    Arm(0.5, 5, 2),
+    Arm(0.1, 5, 1),
+    Arm(0.1, 5, 2),
+    Arm(0.1, 20, 0),
 )
 """In the order in which they are run."""
 
@@ -111,10 +115,20 @@ def named_space(folder: Path) -> str:
     return str(folder / "named.csv")
 
 
-def run(folder: Path, data: Path) -> None:
-    """Find the errors of the first arm and of the named, latencies, then those of other seeds."""
+def run(folder: Path, data: Path, only: Sequence[int]) -> None:
+    """Find the errors of the first arm and of the named, latencies, then those of other arms.
+
+    Args:
+        folder: Keeps all that is found.
+        data: Where the texts are.
+        only: The places of the arms that are run alone; everything where none is given.
+    """
     if not (folder / "texts.txt").exists():
         texts(data, folder / "texts.txt")
+    if only:
+        for place in only:
+            extracted(folder, ARMS[place])
+        return
     named = named_space(folder)
     extracted(folder, ARMS[0])
     for steps in NAMED_STEPS:
@@ -248,8 +262,14 @@ def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
     return rows
 
 
-def collect(folder: Path, out: Path) -> None:
-    """Write what is known."""
+def collect(folder: Path, out: Path, earlier: Path | None) -> None:
+    """Write what is known.
+
+    Args:
+        folder: Where it was found.
+        out: The file.
+        earlier: A result that what is not known here is taken over from.
+    """
     contest = contest_of(folder)
     latencies = measured(contest)
     sizes = surrogates(contest, latencies)
@@ -299,7 +319,25 @@ def collect(folder: Path, out: Path) -> None:
         }
         for arm in ARMS
     }
+    if earlier is not None:
+        take_over(record, read_json(earlier))
     write_json(out, record)
+
+
+def take_over(record: dict[str, Any], earlier: Mapping[str, Any]) -> None:
+    """Fill in what only an earlier result knows, and say which arms are from where."""
+    known = {(arm["steps"], arm["seed"]): arm for arm in earlier["arms"]}
+    commit = earlier["environment"]["commit"]
+    for place, arm in enumerate(record["arms"]):
+        there = known.get((arm["steps"], arm["seed"]))
+        if there is not None and there["known_errors"] > arm["known_errors"]:
+            record["arms"][place] = {"commit": commit} | there
+            name = f"{arm['steps']} steps, seed {arm['seed']}"
+            record["errors"][name] = earlier["errors"][name]
+    record["latency"] = record["latency"] or earlier["latency"]
+    record["named"] = {
+        steps: found or earlier["named"].get(steps, {}) for steps, found in record["named"].items()
+    }
 
 
 def latency_record(latencies: Latencies) -> dict[str, Any]:
@@ -323,12 +361,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", type=int, nargs="*", default=[], help="places of arms")
     parser.add_argument("--collect", type=Path)
+    parser.add_argument("--earlier", type=Path)
     arguments = parser.parse_args()
     if arguments.collect is None:
-        run(arguments.folder, arguments.data)
+        run(arguments.folder, arguments.data, arguments.only)
     else:
-        collect(arguments.folder, arguments.collect)
+        collect(arguments.folder, arguments.collect, arguments.earlier)
 
 
 if __name__ == "__main__":

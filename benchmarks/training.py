@@ -11,8 +11,10 @@ a method made are timed in one session of the first run, in eager fp32 and in in
 task's own lengths, one thread, against the full model in eager fp32. Retention is the share of the
 full model's report score, its interval that of the difference in pairs; over several seeds it is
 also averaged. What a search found, finished or not, is held against the landmark, finished or not,
-with the best search score of those at least as fast. The result is `result.json`, with every
-example's outcome in `outcomes.json`; `training_figure.py` draws it.
+with the best search score of those at least as fast. The landmarks of runs that are named with
+`--beside`, which start from the first run's teacher and are made by another recipe, are a series
+of that recipe's name in the same session. The result is `result.json`, with every example's
+outcome in `outcomes.json`; `training_figure.py` draws it.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from progress import say
 from training_figure import against_published
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
+from paretobert.dynabert.options import RECIPES
 from paretobert.networks.network import Network, Stored
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
@@ -50,8 +53,8 @@ OWN = "own"
 SEARCHED = "searched"
 """The series of what a search found beyond them."""
 
-SHAPED = (OWN, SEARCHED, "finished", "bort")
-"""The series whose networks are of the run's space, with its weights or trained from them."""
+SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
+"""The series whose networks are of the run's space, or of the landmarks of a run beside it."""
 
 SPACING = 0.8
 """Share of the next larger one's operations that a network of that series has at most."""
@@ -113,20 +116,29 @@ def retention(entry: Evaluation, full: Evaluation) -> dict[str, Any]:
 
 
 def timed(
-    run: Run, networks: Sequence[Network], int8: Deployment, *, measure_s: float
+    run: Run, chosen: Mapping[str, tuple[Run, Network]], int8: Deployment, *, measure_s: float
 ) -> tuple[Session, LatencyProtocol]:
-    """One session over networks in eager fp32 and in int8."""
+    """One session over networks in eager fp32 and in int8.
+
+    Args:
+        run: Whose full model all are measured against.
+        chosen: Each network with its run, by its name in the session.
+        int8: The int8 runtime.
+        measure_s: Seconds of measuring.
+    """
     full, workshop = run.context.full, run.context.workshop
     protocol = LatencyProtocol(time_budget_s=measure_s)
     protocol = protocol.with_lengths(workshop.lengths(full, protocol))
+    sentinel = next(
+        timed_as(name, EAGER_FP32) for name, (_, entry) in chosen.items() if entry.id == full.id
+    )
     with tempfile.TemporaryDirectory() as scratch:
         subjects: dict[str, Subject] = {}
-        for network in networks:
+        for number, (name, (owner, network)) in enumerate(chosen.items()):
             for deployment in (EAGER_FP32, int8):
-                name = f"{network.id}@{deployment.slug}"
-                workshop.write(network, deployment, Path(scratch) / name)
-                subjects[name] = Written(Path(scratch) / name)
-        sentinel = f"{full.id}@{EAGER_FP32.slug}"
+                folder = Path(scratch) / f"{number}-{deployment.slug}"
+                owner.context.workshop.write(network, deployment, folder)
+                subjects[timed_as(name, deployment)] = Written(folder)
         session = measure(
             FreshProcesses(subjects, protocol, sentinel=sentinel),
             protocol,
@@ -138,9 +150,14 @@ def timed(
     return session, protocol
 
 
-def speed(session: Session, network: Network, deployment: Deployment) -> dict[str, Any]:
+def timed_as(name: str, deployment: Deployment) -> str:
+    """What a deployed network is called in the session."""
+    return f"{name}@{deployment.slug}"
+
+
+def speed(session: Session, name: str, deployment: Deployment) -> dict[str, Any]:
     """How many times as fast as the full model in eager fp32, from the session's ratio."""
-    measurement = session[f"{network.id}@{deployment.slug}"]
+    measurement = session[timed_as(name, deployment)]
     ratio = measurement.ratio
     return {
         "runtime": deployment.title,
@@ -165,7 +182,7 @@ def against_landmarks(
 
     Args:
         run: The run.
-        rows: The timed networks' rows by id.
+        rows: The timed networks' rows by name.
         report: Their evaluations.
     """
     landmarks = {(config.heads, config.neurons) for config in run.context.subnets()}
@@ -174,7 +191,7 @@ def against_landmarks(
     grid = {
         key: row
         for key, row in of_shape.items()
-        if (configs[key].heads, configs[key].neurons) in landmarks
+        if row["series"] in RECIPES or (configs[key].heads, configs[key].neurons) in landmarks
     }
     found = []
     for key in of_shape.keys() - grid.keys():
@@ -198,42 +215,67 @@ def against_landmarks(
     return sorted(found, key=lambda entry: float(entry["speedup"]))
 
 
+def refuse_others(first: Run, runs: Sequence[Run], beside: Sequence[Run]) -> None:
+    """End where runs are not seeds of one another, or those beside have another teacher.
+
+    Raises:
+        SystemExit: Naming the run.
+    """
+    for other in runs:
+        difference = replace(other.request.training, seed=first.request.training.seed)
+        if difference != first.request.training:
+            raise SystemExit(f"{other.folder.root} was trained by other settings than the first")
+    (full,) = scored(first, [first.context.full], split="report").values()
+    for other in beside:
+        (same,) = scored(other, [other.context.full], split="report").values()
+        if same.predictions != full.predictions:
+            raise SystemExit(f"{other.folder.root} has another full model than the first run")
+
+
 def main() -> None:
     """Score, time and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+", help="run folders, one for each seed")
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="runs by other recipes")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--int8", default="openvino", help="the int8 runtime")
     parser.add_argument("--measure-s", type=float, default=900.0)
     arguments = parser.parse_args()
     runs, int8 = [Run.open(path) for path in arguments.runs], Deployment(arguments.int8, "int8")
+    beside = [Run.open(path) for path in arguments.beside]
     first = runs[0]
-    for other in runs[1:]:
-        difference = replace(other.request.training, seed=first.request.training.seed)
-        if difference != first.request.training:
-            raise SystemExit(f"{other.folder.root} was trained by other settings than the first")
+    refuse_others(first, runs, beside)
     rows: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, tuple[Run, Network]] = {}
+    reported: dict[str, Evaluation] = {}
     outcomes: dict[str, dict[str, Evaluation]] = {"search": {}, "report": {}}
-    for number, run in enumerate(runs):
+    numbered = [*enumerate(runs), *((0, run) for run in beside)]
+    lengths = first.context.workshop.lengths(first.context.full, LatencyProtocol())
+    full_report = scored(first, [first.context.full], split="report")[first.context.full.id]
+    for number, run in numbered:
+        is_beside = run in beside
         full = run.context.full
-        lengths = run.context.workshop.lengths(full, LatencyProtocol())
-        beyond = found_beyond(run, lengths)
-        networks = [*run.context.networks().values(), *beyond]
-        search = scored(run, networks, split="search")
-        report = scored(run, networks, split="report")
-        names = {entry.id: f"{series_of(run, entry)} {entry.name}" for entry in networks}
+        cut = [n for n in run.context.networks().values() if series_of(run, n) == OWN]
+        beyond = [] if is_beside else found_beyond(run, lengths)
+        stored = [] if is_beside else list(run.context.stored().values())
+        networks = [n for n in [*cut, *stored, *beyond] if not (is_beside and n.is_full)]
+        search = scored(run, [*networks, full], split="search")
+        report = scored(run, [*networks, full], split="report")
+        timely = [*front_of(cut, search, lengths), *stored, *beyond]
         for network in networks:
-            name = names[network.id]
+            series = run.request.training.recipe if is_beside else series_of(run, network)
+            name = f"{series} {network.name}"
             row = rows.setdefault(
                 name,
                 {
-                    "series": series_of(run, network),
+                    "series": series,
                     "name": network.name,
                     "key": network.config.key if network.config else None,
                     "full": network.is_full,
                     "made": made_by(run, network),
                     "parameters": count_parameters(network.shape, network.config),
-                    "operations_ratio": macs_of(full, lengths) / macs_of(network, lengths),
+                    "operations_ratio": macs_of(first.context.full, lengths)
+                    / macs_of(network, lengths),
                     "seeds": [],
                 },
             )
@@ -247,22 +289,19 @@ def main() -> None:
             )
             outcomes["search"][f"{name}, seed {number}"] = search[network.id]
             outcomes["report"][f"{name}, seed {number}"] = report[network.id]
-        if run is first:
-            cut = [n for n in run.context.networks().values() if series_of(run, n) == OWN]
-            stored = run.context.stored().values()
-            chosen = [*front_of(cut, search, lengths), *beyond, *stored]
-            on_report = score_missing(run.context, chosen, split="report", deployment=int8)
-            session, protocol = timed(run, chosen, int8, measure_s=arguments.measure_s)
-            for network in chosen:
-                row = rows[names[network.id]]
-                row["eager"] = speed(session, network, EAGER_FP32)
-                row["int8"] = speed(session, network, int8) | {
-                    "kept": retention(on_report[network.id], report[full.id])
-                }
-                outcomes["report"][f"{names[network.id]}, {int8.slug}"] = on_report[network.id]
-            gains = against_landmarks(
-                run, {network.id: rows[names[network.id]] for network in chosen}, report
-            )
+            if (run is first or is_beside) and network in timely:
+                chosen[name], reported[name] = (run, network), report[network.id]
+    deployed = {
+        name: score_missing(owner.context, [network], split="report", deployment=int8)[network.id]
+        for name, (owner, network) in chosen.items()
+    }
+    session, protocol = timed(first, chosen, int8, measure_s=arguments.measure_s)
+    for name, evaluation in deployed.items():
+        rows[name]["eager"] = speed(session, name, EAGER_FP32)
+        rows[name]["int8"] = speed(session, name, int8) | {
+            "kept": retention(evaluation, full_report)
+        }
+        outcomes["report"][f"{name}, {int8.slug}"] = evaluation
     for row in rows.values():
         values = [entry["retention"] for entry in row["seeds"]]
         row["mean_retention"] = statistics.mean(values)
@@ -273,22 +312,23 @@ def main() -> None:
         "task": relative(first.context.manifest["task"]),
         "model": relative(first.request.model),
         "training": first.request.training.to_dict(),
+        "beside": {run.request.training.recipe: run.request.training.to_dict() for run in beside},
         "stages": [read_records(run.folder.root / "training.jsonl") for run in runs],
-        "steps": [read_records(run.folder.steps) for run in runs],
+        "steps": [read_records(run.folder.steps) for run in [*runs, *beside]],
         "protocol": protocol.setting,
         "environment": session.environment.to_dict(),
         "noise": session.noise.to_dict(),
         "warnings": list(
             disturbances(session.noise, [session[name].resolved for name in session.targets])
         ),
-        "full_ms": session[f"{first.context.full.id}@{EAGER_FP32.slug}"]
-        .time_s.scaled(1000)
-        .numbers,
+        "full_ms": session[session.sentinel].time_s.scaled(1000).numbers,
         "networks": sorted(
             rows.values(), key=lambda row: (row["series"], row["operations_ratio"])
         ),
     }
-    record["against_landmarks"] = gains
+    record["against_landmarks"] = against_landmarks(
+        first, {name: rows[name] for name in chosen}, reported
+    )
     record["published"] = against_published(record)
     write_outcomes(arguments.out / "outcomes.json", outcomes)
     write_json(arguments.out / "result.json", record)

@@ -37,7 +37,8 @@ AIMS = {
 PANELS = {"eager": "eager fp32", "int8": "int8"}
 
 SERIES = {
-    "own": "sub-networks of the supernet",
+    "own": "the run's sub-networks",
+    "sandwich": "those of a trained supernet",
     "finished": "finished ones",
     "alone": "a sub-network's shape, trained alone",
     "cofi": "CoFi",
