@@ -5,7 +5,7 @@
 
 The runs differ in the seed alone. A series is what one method made: the landmarks of the run's
 space, the front of search score against multiply-adds of what a search found beyond them (each at
-least a fifth cheaper than the next), finished ones, each baseline that was added. Every network of
+least three tenths cheaper than the next), finished ones, each baseline that was added. Every network of
 these is scored on the report split in fp32. That front, the landmarks' own and every network that
 a method made are timed in one session of the first run, in eager fp32 and in int8: batch 1, the
 task's own lengths, one thread, against the full model in eager fp32. Retention is the share of the
@@ -56,7 +56,7 @@ SEARCHED = "searched"
 SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
 """The series whose networks are of the run's space, or of the landmarks of a run beside it."""
 
-SPACING = 0.8
+SPACING = 0.7
 """Share of the next larger one's operations that a network of that series has at most."""
 
 
