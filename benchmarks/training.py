@@ -4,11 +4,12 @@
     python benchmarks/training.py runs/rte-0 runs/rte-1 runs/rte-2 --out benchmarks/training/rte
 
 The runs differ in the seed alone. A series is what one method made: the landmarks of the run's
-space, the front of search score against multiply-adds of what a search found beyond them (each at
-least three tenths cheaper than the next), finished ones, each baseline that was added. Every network of
-these is scored on the report split in fp32. That front, the landmarks' own and every network that
-a method made are timed in one session of the first run, in eager fp32 and in int8: batch 1, the
-task's own lengths, one thread, against the full model in eager fp32. Retention is the share of the
+space, the front of search score against multiply-adds of what a search found beyond them (each
+three tenths cheaper than the next, at least), finished ones, each baseline that was added. Every
+network of these is scored on the report split in fp32. That front, the landmarks' own and every
+network that a method made are timed in one session of the first run, in eager fp32 and, unless it
+is left out, in int8: batch 1, the task's own lengths, one thread, against the full model in eager
+fp32. Retention is the share of the
 full model's report score, its interval that of the difference in pairs; over several seeds it is
 also averaged. What a search found, finished or not, is held against the landmark, finished or not,
 with the best search score of those at least as fast. The landmarks of runs that are named with
@@ -21,7 +22,7 @@ import argparse
 import statistics
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,18 @@ def retention(entry: Evaluation, full: Evaluation) -> dict[str, Any]:
 
 
 def timed(
-    run: Run, chosen: Mapping[str, tuple[Run, Network]], int8: Deployment, *, measure_s: float
+    run: Run,
+    chosen: Mapping[str, tuple[Run, Network]],
+    deployments: Collection[Deployment],
+    *,
+    measure_s: float,
 ) -> tuple[Session, LatencyProtocol]:
-    """One session over networks in eager fp32 and in int8.
+    """One session over networks in some deployments, eager fp32 among them.
 
     Args:
         run: Whose full model all are measured against.
         chosen: Each network with its run, by its name in the session.
-        int8: The int8 runtime.
+        deployments: Runtimes and precisions.
         measure_s: Seconds of measuring.
     """
     full, workshop = run.context.full, run.context.workshop
@@ -135,7 +140,7 @@ def timed(
     with tempfile.TemporaryDirectory() as scratch:
         subjects: dict[str, Subject] = {}
         for number, (name, (owner, network)) in enumerate(chosen.items()):
-            for deployment in (EAGER_FP32, int8):
+            for deployment in deployments:
                 folder = Path(scratch) / f"{number}-{deployment.slug}"
                 owner.context.workshop.write(network, deployment, folder)
                 subjects[timed_as(name, deployment)] = Written(folder)
@@ -238,10 +243,13 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders, one for each seed")
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="runs by other recipes")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--int8", default="openvino", help="the int8 runtime")
+    parser.add_argument("--int8", default="openvino", help="the int8 runtime, or none")
     parser.add_argument("--measure-s", type=float, default=900.0)
     arguments = parser.parse_args()
-    runs, int8 = [Run.open(path) for path in arguments.runs], Deployment(arguments.int8, "int8")
+    runs = [Run.open(path) for path in arguments.runs]
+    panels = {"eager": EAGER_FP32}
+    if arguments.int8 != "none":
+        panels["int8"] = Deployment(arguments.int8, "int8")
     beside = [Run.open(path) for path in arguments.beside]
     first = runs[0]
     refuse_others(first, runs, beside)
@@ -291,17 +299,17 @@ def main() -> None:
             outcomes["report"][f"{name}, seed {number}"] = report[network.id]
             if (run is first or is_beside) and network in timely:
                 chosen[name], reported[name] = (run, network), report[network.id]
-    deployed = {
-        name: score_missing(owner.context, [network], split="report", deployment=int8)[network.id]
-        for name, (owner, network) in chosen.items()
-    }
-    session, protocol = timed(first, chosen, int8, measure_s=arguments.measure_s)
-    for name, evaluation in deployed.items():
-        rows[name]["eager"] = speed(session, name, EAGER_FP32)
-        rows[name]["int8"] = speed(session, name, int8) | {
-            "kept": retention(evaluation, full_report)
-        }
-        outcomes["report"][f"{name}, {int8.slug}"] = evaluation
+    session, protocol = timed(first, chosen, panels.values(), measure_s=arguments.measure_s)
+    for name, (owner, network) in chosen.items():
+        for panel, deployment in panels.items():
+            found = score_missing(owner.context, [network], split="report", deployment=deployment)[
+                network.id
+            ]
+            rows[name][panel] = speed(session, name, deployment) | {
+                "kept": retention(found, full_report)
+            }
+            if deployment.changes_numbers:
+                outcomes["report"][f"{name}, {deployment.slug}"] = found
     for row in rows.values():
         values = [entry["retention"] for entry in row["seeds"]]
         row["mean_retention"] = statistics.mean(values)

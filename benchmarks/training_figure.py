@@ -37,8 +37,7 @@ AIMS = {
 PANELS = {"eager": "eager fp32", "int8": "int8"}
 
 SERIES = {
-    "own": "the run's sub-networks",
-    "sandwich": "those of a trained supernet",
+    "own": "sub-networks of the supernet",
     "finished": "finished ones",
     "alone": "a sub-network's shape, trained alone",
     "cofi": "CoFi",
@@ -48,6 +47,7 @@ SERIES = {
     "bort": "what extraction picked, trained",
     "powerbert": "PoWER-BERT",
     "searched": "found by a search",
+    "sandwich": "those of a trained supernet",
 }
 """Each series for a reader."""
 
@@ -65,13 +65,18 @@ def kept(row: dict[str, Any], panel: str) -> dict[str, Any]:
     return found
 
 
+def panels_of(record: dict[str, Any]) -> list[str]:
+    """The deployments that were timed."""
+    return [panel for panel in PANELS if any(panel in row for row in record["networks"])]
+
+
 def against_published(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Each published point with what answers it in each panel, None where nothing is so fast."""
     return [
         {
             "speedup": speedup,
             "retention": share,
-            **{panel: _answer(record, panel, speedup, share) for panel in PANELS},
+            **{panel: _answer(record, panel, speedup, share) for panel in panels_of(record)},
         }
         for speedup, share in AIMS.get(record["task"]["name"], ())
     ]
@@ -95,10 +100,11 @@ def _answer(
 
 
 def draw(record: dict[str, Any]) -> Canvas:
-    """The two panels."""
-    drawing = canvas(width=10, height=5.2)
-    panels = drawing.subplots(1, 2, sharey=True)
-    for panel, axes in zip(PANELS, panels, strict=True):
+    """One panel for each deployment."""
+    names = panels_of(record)
+    drawing = canvas(width=1 + 4.5 * len(names), height=5.2)
+    panels = drawing.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, axes in zip(names, panels, strict=True):
         _panel(axes, record, panel)
     panels[0].set_ylabel(f"share of the full model's {record['task']['metric']}, report split")
     legend(drawing, panels[0])
@@ -160,7 +166,7 @@ def _looks(record: dict[str, Any]) -> dict[str, tuple[Mark, bool]]:
 def table(record: dict[str, Any]) -> str:
     """The record as Markdown."""
     metric, sizes = record["task"]["metric"], record["task"]["sizes"]
-    several = len(record["stages"]) > 1
+    several, in_int8 = len(record["stages"]) > 1, "int8" in panels_of(record)
     lines = [
         f"# {record['task']['name']}",
         "",
@@ -179,18 +185,19 @@ def table(record: dict[str, Any]) -> str:
         "",
         "| series | network | operations / | report | retention | "
         + ("mean, sd | " if several else "")
-        + "eager fp32 | int8 | retention, int8 |",
-        "|---" * (9 if several else 8) + "|",
+        + ("eager fp32 | int8 | retention, int8 |" if in_int8 else "eager fp32 |"),
+        "|---" * (6 + several + 2 * in_int8) + "|",
     ]
     for row in record["networks"]:
         if "eager" not in row:
             continue
-        seed, int8 = row["seeds"][0], row["int8"]
+        seed = row["seeds"][0]
         lines.append(
             f"| {row['series']} | {row['name']} | {row['operations_ratio']:.1f} | "
             f"{seed['report']['value']:.3f} | {_share(seed)} | "
             + (f"{row['mean_retention']:.3f}, {row['sd_retention']:.3f} | " if several else "")
-            + f"{_times(row['eager'])} | {_times(int8)} | {_share(int8['kept'])} |"
+            + f"{_times(row['eager'])} |"
+            + (f" {_times(row['int8'])} | {_share(row['int8']['kept'])} |" if in_int8 else "")
         )
     if record["against_landmarks"]:
         lines += [
@@ -207,11 +214,13 @@ def table(record: dict[str, Any]) -> str:
     if record["published"]:
         lines += [
             "",
-            "| CoFi on BERT-base | here, eager fp32 | here, int8 |",
-            "|---|---|---|",
+            "| CoFi on BERT-base | "
+            + " | ".join(f"here, {PANELS[panel]}" for panel in panels_of(record))
+            + " |",
+            "|---" * (1 + len(panels_of(record))) + "|",
             *(
                 f"| {point['retention']:.1%} at {point['speedup']:g}x | "
-                + " | ".join(_against(point[panel]) for panel in PANELS)
+                + " | ".join(_against(point[panel]) for panel in panels_of(record))
                 + " |"
                 for point in record["published"]
             ),
