@@ -109,9 +109,9 @@ def judged(
         gain = values - usual
         signal = kinds[split][kind].mean(1)
         record[name] = {
-            "chosen": round(values[0], 4),
+            "chosen": round(float(values[0]), 4),
             "gain": {
-                "value": round(gain[0], 4),
+                "value": round(float(gain[0]), 4),
                 "low": round(float(np.quantile(gain[1:], 0.025)), 4),
                 "high": round(float(np.quantile(gain[1:], 0.975)), 4),
             },
