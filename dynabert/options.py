@@ -200,6 +200,12 @@ class TrainingOptions(Pace):
         return self.learning_rate if rate is None else rate
 
     @property
+    def may_lower_rate(self) -> bool:
+        """Whether stage 0 may take a lower rate than those that were decided on."""
+        given = {"learning_rate", "teacher_learning_rate", "teacher_rates"}
+        return self.settings == "auto" and given.isdisjoint(self.by_hand)
+
+    @property
     def same_width_teachers(self) -> bool:
         """Whether in stage 2 sub-networks learn from those of their width and full depth.
 

@@ -14,7 +14,8 @@
   .25: three quarters of the width cost little to repair and save as little
   (`benchmarks/closed_form/sst2.json`).
 - learning rate of stage 0: 2e-4 for a hidden size of 384, and inversely proportional to the hidden
-  size; half and twice that are tried too (`rates`).
+  size; half and twice that are tried too, and where nothing is learnt in the end, half of what was
+  taken (`sweep`).
 - learning rate of the other stages: 3e-4 at 384, likewise. Soft targets bear larger steps.
 - warm-up: a tenth of the steps.
 

@@ -4,16 +4,28 @@ Each is trained from the same checkpoint with the same batches, in equally many 
 whole schedule. Another rate than the guess is taken only where it is distinguishably better on
 the search split, in pairs; the best of these then. Short trials favour large rates, ties the
 guess.
+
+A rate that served in a short trial can still be too large for a whole training, which then falls
+back to chance and stays there, as fine-tuning on few texts is known to (Mosbach et al. 2021,
+section 4). Whether it did is seen on texts that were learnt from: half of the rate is taken then.
 Left out: a correction for holding several rates against one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import storage
 from ..tasks.comparison import compare
-from ..tasks.scores import Evaluation
+from ..tasks.metrics import CORRELATIONS
+from ..tasks.scores import Evaluation, score_predictions
+
+LEARNT_TEXTS = 512
+"""Training texts, of the first ones, on which it is seen whether anything was learnt."""
+
+MOST_HALVINGS = 2
+"""How often the rate is halved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +88,22 @@ def kept_trial(path: Path, attempt: Callable[[], Evaluation | None]) -> Evaluati
         storage.write_json(path, None if found is None else found.to_dict())
     record = storage.read_json(path)
     return None if record is None else Evaluation.from_dict(record)
+
+
+def has_learnt(found: Evaluation) -> bool:
+    """Whether a model answers its training texts distinguishably better than with one label.
+
+    Args:
+        found: Its score on texts that it was trained on.
+    """
+    if found.metric in CORRELATIONS:
+        return found.interval.low > 0
+    ((label, _),) = Counter(found.labels).most_common(1)
+    constant = score_predictions(
+        task=found.task,
+        split=found.split,
+        metrics=(found.metric,),
+        labels=found.labels,
+        predictions=(label,) * found.n,
+    )
+    return compare(found, constant).better

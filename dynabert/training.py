@@ -80,7 +80,14 @@ from .repairs import RepairableSupernet, RepairOptions, repair_texts
 from .rewiring import rewire
 from .stages import RATES, planned_stages, seconds_after, trial_steps
 from .supernet import Supernet
-from .sweep import RateChoice, choose_rate, kept_trial
+from .sweep import (
+    LEARNT_TEXTS,
+    MOST_HALVINGS,
+    RateChoice,
+    choose_rate,
+    has_learnt,
+    kept_trial,
+)
 
 LOG_FILE = "training.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -175,12 +182,35 @@ class _Training:
         self.dtype = matmul_dtype(options.precision, self.device)
 
     def teacher(self, checkpoint: str | Path) -> Result:
-        """Stage 0: fine-tune the full model on the labels, at the best of the rates tried."""
-        rate = self.options.fine_tuning_rate
-        if self.options.teacher_rates:
+        """Stage 0: fine-tune the full model on the labels, at the best of the rates tried.
+
+        Where nothing is learnt at a rate that was not given by hand, half of it is taken.
+        """
+        options, in_vain_file = self.options, self.checkpoints / RATES / "in-vain.json"
+        rate = options.fine_tuning_rate
+        if options.teacher_rates:
             rate = self._chosen_rate(checkpoint).rate
-        supernet, tokenizer = self._fine_tuned("teacher", checkpoint, learning_rate=rate)
+        in_vain = storage.read_json(in_vain_file) if in_vain_file.exists() else 0
+        while True:
+            tried = rate / 2**in_vain
+            supernet, tokenizer = self._fine_tuned("teacher", checkpoint, learning_rate=tried)
+            if not options.teacher_epochs or self._has_learnt(supernet, tokenizer):
+                break
+            sentence = f"stage 0 learnt nothing at {tried:g}"
+            if not options.may_lower_rate or in_vain == MOST_HALVINGS:
+                self.tell(f"{sentence}: it answers its own training texts no better than chance")
+                break
+            in_vain += 1
+            self.tell(f"{sentence}: again at {tried / 2:g}")
+            if parallel.is_main():
+                self._state_file("teacher").unlink(missing_ok=True)
+                storage.write_json(in_vain_file, in_vain)
+            parallel.wait()
         return supernet.model, tokenizer
+
+    def _has_learnt(self, supernet: Supernet, tokenizer: PreTrainedTokenizerBase) -> bool:
+        known = self._labelled(tokenizer).first(LEARNT_TEXTS)
+        return has_learnt(evaluate(supernet.model, known, task=self.task, split="train"))
 
     def _chosen_rate(self, checkpoint: str | Path) -> RateChoice:
         """Try each learning rate of stage 0 in a share of its steps."""
@@ -443,7 +473,7 @@ class _Training:
         options, (configs, tokenizer) = self.options, judged
         rate = learning_rate or options.learning_rate
         search = encode(self.task.search, tokenizer, max_length=self.task.max_length)
-        state_file = self.checkpoints / f"{stage}.safetensors"
+        state_file = self._state_file(stage)
         for earlier in set(self.checkpoints.glob("*.safetensors")) - {state_file}:
             earlier.unlink(missing_ok=True)
         finished = run_stage(
@@ -465,6 +495,10 @@ class _Training:
             judge=judge_of(supernet, configs, search, self.task),
         )
         self._tell_end(finished, supernet.shape)
+
+    def _state_file(self, stage: str) -> Path:
+        """What a killed stage continues from."""
+        return self.checkpoints / f"{stage}.safetensors"
 
     def _tell_end(self, finished: Finished, shape: EncoderShape) -> None:
         """Say how a planned stage went, and about how long the rest takes."""

@@ -159,8 +159,8 @@ class Context:
 
     @property
     def fine_tuning_rate(self) -> float:
-        """The learning rate that stage 0 took; the one asked for before it did."""
-        for record in read_records(self.folder.training):
+        """The learning rate that stage 0 took at last; the one asked for before it did."""
+        for record in reversed(read_records(self.folder.training)):
             if record["stage"] == "teacher" and "learning_rate" in record:
                 return float(record["learning_rate"])
         return self.request.training.fine_tuning_rate

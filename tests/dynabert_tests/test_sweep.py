@@ -1,10 +1,11 @@
 """Which learning rate stage 0 takes, given what was tried."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from paretobert.dynabert.sweep import choose_rate, kept_trial
+from paretobert.dynabert.sweep import choose_rate, has_learnt, kept_trial
 from paretobert.tasks.scores import Evaluation, score_predictions
 
 
@@ -57,3 +58,28 @@ def test_a_trial_is_made_once(tmp_path: Path) -> None:
         again = [kept_trial(path, lambda found=found: attempt(found)) for _ in range(2)]
         assert again == [found, found]
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("predictions", "learnt"),
+    [((1,) * 40, False), ((0, 1) * 20, False), ((0,) * 16 + (1,) * 24, True)],
+)
+def test_something_is_learnt_where_one_label_for_all_is_distinguishably_worse(
+    predictions: tuple[int, ...], learnt: bool
+) -> None:
+    labels = (0,) * 16 + (1,) * 24
+    found = score_predictions(
+        task="t", split="train", metrics=("accuracy",), labels=labels, predictions=predictions
+    )
+    assert has_learnt(found) is learnt
+
+
+@pytest.mark.parametrize("noise", [0.1, 300.0])
+def test_a_correlation_is_learnt_where_its_interval_is_above_none(noise: float) -> None:
+    labels = tuple(float(i) for i in range(40))
+    predictions = tuple(i + noise * math.sin(7 * i) for i in range(40))
+    found = score_predictions(
+        task="t", split="train", metrics=("spearman",), labels=labels, predictions=predictions
+    )
+    assert has_learnt(found) is (found.interval.low > 0)
+    assert (noise == 0.1) is (found.interval.low > 0)

@@ -98,6 +98,10 @@ def ignore(progress: TrainingProgress) -> None:
     pass
 
 
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
 @pytest.fixture(scope="module")
 def plain(tiny_model, tmp_path_factory) -> Path:
     """A checkpoint, and a run of it without any ablation."""
@@ -522,3 +526,46 @@ def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(tiny_model, tmp_pat
     assert unbroken.keys() == broken.keys()
     for name, tensor in unbroken.items():
         torch.testing.assert_close(broken[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_where_nothing_is_learnt_half_of_the_rate_is_taken(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on after a kill to the weights of a training that was given the lower rate."""
+    fine_tuning = replace(OPTIONS, width_epochs=0, depth_epochs=0, settings="auto")
+    told: list[str] = []
+
+    def trained(name: str, options: TrainingOptions, killed_at: int = -1) -> Path:
+        def watch(state: TrainingProgress) -> None:
+            if len(verdicts) == 0 and state.step == killed_at:
+                raise Killed
+
+        train_supernet(
+            model=plain / "model",
+            task=make_task(),
+            folder=tmp_path / name,
+            options=options,
+            progress=watch,
+            tell=told.append,
+        )
+        return tmp_path / name
+
+    verdicts = [False]
+    monkeypatch.setattr(training, "has_learnt", lambda found: not verdicts or verdicts.pop())
+    with pytest.raises(Killed):
+        trained("halved", fine_tuning, killed_at=7)
+    halved = trained("halved", fine_tuning)
+    lower = trained("lower", replace(fine_tuning, teacher_learning_rate=5e-4))
+    rates = [json.loads(line)["learning_rate"] for line in _lines(halved)]
+    assert rates == [1e-3, 5e-4]
+    assert told[1] == "stage 0 learnt nothing at 0.001: again at 0.0005"
+    ours, theirs = (load_file(run / "teacher" / "model.safetensors") for run in (halved, lower))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    verdicts += [False]
+    trained("by-hand", replace(fine_tuning, by_hand=("learning_rate",)))
+    assert told[-1].startswith("stage 0 learnt nothing at 0.001: it answers its own training")
+
+
+def _lines(run: Path) -> list[str]:
+    lines = (run / "training.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if json.loads(line)["stage"] == "teacher"]
