@@ -3,7 +3,8 @@
 What a network loses is taken for the sum of what each layer loses at its size, as SPDY (Frantar
 and Alistarh 2022) and HALP (Shen et al. 2022) do, and its cost for a sum over layers as well. Then
 dynamic programming over layers finds the best sizes for every budget at once (`proposals`). The
-networks of that front are scored ends and middle first, then what halves the gaps.
+networks of that front are scored ends and middle first, on a logarithmic scale of budgets, then
+what halves the gaps.
 
 Where sub-networks are repaired in closed form, losses were measured when their units were sorted
 (`dynabert.removal`), those of gaps between layers too; they compare networks of equally many
@@ -36,6 +37,9 @@ PROBES = (0.25, 0.5)
 
 DEPTHS = 4
 """Numbers of layers that are scored under a budget where losses are given."""
+
+EVEN_BUDGETS = 65
+"""Budgets that come first."""
 
 Floats = NDArray[np.float64]
 
@@ -96,18 +100,34 @@ def additive_front(problem: Problem, losses: AdditiveLosses, *, depths: int) -> 
         depths: The best of how many numbers of layers are given for each budget.
 
     Returns:
-        The networks, ends and middle of the budgets first, then what halves the gaps.
+        The networks, ends and middle of the budgets first on a logarithmic scale, then what
+        halves the gaps.
     """
     space = layerwise(problem.space)
     options = _options(problem, space, losses)
     limit = sum(max(option.cost for option in layer) for layer in options)
     found = Proposals(options, _LastLayerKept(losses, space.shape.num_layers), limit=limit)
-    budgets = [
-        configs
+    budgets = {
+        steps: configs
         for steps in found.improvements
         if (configs := [c for c in found.within(steps)[:depths] if _allowed(c, problem)])
-    ]
-    return list(dict.fromkeys(c for place in halving(len(budgets)) for c in budgets[place]))
+    }
+    return list(dict.fromkeys(c for steps in _spread(list(budgets)) for c in budgets[steps]))
+
+
+def _spread(budgets: Sequence[int]) -> list[int]:
+    """Budgets in an order of which every beginning is even on a logarithmic scale, then the rest.
+
+    Args:
+        budgets: Whole numbers, increasing.
+    """
+    if not budgets:
+        return []
+    even = np.geomspace(max(1, budgets[0]), budgets[-1], EVEN_BUDGETS)
+    places = np.searchsorted(budgets, np.round(even), side="right") - 1
+    chosen = list(dict.fromkeys(budgets[place] for place in places if place >= 0))
+    spread = [chosen[place] for place in halving(len(chosen))]
+    return list(dict.fromkeys([*spread, *(budgets[place] for place in halving(len(budgets)))]))
 
 
 def _allowed(config: SubnetConfig, problem: Problem) -> bool:
