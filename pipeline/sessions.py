@@ -56,7 +56,7 @@ def measure_session(
         networks: What to measure, each on its deployment. The full model, on the protocol's own,
             is measured in any case and comes first.
         protocol: How to measure.
-        purpose: What for.
+        purpose: What for. A predictor's networks are written as the supernet has them.
         anew: Whether to begin a session of its own although there is one of the same networks.
         weigh: Whether sizes and memory are wanted too; a process per network.
         front: What is to reach the protocol's narrower half-width.
@@ -97,8 +97,11 @@ def measure_session(
 
     def writer(subject: Subject) -> Writer:
         def write(folder: Path) -> None:
-            workshop.write(by_subject[subject], subject.deployment, folder)
-            ledger.add_fingerprint(subject, fingerprint(folder))
+            if purpose == "predictor":
+                workshop.write_unrepaired(by_subject[subject], subject.deployment, folder)
+            else:
+                workshop.write(by_subject[subject], subject.deployment, folder)
+                ledger.add_fingerprint(subject, fingerprint(folder))
 
         return write
 

@@ -162,11 +162,20 @@ class Workshop:
         """
         folder = self._scratch / f"{network.id}-{deployment.slug}"
         if not folder.exists():
-            dense = self.build(network)
-            refuse_other_counts(dense, network)
-            calibration = self.calibration(network) if deployment.precision == "int8" else ()
-            write(dense, deployment, folder, calibration=calibration)
+            self._write(self.build(network), network, deployment, folder)
         return folder
+
+    def write_unrepaired(self, network: Network, deployment: Deployment, folder: Path) -> None:
+        """Write a sub-network as the supernet has it, for what depends on its sizes alone."""
+        assert isinstance(network.recipe, Cut)
+        self._write(extract(self.model, network.recipe.config), network, deployment, folder)
+
+    def _write(
+        self, dense: PreTrainedModel, network: Network, deployment: Deployment, folder: Path
+    ) -> None:
+        refuse_other_counts(dense, network)
+        calibration = self.calibration(network) if deployment.precision == "int8" else ()
+        write(dense, deployment, folder, calibration=calibration)
 
     def write(self, network: Network, deployment: Deployment, folder: Path) -> None:
         """Write a network as it is deployed into a new folder; see `written`."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from paretobert import LatencyProtocol, Run, TaskRequest, TrainingOptions
+from paretobert.deploy.deployment import EAGER_FP32
 from paretobert.search.options import SearchOptions
 from paretobert.training.pace import StudentPace
 
@@ -65,7 +67,7 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
 
 
-def test_engines_know_what_layers_lose_that_repair_cannot_make_up_for(
+def test_engines_know_what_layers_lose_and_predictors_repair_nothing(
     tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
 ) -> None:
     """So that `exact` probes no layer: it begins with the full model, then the least budget."""
@@ -91,6 +93,18 @@ def test_engines_know_what_layers_lose_that_repair_cannot_make_up_for(
     assert [config.num_layers for config in scored[:4]] == [4, 3, 2, 1]
     assert scored[0] == space.full
     assert scored[4] == space.smallest
+    repaired = set(run.folder.repaired.iterdir())
+    workshop, narrow = run.context.workshop, run.context.cut(space.smallest)
+    for name, make in (("sizes", workshop.write_unrepaired), ("network", workshop.write)):
+        make(narrow, EAGER_FP32, tmp_path / name)
+    sizes, network = (
+        load_file(next((tmp_path / name).glob("*.safetensors"))) for name in ("sizes", "network")
+    )
+    assert {key: each.shape for key, each in sizes.items()} == {
+        key: each.shape for key, each in network.items()
+    }
+    assert any(not torch.equal(each, network[key]) for key, each in sizes.items())
+    assert set(run.folder.repaired.iterdir()) == repaired
 
 
 @pytest.mark.parametrize(
