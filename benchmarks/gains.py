@@ -7,14 +7,15 @@
 The runs differ in the seed, and so in the split, the teacher and everything after it. For each of
 some speed-ups a user asks twice: among the networks of the grid, and among all that the run has
 scored. Who is asked chooses by the score on `search`; what counts is the difference of the two on
-`report`, in pairs for each seed, and on average over seeds with Student's interval. Speed is as
-the run's searches know it: measured of the grid, predicted of others. With networks that were
-finished, or without.
+`report`, in pairs for each seed, and on average over seeds with Student's interval. Speed is that
+of latencies as the run's searches know them, measured of the grid and predicted of others, or of
+multiply-adds. With networks that were trained by themselves, or without.
 """
 
 import argparse
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from paretobert.tasks.scores import Evaluation
 SPEEDUPS = (2.0, 2.65, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
 TRAINED = ("finished", "bort")
 """Methods that train a sub-network of the run by itself, from the weights that the run gives."""
+
+COSTS = {"latency": "latency_ms", "multiply-adds": "num_flops"}
+"""What speed-ups are of."""
 
 
 def of_shapes(run: Run) -> list[Network]:
@@ -66,22 +70,24 @@ def best(
     return max(fast, key=key, default=None)
 
 
-def asked(run: Run, *, least: float, trained: bool) -> dict[str, Any] | None:
+def asked(run: Run, quantity: str, *, least: float, trained: bool) -> dict[str, Any] | None:
     """What one run answers, from the grid and from all; None where the grid has nothing so fast.
 
     Args:
         run: The run.
+        quantity: The cost that speed-ups are of.
         least: The speed-up that is asked for.
         trained: Whether networks that were trained by themselves are among them.
     """
     context = run.context
-    cost = Scoring(context, SearchOptions()).problem.cost
-    full_ms = cost(SubnetConfig.full(context.shape)).values["latency_ms"]
+    options = SearchOptions(objectives=("score", *COSTS.values()))
+    cost = Scoring(context, options).problem.cost
+    full = cost(SubnetConfig.full(context.shape)).values[quantity]
     landmarks = context.space.landmarks
     scores = context.ledger.evaluations(split="search", deployment=EAGER_FP32)
 
     def speedup(config: SubnetConfig) -> float:
-        return full_ms / cost(config).values["latency_ms"]
+        return full / cost(config).values[quantity]
 
     every = [n for n in of_shapes(run) if trained or not isinstance(n.recipe, Stored)]
     grid = [n for n in every if n.config in landmarks]
@@ -129,17 +135,17 @@ def main() -> None:
         "environment": environment.to_dict(),
         "networks": [len(of_shapes(run)) for run in runs],
     }
-    for name, trained in (("as they are", False), ("some trained by themselves", True)):
-        record[name] = []
-        for least in SPEEDUPS:
-            answers = [asked(run, least=least, trained=trained) for run in runs]
-            known = [answer for answer in answers if answer is not None]
-            if len(known) == len(runs):
-                gains = [answer["gain"]["value"] for answer in known]
-                record[name].append(
-                    {"speedup": least, "gain": over_seeds(gains), "answers": known}
-                )
-                print(name, least, record[name][-1]["gain"], flush=True)
+    record["gains"] = []
+    for (speed, quantity), trained, least in product(COSTS.items(), (False, True), SPEEDUPS):
+        answers = [asked(run, quantity, least=least, trained=trained) for run in runs]
+        known = [answer for answer in answers if answer is not None]
+        if len(known) == len(runs):
+            gain = over_seeds([answer["gain"]["value"] for answer in known])
+            record["gains"].append(
+                {"speed": speed, "trained": trained, "speedup": least, "gain": gain}
+                | {"answers": known}
+            )
+            print(speed, trained, least, gain, flush=True)
     write_json(arguments.out, record)
 
 
