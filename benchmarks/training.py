@@ -237,6 +237,94 @@ def refuse_others(first: Run, runs: Sequence[Run], beside: Sequence[Run]) -> Non
             raise SystemExit(f"{other.folder.root} has another full model than the first run")
 
 
+class Gathered:
+    """What is known of all networks before any is timed.
+
+    Attributes:
+        rows: By series and name.
+        chosen: What is timed, with its run, by the same names.
+        reported: Evaluations of these on the report split, in fp32.
+        outcomes: What every network said, by split.
+    """
+
+    def __init__(self, first: Run) -> None:
+        """Begin without any.
+
+        Args:
+            first: The run whose full model all are held against.
+        """
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.chosen: dict[str, tuple[Run, Network]] = {}
+        self.reported: dict[str, Evaluation] = {}
+        self.outcomes: dict[str, dict[str, Evaluation]] = {"search": {}, "report": {}}
+        self._first = first
+        full = first.context.full
+        self._lengths = first.context.workshop.lengths(full, LatencyProtocol())
+        self._whole = macs_of(full, self._lengths)
+
+    def add(self, run: Run, *, number: int) -> None:
+        """Score a run's networks, those of the first run to be timed.
+
+        Args:
+            run: The first run, or another seed of it.
+            number: Of the seed, from 0 on.
+        """
+        cut = self._landmarks(run)
+        others = [*run.context.stored().values(), *found_beyond(run, self._lengths)]
+        timely = [*self._front(run, cut), *others] if run is self._first else []
+        for network in [*cut, *others]:
+            self._keep(
+                run, network, series_of(run, network), number=number, timely=network in timely
+            )
+
+    def add_beside(self, run: Run) -> None:
+        """Score the landmarks of a run by another recipe; its front is timed."""
+        cut = self._landmarks(run)
+        timely = self._front(run, cut)
+        for network in cut:
+            if not network.is_full:
+                recipe = run.request.training.recipe
+                self._keep(run, network, recipe, number=0, timely=network in timely)
+
+    def _landmarks(self, run: Run) -> list[Network]:
+        return [n for n in run.context.networks().values() if series_of(run, n) == OWN]
+
+    def _front(self, run: Run, networks: Sequence[Network]) -> list[Network]:
+        return front_of(networks, scored(run, networks, split="search"), self._lengths)
+
+    def _keep(self, run: Run, network: Network, series: str, *, number: int, timely: bool) -> None:
+        """Score a network on both splits, with the run's full model, and write its row."""
+        full, name = run.context.full, f"{series} {network.name}"
+        search, report = (
+            scored(run, [network, full], split=split) for split in ("search", "report")
+        )
+        row = self.rows.setdefault(
+            name,
+            {
+                "series": series,
+                "name": network.name,
+                "key": network.config.key if network.config else None,
+                "full": network.is_full,
+                "made": made_by(run, network),
+                "parameters": count_parameters(network.shape, network.config),
+                "operations_ratio": self._whole / macs_of(network, self._lengths),
+                "seeds": [],
+            },
+        )
+        row["seeds"].append(
+            {
+                "seed": run.request.training.seed,
+                "search": search[network.id].value,
+                "report": report[network.id].interval.to_dict(),
+                **retention(report[network.id], report[full.id]),
+            }
+        )
+        for split, found in (("search", search), ("report", report)):
+            self.outcomes[split][f"{name}, seed {number}"] = found[network.id]
+        if timely:
+            self.chosen[name], self.reported[name] = (run, network), report[network.id]
+
+
 def main() -> None:
     """Score, time and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -246,70 +334,30 @@ def main() -> None:
     parser.add_argument("--int8", default="openvino", help="the int8 runtime, or none")
     parser.add_argument("--measure-s", type=float, default=900.0)
     arguments = parser.parse_args()
-    runs = [Run.open(path) for path in arguments.runs]
     panels = {"eager": EAGER_FP32}
     if arguments.int8 != "none":
         panels["int8"] = Deployment(arguments.int8, "int8")
-    beside = [Run.open(path) for path in arguments.beside]
+    runs, beside = (
+        [Run.open(path) for path in paths] for paths in (arguments.runs, arguments.beside)
+    )
     first = runs[0]
     refuse_others(first, runs, beside)
-    rows: dict[str, dict[str, Any]] = {}
-    chosen: dict[str, tuple[Run, Network]] = {}
-    reported: dict[str, Evaluation] = {}
-    outcomes: dict[str, dict[str, Evaluation]] = {"search": {}, "report": {}}
-    numbered = [*enumerate(runs), *((0, run) for run in beside)]
-    lengths = first.context.workshop.lengths(first.context.full, LatencyProtocol())
-    full_report = scored(first, [first.context.full], split="report")[first.context.full.id]
-    for number, run in numbered:
-        is_beside = run in beside
-        full = run.context.full
-        cut = [n for n in run.context.networks().values() if series_of(run, n) == OWN]
-        beyond = [] if is_beside else found_beyond(run, lengths)
-        stored = [] if is_beside else list(run.context.stored().values())
-        networks = [n for n in [*cut, *stored, *beyond] if not (is_beside and n.is_full)]
-        search = scored(run, [*networks, full], split="search")
-        report = scored(run, [*networks, full], split="report")
-        timely = [*front_of(cut, search, lengths), *stored, *beyond]
-        for network in networks:
-            series = run.request.training.recipe if is_beside else series_of(run, network)
-            name = f"{series} {network.name}"
-            row = rows.setdefault(
-                name,
-                {
-                    "series": series,
-                    "name": network.name,
-                    "key": network.config.key if network.config else None,
-                    "full": network.is_full,
-                    "made": made_by(run, network),
-                    "parameters": count_parameters(network.shape, network.config),
-                    "operations_ratio": macs_of(first.context.full, lengths)
-                    / macs_of(network, lengths),
-                    "seeds": [],
-                },
-            )
-            row["seeds"].append(
-                {
-                    "seed": run.request.training.seed,
-                    "search": search[network.id].value,
-                    "report": report[network.id].interval.to_dict(),
-                    **retention(report[network.id], report[full.id]),
-                }
-            )
-            outcomes["search"][f"{name}, seed {number}"] = search[network.id]
-            outcomes["report"][f"{name}, seed {number}"] = report[network.id]
-            if (run is first or is_beside) and network in timely:
-                chosen[name], reported[name] = (run, network), report[network.id]
+    gathered = Gathered(first)
+    for number, run in enumerate(runs):
+        gathered.add(run, number=number)
+    for run in beside:
+        gathered.add_beside(run)
+    rows, chosen = gathered.rows, gathered.chosen
     session, protocol = timed(first, chosen, panels.values(), measure_s=arguments.measure_s)
+    (full,) = scored(first, [first.context.full], split="report").values()
     for name, (owner, network) in chosen.items():
         for panel, deployment in panels.items():
-            found = score_missing(owner.context, [network], split="report", deployment=deployment)[
-                network.id
-            ]
-            rows[name][panel] = speed(session, name, deployment) | {
-                "kept": retention(found, full_report)
-            }
+            (found,) = score_missing(
+                owner.context, [network], split="report", deployment=deployment
+            ).values()
+            rows[name][panel] = speed(session, name, deployment) | {"kept": retention(found, full)}
             if deployment.changes_numbers:
-                outcomes["report"][f"{name}, {deployment.slug}"] = found
+                gathered.outcomes["report"][f"{name}, {deployment.slug}"] = found
     for row in rows.values():
         values = [entry["retention"] for entry in row["seeds"]]
         row["mean_retention"] = statistics.mean(values)
@@ -335,10 +383,10 @@ def main() -> None:
         ),
     }
     record["against_landmarks"] = against_landmarks(
-        first, {name: rows[name] for name in chosen}, reported
+        first, {name: rows[name] for name in chosen}, gathered.reported
     )
     record["published"] = against_published(record)
-    write_outcomes(arguments.out / "outcomes.json", outcomes)
+    write_outcomes(arguments.out / "outcomes.json", gathered.outcomes)
     write_json(arguments.out / "result.json", record)
 
 
