@@ -221,7 +221,7 @@ def against_landmarks(
 
 
 def refuse_others(first: Run, runs: Sequence[Run], beside: Sequence[Run]) -> None:
-    """End where runs are not seeds of one another, or those beside have another teacher.
+    """End where runs are not seeds of one another, or those beside begin with another model.
 
     Raises:
         SystemExit: Naming the run.
@@ -230,11 +230,10 @@ def refuse_others(first: Run, runs: Sequence[Run], beside: Sequence[Run]) -> Non
         difference = replace(other.request.training, seed=first.request.training.seed)
         if difference != first.request.training:
             raise SystemExit(f"{other.folder.root} was trained by other settings than the first")
-    (full,) = scored(first, [first.context.full], split="report").values()
     for other in beside:
-        (same,) = scored(other, [other.context.full], split="report").values()
-        if same.predictions != full.predictions:
-            raise SystemExit(f"{other.folder.root} has another full model than the first run")
+        begun = (first.request.fingerprint, first.request.task)
+        if (other.request.fingerprint, other.request.task) != begun:
+            raise SystemExit(f"{other.folder.root} begins with another model or task")
 
 
 class Gathered:
@@ -272,19 +271,19 @@ class Gathered:
         cut = self._landmarks(run)
         others = [*run.context.stored().values(), *found_beyond(run, self._lengths)]
         timely = [*self._front(run, cut), *others] if run is self._first else []
+        (full,) = scored(run, [run.context.full], split="report").values()
         for network in [*cut, *others]:
-            self._keep(
-                run, network, series_of(run, network), number=number, timely=network in timely
-            )
+            series = series_of(run, network)
+            self._keep(run, network, series, full, number=number, timely=network in timely)
 
     def add_beside(self, run: Run) -> None:
         """Score the landmarks of a run by another recipe; its front is timed."""
-        cut = self._landmarks(run)
+        cut, recipe = self._landmarks(run), run.request.training.recipe
         timely = self._front(run, cut)
+        (full,) = scored(self._first, [self._first.context.full], split="report").values()
         for network in cut:
             if not network.is_full:
-                recipe = run.request.training.recipe
-                self._keep(run, network, recipe, number=0, timely=network in timely)
+                self._keep(run, network, recipe, full, number=0, timely=network in timely)
 
     def _landmarks(self, run: Run) -> list[Network]:
         return [n for n in run.context.networks().values() if series_of(run, n) == OWN]
@@ -292,11 +291,20 @@ class Gathered:
     def _front(self, run: Run, networks: Sequence[Network]) -> list[Network]:
         return front_of(networks, scored(run, networks, split="search"), self._lengths)
 
-    def _keep(self, run: Run, network: Network, series: str, *, number: int, timely: bool) -> None:
-        """Score a network on both splits, with the run's full model, and write its row."""
-        full, name = run.context.full, f"{series} {network.name}"
-        search, report = (
-            scored(run, [network, full], split=split) for split in ("search", "report")
+    def _keep(
+        self,
+        run: Run,
+        network: Network,
+        series: str,
+        full: Evaluation,
+        *,
+        number: int,
+        timely: bool,
+    ) -> None:
+        """Score a network on both splits, and write its row."""
+        name = f"{series} {network.name}"
+        (search,), (report,) = (
+            scored(run, [network], split=split).values() for split in ("search", "report")
         )
         row = self.rows.setdefault(
             name,
@@ -314,15 +322,15 @@ class Gathered:
         row["seeds"].append(
             {
                 "seed": run.request.training.seed,
-                "search": search[network.id].value,
-                "report": report[network.id].interval.to_dict(),
-                **retention(report[network.id], report[full.id]),
+                "search": search.value,
+                "report": report.interval.to_dict(),
+                **retention(report, full),
             }
         )
         for split, found in (("search", search), ("report", report)):
-            self.outcomes[split][f"{name}, seed {number}"] = found[network.id]
+            self.outcomes[split][f"{name}, seed {number}"] = found
         if timely:
-            self.chosen[name], self.reported[name] = (run, network), report[network.id]
+            self.chosen[name], self.reported[name] = (run, network), report
 
 
 def main() -> None:
