@@ -2,14 +2,14 @@
 
     paretobert search runs/sst2s-0 --engine exact --trials 60      # likewise 1 and 2
     python benchmarks/gains.py runs/sst2s-0 runs/sst2s-1 runs/sst2s-2 \
-        --out benchmarks/search/sst2-sentences-closed-form.json
+        --out benchmarks/search/sst2-sentences-gains.json
 
 The runs differ in the seed, and so in the split, the teacher and everything after it. For each of
 some speed-ups a user asks twice: among the networks of the grid, and among all that the run has
 scored. Who is asked chooses by the score on `search`; what counts is the difference of the two on
 `report`, in pairs for each seed, and on average over seeds with Student's interval. Speed is that
 of latencies as the run's searches know them, measured of the grid and predicted of others, or of
-multiply-adds. With networks that were trained by themselves, or without.
+multiply-adds. Networks that were trained by themselves are left out.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from collect import command, relative
 from scipy.stats import t as student
 
 from paretobert.deploy.deployment import EAGER_FP32
-from paretobert.networks.network import Network, Stored
+from paretobert.networks.network import Cut, Network
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.scores import score_missing
@@ -35,22 +35,15 @@ from paretobert.tasks.comparison import compare
 from paretobert.tasks.scores import Evaluation
 
 SPEEDUPS = (2.0, 2.65, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
-TRAINED = ("finished", "bort")
-"""Methods that train a sub-network of the run by itself, from the weights that the run gives."""
-
 COSTS = {"latency": "latency_ms", "multiply-adds": "num_flops"}
 """What speed-ups are of."""
 
 
-def of_shapes(run: Run) -> list[Network]:
-    """The run's sub-networks, and those that were trained by themselves, that are scored."""
+def scored(run: Run) -> list[Network]:
+    """The run's sub-networks whose search score is known."""
     scores = run.context.ledger.evaluations(split="search", deployment=EAGER_FP32)
-    return [
-        network
-        for network in run.context.searched().values()
-        if network.id in scores
-        and (not isinstance(network.recipe, Stored) or network.recipe.method in TRAINED)
-    ]
+    every = run.context.searched().values()
+    return [each for each in every if each.id in scores and isinstance(each.recipe, Cut)]
 
 
 def best(
@@ -70,14 +63,13 @@ def best(
     return max(fast, key=key, default=None)
 
 
-def asked(run: Run, quantity: str, *, least: float, trained: bool) -> dict[str, Any] | None:
+def asked(run: Run, quantity: str, *, least: float) -> dict[str, Any] | None:
     """What one run answers, from the grid and from all; None where the grid has nothing so fast.
 
     Args:
         run: The run.
         quantity: The cost that speed-ups are of.
         least: The speed-up that is asked for.
-        trained: Whether networks that were trained by themselves are among them.
     """
     context = run.context
     options = SearchOptions(objectives=("score", *COSTS.values()))
@@ -89,7 +81,7 @@ def asked(run: Run, quantity: str, *, least: float, trained: bool) -> dict[str, 
     def speedup(config: SubnetConfig) -> float:
         return full / cost(config).values[quantity]
 
-    every = [n for n in of_shapes(run) if trained or not isinstance(n.recipe, Stored)]
+    every = scored(run)
     grid = [n for n in every if n.config in landmarks]
     chosen = {
         "grid": best(grid, scores, speedup, least=least),
@@ -133,19 +125,18 @@ def main() -> None:
         "task": relative(runs[0].context.manifest["task"]),
         "training": runs[0].request.training.to_dict(),
         "environment": environment.to_dict(),
-        "networks": [len(of_shapes(run)) for run in runs],
+        "networks": [len(scored(run)) for run in runs],
     }
     record["gains"] = []
-    for (speed, quantity), trained, least in product(COSTS.items(), (False, True), SPEEDUPS):
-        answers = [asked(run, quantity, least=least, trained=trained) for run in runs]
+    for (speed, quantity), least in product(COSTS.items(), SPEEDUPS):
+        answers = [asked(run, quantity, least=least) for run in runs]
         known = [answer for answer in answers if answer is not None]
         if len(known) == len(runs):
             gain = over_seeds([answer["gain"]["value"] for answer in known])
             record["gains"].append(
-                {"speed": speed, "trained": trained, "speedup": least, "gain": gain}
-                | {"answers": known}
+                {"speed": speed, "speedup": least, "gain": gain, "answers": known}
             )
-            print(speed, trained, least, gain, flush=True)
+            print(speed, least, gain, flush=True)
     write_json(arguments.out, record)
 
 

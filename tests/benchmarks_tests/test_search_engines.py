@@ -56,7 +56,17 @@ def test_the_model_gets_nearer_to_the_whole_than_draws(box: BlackBox) -> None:
     assert all(np.all(np.diff(each) >= 0) for each in shares.values())
 
 
-def test_errors_of_layers_that_are_given_are_where_the_model_starts(box: BlackBox) -> None:
-    problem = replace(box.problem(), errors=lambda layer, heads, neurons: 1 - heads / 12)
+class Lost:
+    """What layers lose: a share for each head."""
+
+    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
+        return 1 - heads / 12
+
+    def of_gap(self, before: int, after: int) -> float:
+        return float(after - before - 1)
+
+
+def test_losses_of_layers_that_are_given_are_where_the_model_starts(box: BlackBox) -> None:
+    problem = replace(box.problem(), losses=Lost())
     front = Exact(problem).propose([])
     assert [seen.config for seen in searched(box, problem, "model", 1)] == [front]
