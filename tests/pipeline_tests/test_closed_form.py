@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,24 +21,28 @@ def _measured_here(measuring_here: Callable[[], AbstractContextManager[None]]) -
         yield
 
 
-def test_repaired_networks_are_what_is_scored_and_exported(
-    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
-) -> None:
-    run = Run.create(
-        tmp_path / "run",
-        model=tiny_checkpoint,
-        task=TaskRequest("files", data=colours_csv, max_length=16),
+def created(folder: Path, checkpoint: Path, data: Path, **training: Any) -> Run:
+    """A run whose sub-networks are repaired, of two widths."""
+    return Run.create(
+        folder / "run",
+        model=checkpoint,
+        task=TaskRequest("files", data=data, max_length=16),
         training=TrainingOptions(
             recipe="closed-form",
             widths=(1.0, 0.5),
-            depths=(1.0, 0.5),
-            teacher_epochs=8,
             learning_rate=5e-3,
             batch_size=16,
             precision="fp32",
+            **training,
         ),
         protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
     )
+
+
+def test_repaired_networks_are_what_is_scored_and_exported(
+    tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
+) -> None:
+    run = created(tmp_path, tiny_checkpoint, colours_csv, depths=(1.0, 0.5), teacher_epochs=8)
     run.train()
     assert not (run.folder.root / "checkpoints").exists()
     run.profile()
@@ -71,19 +76,13 @@ def test_engines_know_what_layers_lose_and_predictors_repair_nothing(
     tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
 ) -> None:
     """So that `exact` probes no layer: it begins with the full model, then the least budget."""
-    run = Run.create(
-        tmp_path / "run",
-        model=tiny_checkpoint,
-        task=TaskRequest("files", data=colours_csv, max_length=16),
-        training=TrainingOptions(
-            recipe="closed-form",
-            space="layerwise",
-            widths=(1.0, 0.5),
-            depths=(1.0,),
-            teacher_epochs=1,
-            batch_size=16,
-        ),
-        protocol=LatencyProtocol(seq_len=8, time_budget_s=0.1),
+    run = created(
+        tmp_path,
+        tiny_checkpoint,
+        colours_csv,
+        space="layerwise",
+        depths=(1.0,),
+        teacher_epochs=1,
     )
     run.train()
     run.profile()
