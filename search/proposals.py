@@ -14,7 +14,7 @@ Legend: L layers of the full model; S steps that the limit is divided into.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
@@ -31,6 +31,9 @@ STEPS = 2048
 """Into how many steps the limit is divided; costs are rounded up to whole steps."""
 
 Array = np.ndarray[Any, Any]
+
+Gap = Callable[[int, int], float]
+"""What is lost between two kept layers; see `AdditiveLosses.of_gap`."""
 
 
 class AdditiveLosses(Protocol):
@@ -90,14 +93,12 @@ class _Kept:
 class Proposals:
     """The networks of least loss of each number of layers, under every limit up to one."""
 
-    def __init__(
-        self, options: Sequence[Sequence[Option]], losses: AdditiveLosses, *, limit: float
-    ) -> None:
+    def __init__(self, options: Sequence[Sequence[Option]], gap: Gap, *, limit: float) -> None:
         """Find them all.
 
         Args:
             options: What each layer can be where it is kept.
-            losses: Of the gaps; infinite where layers must stay.
+            gap: What is lost in a gap; infinite where layers must stay.
             limit: The most that all layers may cost.
         """
         self._options = options
@@ -111,14 +112,12 @@ class Proposals:
         for number in range(1, total + 1):
             ended = self._rounds[-1]
             self._rounds.append(
-                {layer + 1: self._kept(layer, ended, losses) for layer in range(number - 1, total)}
+                {layer + 1: self._kept(layer, ended, gap) for layer in range(number - 1, total)}
             )
         self._ends = [
             (
                 list(ended),
-                np.stack(
-                    [kept.losses + losses.of_gap(end - 1, total) for end, kept in ended.items()]
-                ),
+                np.stack([kept.losses + gap(end - 1, total) for end, kept in ended.items()]),
             )
             for ended in self._rounds[1:]
         ]
@@ -145,12 +144,10 @@ class Proposals:
             int(step) + 1 for step in np.flatnonzero(best[1:] < best[:-1])
         ]
 
-    def _kept(self, layer: int, ended: dict[int, _Kept], losses: AdditiveLosses) -> _Kept:
+    def _kept(self, layer: int, ended: dict[int, _Kept], gap: Gap) -> _Kept:
         """The best networks that end with a layer, from those of one layer fewer."""
         places = [place for place in ended if place <= layer]
-        before = np.stack(
-            [ended[place].losses + losses.of_gap(place - 1, layer) for place in places]
-        )
+        before = np.stack([ended[place].losses + gap(place - 1, layer) for place in places])
         least, behind = before.min(0), np.array(places)[before.argmin(0)]
         tried = np.full((len(self._options[layer]), STEPS + 1), np.inf)
         for row, option, taken in zip(
@@ -201,7 +198,7 @@ def propose(losses: RepairLosses, rates: Rates, *, limit: float) -> list[SubnetC
                 for heads, neurons in sizes
             )
         )
-    found = Proposals(options, losses, limit=limit).within()
+    found = Proposals(options, losses.of_gap, limit=limit).within()
     if not found:
         raise InputError(
             f"No layer of one head and one neuron costs as little as {limit:.3g}: ask for more."

@@ -106,7 +106,13 @@ def additive_front(problem: Problem, losses: AdditiveLosses, *, depths: int) -> 
     space = layerwise(problem.space)
     options = _options(problem, space, losses)
     limit = sum(max(option.cost for option in layer) for layer in options)
-    found = Proposals(options, _LastLayerKept(losses, space.shape.num_layers), limit=limit)
+
+    def gap(before: int, after: int) -> float:
+        """As the losses say, but the last layer never goes."""
+        is_last = after == space.shape.num_layers and before + 1 < after
+        return math.inf if is_last else losses.of_gap(before, after)
+
+    found = Proposals(options, gap, limit=limit)
     budgets = {
         steps: configs
         for steps in found.improvements
@@ -132,22 +138,6 @@ def _spread(budgets: Sequence[int]) -> list[int]:
 
 def _allowed(config: SubnetConfig, problem: Problem) -> bool:
     return problem.space.contains(config) and problem.affordable(config)
-
-
-@dataclass(frozen=True, slots=True)
-class _LastLayerKept:
-    """Losses by which the last layer never goes, as in all spaces."""
-
-    losses: AdditiveLosses
-    num_layers: int
-
-    def of_halves(self, layer: int, *, heads: int, neurons: int) -> float:
-        return self.losses.of_halves(layer, heads=heads, neurons=neurons)
-
-    def of_gap(self, before: int, after: int) -> float:
-        if after == self.num_layers and before + 1 < after:
-            return math.inf
-        return self.losses.of_gap(before, after)
 
 
 @dataclass(frozen=True, slots=True)
