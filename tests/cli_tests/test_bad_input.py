@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,13 +210,14 @@ def test_a_folder_of_other_files(asked: list[str], tmp_path: Path, refused: Call
 def test_data_that_changed_since(
     run_copy: Path, asked: list[str], tmp_path: Path, refused: Callable
 ) -> None:
-    data = Path(asked[asked.index("--data") + 1])
-    original = data.read_text()
-    try:
-        data.write_text(original.replace("the bright coat is red", "the shiny coat is red"))
-        assert "task.fingerprint is" in refused("run", run_copy, *asked)
-    finally:
-        data.write_text(original)
+    shared = asked[asked.index("--data") + 1]
+    data = Path(shutil.copy(shared, tmp_path))
+    asked = changed(asked, "--data", str(data))
+    record = run_copy / "run.json"
+    record.write_text(record.read_text().replace(shared, str(data)))
+    assert main(["train", str(run_copy), *asked]) == 0
+    data.write_text(data.read_text().replace("the bright coat is red", "the shiny coat is red"))
+    assert "task.fingerprint is" in refused("run", run_copy, *asked)
 
 
 @pytest.mark.parametrize(
