@@ -1,0 +1,136 @@
+"""What networks that a search found gain over the landmarks of their space at equal speed.
+
+Of what was timed in one session (`training.py`), and scored for one seed or several.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from gains import SPEEDUPS, over_seeds
+
+from paretobert.dynabert.options import RECIPES
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.tasks.comparison import compare
+from paretobert.tasks.scores import Evaluation
+
+OWN = "own"
+"""The series of the landmarks of a run's space."""
+
+SEARCHED = "searched"
+"""The series of what a search found beyond them."""
+
+SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
+"""The series whose networks are of the run's space, or of the landmarks of a run beside it."""
+
+OF_ANY_RUN = (OWN, SEARCHED, "finished")
+"""Those that a search and finishing make in any run."""
+
+
+def of_landmarks(
+    landmarks: Iterable[SubnetConfig], rows: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """The names of the rows whose layers have a landmark's sizes, by whatever recipe."""
+    sizes = {(config.heads, config.neurons) for config in landmarks}
+    configs = {
+        name: SubnetConfig.from_key(row["key"])
+        for name, row in rows.items()
+        if row["series"] in SHAPED
+    }
+    return {
+        name
+        for name, config in configs.items()
+        if rows[name]["series"] in RECIPES or (config.heads, config.neurons) in sizes
+    }
+
+
+def best_within(
+    rows: Mapping[str, Mapping[str, Any]],
+    names: Collection[str],
+    search: Mapping[str, Evaluation],
+    *,
+    least: float,
+) -> str | None:
+    """The name of the best search score among those so fast; of equal ones the fastest.
+
+    Args:
+        rows: The timed networks' rows by name.
+        names: Those to choose among.
+        search: Evaluations on the search split by name.
+        least: Times as fast as the full model.
+    """
+    fast = [name for name in names if rows[name]["eager"]["speedup"] >= least]
+    return max(
+        fast,
+        key=lambda name: (search[name].value, rows[name]["eager"]["speedup"]),
+        default=None,
+    )
+
+
+def against_landmarks(
+    landmarks: Iterable[SubnetConfig],
+    rows: Mapping[str, Mapping[str, Any]],
+    outcomes: Mapping[str, Mapping[str, Evaluation]],
+) -> list[dict[str, Any]]:
+    """What a search found against the best landmark that is at least as fast, in pairs.
+
+    Args:
+        landmarks: Of the run's space.
+        rows: Its timed networks' rows by name.
+        outcomes: Their evaluations by split.
+    """
+    grid = of_landmarks(landmarks, rows)
+    found = []
+    for name, row in rows.items():
+        if name in grid or row["series"] not in SHAPED:
+            continue
+        speedup = row["eager"]["speedup"]
+        best = best_within(rows, grid, outcomes["search"], least=speedup)
+        if best is not None:
+            gain = compare(outcomes["report"][name], outcomes["report"][best])
+            found.append(
+                {
+                    "network": f"{row['series']} {row['name']}",
+                    "speedup": speedup,
+                    "landmark": f"{rows[best]['series']} {rows[best]['name']}",
+                    "landmark_speedup": rows[best]["eager"]["speedup"],
+                    "gain": gain.to_dict(),
+                }
+            )
+    return sorted(found, key=lambda entry: float(entry["speedup"]))
+
+
+def gains_over_landmarks(
+    landmarks: Iterable[SubnetConfig],
+    rows: Mapping[str, Mapping[str, Any]],
+    outcomes: Sequence[Mapping[str, Mapping[str, Evaluation]]],
+) -> list[dict[str, Any]]:
+    """What asking among all gains over asking among the landmarks, by speed-up, over seeds.
+
+    Args:
+        landmarks: Of the runs' space.
+        rows: The timed networks' rows by name.
+        outcomes: For each seed evaluations by split and name.
+    """
+    every = {name for name, row in rows.items() if row["series"] in OF_ANY_RUN}
+    grid = every & of_landmarks(landmarks, rows)
+    found = []
+    for least in SPEEDUPS:
+        answers = []
+        for known in outcomes:
+            search, report = known["search"], known["report"]
+            ours, theirs = (
+                best_within(rows, names & search.keys(), search, least=least)
+                for names in (every, grid)
+            )
+            if ours is not None and theirs is not None:
+                answers.append(
+                    {
+                        "all": ours,
+                        "landmark": theirs,
+                        "gain": compare(report[ours], report[theirs]).to_dict(),
+                    }
+                )
+        if len(answers) == len(outcomes):
+            gain = over_seeds([answer["gain"]["value"] for answer in answers])
+            found.append({"speedup": least, "gain": gain, "answers": answers})
+    return found

@@ -1,0 +1,76 @@
+"""What a search gains over landmarks, from invented rows and answers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from landmark_gains import against_landmarks, gains_over_landmarks
+
+from paretobert.networks.subnet import SubnetConfig
+from paretobert.tasks.scores import Evaluation, score_predictions
+
+LABELS = (0, 1) * 50
+LANDMARK = SubnetConfig((0, 1), (2, 2), (32, 32))
+OTHER = SubnetConfig((0, 1), (3, 1), (48, 16))
+
+
+def row(series: str, config: SubnetConfig, speedup: float) -> dict[str, Any]:
+    return {
+        "series": series,
+        "name": config.key,
+        "key": config.key,
+        "eager": {"speedup": speedup},
+    }
+
+
+def answered(right: int, split: str) -> Evaluation:
+    predictions = [*LABELS[:right], *(1 - label for label in LABELS[right:])]
+    return score_predictions(
+        task="t", split=split, metrics=("accuracy",), labels=LABELS, predictions=tuple(predictions)
+    )
+
+
+def outcomes(**right: Sequence[int]) -> dict[str, dict[str, Evaluation]]:
+    """Of networks with so many right answers on each split."""
+    return {
+        split: {name: answered(pair[place], split) for name, pair in right.items()}
+        for place, split in enumerate(("search", "report"))
+    }
+
+
+ROWS = {
+    "grid": row("own", LANDMARK, 4.2),
+    "finished_grid": row("finished", LANDMARK, 4.1),
+    "found": row("finished", OTHER, 4.3),
+    "supernet": row("sandwich", LANDMARK, 9.0),
+}
+
+
+def test_the_gain_is_on_report_of_what_search_chooses_over_seeds() -> None:
+    seeds = [
+        outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 88), supernet=(99, 99)),
+        outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 86)),
+    ]
+    found = gains_over_landmarks([LANDMARK], ROWS, seeds)
+    (at_four,) = (entry for entry in found if entry["speedup"] == 4.0)
+    assert [answer["landmark"] for answer in at_four["answers"]] == ["finished_grid"] * 2
+    assert [answer["all"] for answer in at_four["answers"]] == ["found"] * 2
+    assert [answer["gain"]["value"] for answer in at_four["answers"]] == pytest.approx(
+        [0.04, 0.02]
+    )
+    assert at_four["gain"]["value"] == pytest.approx(0.03)
+    assert at_four["gain"]["low"] < 0.02 < 0.04 < at_four["gain"]["high"]
+    assert max(entry["speedup"] for entry in found) == 4.0
+
+
+def test_a_seed_that_lacks_an_answer_leaves_a_speedup_out() -> None:
+    seeds = [outcomes(grid=(80, 80), found=(90, 88)), outcomes(found=(90, 88))]
+    assert gains_over_landmarks([LANDMARK], ROWS, seeds) == []
+
+
+def test_what_a_search_found_is_held_against_faster_landmarks_of_any_recipe() -> None:
+    known = outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 88), supernet=(70, 75))
+    (entry,) = against_landmarks([LANDMARK], ROWS, known)
+    assert entry["network"] == f"finished {OTHER.key}"
+    assert entry["landmark"] == f"sandwich {LANDMARK.key}"
+    assert entry["gain"]["value"] == pytest.approx(0.13)
