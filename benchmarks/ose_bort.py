@@ -6,14 +6,15 @@ loss on 64 held-out texts. The paper's steps s, texts and batches are not known;
 processor core does in half an hour, and the result says so. For every seed: the pick by
 multiply-adds and by measured latency, with the candidates' own vocabulary and with Bort's; where
 the published architecture stands, as released and as printed; and, of a few named candidates, how
-the errors fall with more steps.
+the errors fall with more steps. The algorithm runs by multiply-adds, and what it needs by latency
+is trained as well (`BY_LATENCY`); other epsilons are answered where all that they need is known.
 
 A call goes on where an earlier one stopped; without an end it collects what is there. What a
 folder lacks can be taken over from an earlier result:
 
     python benchmarks/ose_bort.py runs/ose --data ../shared/data
     python benchmarks/ose_bort.py runs/ose --collect benchmarks/ose/bort.json
-    python benchmarks/ose_bort.py runs/more --only 3 1 2
+    python benchmarks/ose_bort.py runs/more --only 3 1 2 --earlier benchmarks/ose/bort.json
     python benchmarks/ose_bort.py runs/more --collect FILE --earlier benchmarks/ose/bort.json
 """
 
@@ -40,6 +41,13 @@ from paretobert.storage import read_json, write_json, write_text
 REVIEWS, TOKENS, BATCH, HELD_OUT, RATE = 3000, 64, 8, 64, 0.03
 SHOWN, MEASURE_S = 5, 60.0
 WHATEVER_IS_KNOWN = 0.0
+
+ALL = 1e-9
+"""An epsilon that leaves nobody out."""
+
+BY_LATENCY = "latency, own vocabulary"
+BY_LATENCY_AS_PUBLISHED = "latency, Bort's vocabulary"
+"""What else is asked of each arm: the one with its epsilon, the other with one half."""
 
 SMALLEST = Architecture(2, 4, 512, 256)
 BASE = Architecture(12, 12, 768, 3072)
@@ -103,47 +111,80 @@ def request_of(folder: Path, arm: Arm, *, space: str = "bort") -> OseRequest:
     )
 
 
-def named_space(folder: Path) -> str:
-    """The named candidates, as a set of their own with the largest of all."""
+def space_of(folder: Path, name: str, candidates: Sequence[Architecture]) -> str:
+    """A file with some candidates, and the largest of all, as a set of their own."""
     rows = [
         (each.layers, each.heads, each.hidden_size, each.ffn_size)
-        for each in (*NAMED, published_space()[-1])
+        for each in dict.fromkeys([*candidates, published_space()[-1]])
     ]
-    write_text(
-        folder / "named.csv", "\n".join(["D,A,H,I", *(",".join(map(str, row)) for row in rows)])
-    )
-    return str(folder / "named.csv")
+    path = folder / f"{name}.csv"
+    write_text(path, "\n".join(["D,A,H,I", *(",".join(map(str, row)) for row in rows)]))
+    return str(path)
 
 
-def run(folder: Path, data: Path, only: Sequence[int]) -> None:
+def run(folder: Path, data: Path, only: Sequence[int], earlier: Path | None) -> None:
     """Find the errors of the first arm and of the named, latencies, then those of other arms.
 
     Args:
         folder: Keeps all that is found.
         data: Where the texts are.
         only: The places of the arms that are run alone; everything where none is given.
+        earlier: A result whose latencies count where none are measured here.
     """
     if not (folder / "texts.txt").exists():
         texts(data, folder / "texts.txt")
-    if only:
-        for place in only:
-            extracted(folder, ARMS[place])
-        return
-    named = named_space(folder)
-    extracted(folder, ARMS[0])
-    for steps in NAMED_STEPS:
-        print(f"named candidates: {steps} steps", file=sys.stderr)
-        request = request_of(folder, Arm(1e-9, steps, 0), space=named)
-        extract_architecture(folder / "errors", request)
-    contest_of(folder).points()
-    for arm in ARMS[1:]:
-        extracted(folder, arm)
+    if not only:
+        extracted(folder, ARMS[0])
+        named = space_of(folder, "named", NAMED)
+        for steps in NAMED_STEPS:
+            print(f"named candidates: {steps} steps", file=sys.stderr)
+            trained(folder, Arm(ALL, steps, 0), named)
+        contest_of(folder).points()
+    for place in only or range(len(ARMS)):
+        extracted(folder, ARMS[place])
+        latencies = latencies_known(contest_of(folder), earlier)
+        if latencies is not None:
+            needed = needed_by_latency(folder, ARMS[place], latencies)
+            print(f"by latency: {len(needed)} further candidates", file=sys.stderr)
+            if needed:
+                trained(
+                    folder,
+                    replace(ARMS[place], epsilon=ALL),
+                    space_of(folder, f"by-latency-{place}", needed),
+                )
 
 
 def extracted(folder: Path, arm: Arm) -> None:
-    """Train what an arm still lacks."""
+    """Train what an arm still lacks by multiply-adds."""
     print(arm, file=sys.stderr)
-    extract_architecture(folder / "errors", request_of(folder, arm))
+    trained(folder, arm, "bort")
+
+
+def trained(folder: Path, arm: Arm, space: str) -> None:
+    """Train what an arm still lacks of a set."""
+    extract_architecture(folder / "errors", request_of(folder, arm, space=space))
+
+
+def needed_by_latency(folder: Path, arm: Arm, latencies: Latencies) -> list[Architecture]:
+    """The candidates whose error the algorithm needs by latency, and an arm does not know."""
+    contest = contest_of(folder)
+    known = known_errors(contest, folder, arm)
+    points = surrogates(contest, latencies)
+    asked = {BY_LATENCY: arm.epsilon, BY_LATENCY_AS_PUBLISHED: 0.5}
+    names = dict.fromkeys(
+        stand.name
+        for name, epsilon in asked.items()
+        for stand in stands_of(points[name], epsilon)
+        if stand.name not in known
+    )
+    return [Architecture.from_key(name) for name in names]
+
+
+def stands_of(points: Sequence[Point], epsilon: float) -> list[Point]:
+    """The candidates that the algorithm trains: of each block the largest, if it can win."""
+    maximum = maximum_point(points)
+    stands = [point for block in blocks_of(points, epsilon) for point in block[-1]]
+    return [point for point in stands if coefficient(point, maximum).saved]
 
 
 def contest_of(folder: Path) -> Architectures:
@@ -170,11 +211,10 @@ def pick(
     With `WHATEVER_IS_KNOWN` for epsilon it is the best of all candidates whose error is known.
     """
     maximum, whatever = maximum_point(points), epsilon == WHATEVER_IS_KNOWN
-    blocks = [] if whatever else blocks_of(points, epsilon)
-    stands = [point for block in blocks for point in block[-1]]
-    needed = [point for point in stands if coefficient(point, maximum).saved]
     if whatever:
         needed = [point for point in points if point.name in errors]
+    else:
+        needed = stands_of(points, epsilon)
     if not needed or any(point.name not in errors for point in needed):
         return None
     found = ranked(
@@ -227,6 +267,16 @@ def measured(contest: Architectures) -> Latencies | None:
     return latencies_of(published_space(), known, seq_len=TOKENS)
 
 
+def latencies_known(contest: Architectures, earlier: Path | None) -> Latencies | None:
+    """The same, or else what an earlier result states as measured."""
+    here = measured(contest)
+    if here is not None or earlier is None:
+        return here
+    stated = read_json(earlier)["latency"]["measured_ms"]
+    known = {Architecture.from_key(name): float(ms) for name, ms in stated.items()}
+    return latencies_of(published_space(), known, seq_len=TOKENS)
+
+
 def surrogates(contest: Architectures, latencies: Latencies | None) -> dict[str, list[Point]]:
     """The candidates' sizes by both speeds, as far as measured, and both vocabularies."""
     counts = {each.key: multiply_adds(each, seq_len=TOKENS) for each in published_space()}
@@ -245,16 +295,14 @@ def surrogates(contest: Architectures, latencies: Latencies | None) -> dict[str,
 
 def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Blocks and trainings by epsilon: what is left of |Xi|, and of its multiply-adds."""
-    maximum = maximum_point(points)
     whole = sum(point.size.inference for point in points)
     rows = []
     for epsilon in (1e-9, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9, 1.0):
-        blocks = blocks_of(points, epsilon)
-        needed = [p for block in blocks for p in block[-1] if coefficient(p, maximum).saved]
+        needed = stands_of(points, epsilon)
         rows.append(
             {
                 "epsilon": epsilon,
-                "blocks": len(blocks),
+                "blocks": len(blocks_of(points, epsilon)),
                 "trained": len(needed),
                 "share_of_training": round(sum(p.size.inference for p in needed) / whole, 4),
             }
@@ -271,7 +319,7 @@ def collect(folder: Path, out: Path, earlier: Path | None) -> None:
         earlier: A result that what is not known here is taken over from.
     """
     contest = contest_of(folder)
-    latencies = measured(contest)
+    latencies = latencies_known(contest, earlier)
     sizes = surrogates(contest, latencies)
     record: dict[str, Any] = {
         "command": f"python {' '.join(sys.argv)}",
@@ -303,7 +351,7 @@ def collect(folder: Path, out: Path, earlier: Path | None) -> None:
             {"steps": arm.steps, "seed": arm.seed, "known_errors": len(errors), "picks": picks}
         )
     for steps in NAMED_STEPS:
-        errors = known_errors(contest, folder, Arm(1e-9, steps, 0))
+        errors = known_errors(contest, folder, Arm(ALL, steps, 0))
         record["named"][str(steps)] = {
             each.key: {
                 "error": round(errors[each.key].loss, 4),
@@ -334,7 +382,6 @@ def take_over(record: dict[str, Any], earlier: Mapping[str, Any]) -> None:
             record["arms"][place] = {"commit": commit} | there
             name = f"{arm['steps']} steps, seed {arm['seed']}"
             record["errors"][name] = earlier["errors"][name]
-    record["latency"] = record["latency"] or earlier["latency"]
     record["named"] = {
         steps: found or earlier["named"].get(steps, {}) for steps, found in record["named"].items()
     }
@@ -366,7 +413,7 @@ def main() -> None:
     parser.add_argument("--earlier", type=Path)
     arguments = parser.parse_args()
     if arguments.collect is None:
-        run(arguments.folder, arguments.data, arguments.only)
+        run(arguments.folder, arguments.data, arguments.only, arguments.earlier)
     else:
         collect(arguments.folder, arguments.collect, arguments.earlier)
 
