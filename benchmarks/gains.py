@@ -14,10 +14,11 @@ multiply-adds. Networks that were trained by themselves are left out.
 
 import argparse
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from collect import command, relative
 from scipy.stats import t as student
@@ -39,65 +40,87 @@ COSTS = {"latency": "latency_ms", "multiply-adds": "num_flops"}
 """What speed-ups are of."""
 
 
-def scored(run: Run) -> list[Network]:
-    """The run's sub-networks whose search score is known."""
-    scores = run.context.ledger.evaluations(split="search", deployment=EAGER_FP32)
-    every = run.context.searched().values()
-    return [each for each in every if each.id in scores and isinstance(each.recipe, Cut)]
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one run knows.
+
+    Attributes:
+        run: The run.
+        networks: Its sub-networks whose search score is known, by id.
+        grid: The ids of those of the grid.
+        search: Their search scores.
+        speedups: How many times cheaper than the full model each is, by the cost.
+    """
+
+    run: Run
+    networks: Mapping[str, Network]
+    grid: frozenset[str]
+    search: Mapping[str, Evaluation]
+    speedups: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read a run that was searched."""
+        context = run.context
+        search = context.ledger.evaluations(split="search", deployment=EAGER_FP32)
+        cut = {
+            network.id: (network, network.recipe.config)
+            for network in context.searched().values()
+            if network.id in search and isinstance(network.recipe, Cut)
+        }
+        options = SearchOptions(objectives=("score", *COSTS.values()))
+        cost = Scoring(context, options).problem.cost
+        full = cost(SubnetConfig.full(context.shape)).values
+        costs = {identifier: cost(config).values for identifier, (_, config) in cut.items()}
+        return cls(
+            run=run,
+            networks={identifier: network for identifier, (network, _) in cut.items()},
+            grid=frozenset(
+                identifier
+                for identifier, (_, config) in cut.items()
+                if config in context.space.landmarks
+            ),
+            search={identifier: search[identifier] for identifier in cut},
+            speedups={
+                quantity: {
+                    identifier: full[quantity] / values[quantity]
+                    for identifier, values in costs.items()
+                }
+                for quantity in COSTS.values()
+            },
+        )
+
+    def best(self, among: Iterable[str], quantity: str, *, least: float) -> str | None:
+        """The network of the best search score among those so fast; of equal ones the fastest."""
+        speedups = self.speedups[quantity]
+        fast = [each for each in among if speedups[each] >= least]
+        return max(fast, key=lambda each: (self.search[each].value, speedups[each]), default=None)
 
 
-def best(
-    networks: Sequence[Network],
-    scores: Mapping[str, Evaluation],
-    speedup: Callable[[SubnetConfig], float],
-    *,
-    least: float,
-) -> Network | None:
-    """The network of the best search score among those so fast; of equal ones the fastest."""
-    fast = [n for n in networks if n.config is not None and speedup(n.config) >= least]
-
-    def key(network: Network) -> tuple[float, float]:
-        assert network.config is not None
-        return scores[network.id].value, speedup(network.config)
-
-    return max(fast, key=key, default=None)
-
-
-def asked(run: Run, quantity: str, *, least: float) -> dict[str, Any] | None:
+def asked(known: Known, quantity: str, *, least: float) -> dict[str, Any] | None:
     """What one run answers, from the grid and from all; None where the grid has nothing so fast.
 
     Args:
-        run: The run.
+        known: What it knows.
         quantity: The cost that speed-ups are of.
         least: The speed-up that is asked for.
     """
-    context = run.context
-    options = SearchOptions(objectives=("score", *COSTS.values()))
-    cost = Scoring(context, options).problem.cost
-    full = cost(SubnetConfig.full(context.shape)).values[quantity]
-    landmarks = context.space.landmarks
-    scores = context.ledger.evaluations(split="search", deployment=EAGER_FP32)
-
-    def speedup(config: SubnetConfig) -> float:
-        return full / cost(config).values[quantity]
-
-    every = scored(run)
-    grid = [n for n in every if n.config in landmarks]
     chosen = {
-        "grid": best(grid, scores, speedup, least=least),
-        "all": best(every, scores, speedup, least=least),
+        "grid": known.best(known.grid, quantity, least=least),
+        "all": known.best(known.networks, quantity, least=least),
     }
-    found = {name: network for name, network in chosen.items() if network is not None}
+    found = {name: known.networks[each] for name, each in chosen.items() if each is not None}
     if len(found) < len(chosen):
         return None
-    report = score_missing(context, list(found.values()), split="report", deployment=EAGER_FP32)
-    record: dict[str, Any] = {"seed": run.request.training.seed}
+    report = score_missing(
+        known.run.context, list(found.values()), split="report", deployment=EAGER_FP32
+    )
+    record: dict[str, Any] = {"seed": known.run.request.training.seed}
     for name, network in found.items():
-        assert network.config is not None
         record[name] = {
             "network": network.name,
-            "speedup": round(speedup(network.config), 2),
-            "search": scores[network.id].value,
+            "speedup": round(known.speedups[quantity][network.id], 2),
+            "search": known.search[network.id].value,
             "report": report[network.id].value,
         }
     gain = compare(report[found["all"].id], report[found["grid"].id])
@@ -120,21 +143,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     runs, environment = [Run.open(path) for path in arguments.runs], Environment.capture()
+    known = [Known.of(run) for run in runs]
     record: dict[str, Any] = {
         "command": command(),
         "task": relative(runs[0].context.manifest["task"]),
         "training": runs[0].request.training.to_dict(),
         "environment": environment.to_dict(),
-        "networks": [len(scored(run)) for run in runs],
+        "networks": [len(each.networks) for each in known],
     }
     record["gains"] = []
     for (speed, quantity), least in product(COSTS.items(), SPEEDUPS):
-        answers = [asked(run, quantity, least=least) for run in runs]
-        known = [answer for answer in answers if answer is not None]
-        if len(known) == len(runs):
-            gain = over_seeds([answer["gain"]["value"] for answer in known])
+        every = [asked(each, quantity, least=least) for each in known]
+        answers = [answer for answer in every if answer is not None]
+        if len(answers) == len(runs):
+            gain = over_seeds([answer["gain"]["value"] for answer in answers])
             record["gains"].append(
-                {"speed": speed, "speedup": least, "gain": gain, "answers": known}
+                {"speed": speed, "speedup": least, "gain": gain, "answers": answers}
             )
             print(speed, least, gain, flush=True)
     write_json(arguments.out, record)
