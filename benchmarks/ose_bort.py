@@ -383,7 +383,7 @@ def take_over(record: dict[str, Any], earlier: Mapping[str, Any]) -> None:
             name = f"{arm['steps']} steps, seed {arm['seed']}"
             record["errors"][name] = earlier["errors"][name]
     record["named"] = {
-        steps: found or earlier["named"].get(steps, {}) for steps, found in record["named"].items()
+        steps: earlier["named"].get(steps, {}) | found for steps, found in record["named"].items()
     }
 
 
