@@ -3,7 +3,9 @@
 Of what was timed in one session (`training.py`), and scored for one seed or several.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from gains import SPEEDUPS, over_seeds
@@ -22,8 +24,20 @@ SEARCHED = "searched"
 SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
 """The series whose networks are of the run's space, or of the landmarks of a run beside it."""
 
+Shape = tuple[tuple[int, ...], tuple[int, ...]]
+
 OF_ANY_RUN = (OWN, SEARCHED, "finished")
 """Those that a search and finishing make in any run."""
+
+
+def shapes_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Shape]:
+    """The heads and neurons of each kept layer, by name, whatever the layers' places were."""
+    configs = {
+        name: SubnetConfig.from_key(row["key"])
+        for name, row in rows.items()
+        if row["series"] in SHAPED
+    }
+    return {name: (config.heads, config.neurons) for name, config in configs.items()}
 
 
 def of_landmarks(
@@ -31,20 +45,28 @@ def of_landmarks(
 ) -> set[str]:
     """The names of the rows whose layers have a landmark's sizes, by whatever recipe."""
     sizes = {(config.heads, config.neurons) for config in landmarks}
-    configs = {
-        name: SubnetConfig.from_key(row["key"])
-        for name, row in rows.items()
-        if row["series"] in SHAPED
-    }
     return {
         name
-        for name, config in configs.items()
-        if rows[name]["series"] in RECIPES or (config.heads, config.neurons) in sizes
+        for name, shape in shapes_of(rows).items()
+        if rows[name]["series"] in RECIPES or shape in sizes
     }
+
+
+def speedups_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How many times as fast as the full model each of the run's space is, by name.
+
+    Weights do not change the time: networks of one shape have the mean of what was measured of
+    them, or noise would decide which of them is fast enough.
+    """
+    measured: dict[Shape, list[float]] = defaultdict(list)
+    shapes = shapes_of(rows)
+    for name, shape in shapes.items():
+        measured[shape].append(rows[name]["eager"]["speedup"])
+    return {name: fmean(measured[shape]) for name, shape in shapes.items()}
 
 
 def best_within(
-    rows: Mapping[str, Mapping[str, Any]],
+    speedups: Mapping[str, float],
     names: Collection[str],
     search: Mapping[str, Evaluation],
     *,
@@ -53,17 +75,13 @@ def best_within(
     """The name of the best search score among those so fast; of equal ones the fastest.
 
     Args:
-        rows: The timed networks' rows by name.
+        speedups: Of the timed networks by name.
         names: Those to choose among.
         search: Evaluations on the search split by name.
         least: Times as fast as the full model.
     """
-    fast = [name for name in names if rows[name]["eager"]["speedup"] >= least]
-    return max(
-        fast,
-        key=lambda name: (search[name].value, rows[name]["eager"]["speedup"]),
-        default=None,
-    )
+    fast = [name for name in names if speedups[name] >= least]
+    return max(fast, key=lambda name: (search[name].value, speedups[name]), default=None)
 
 
 def against_landmarks(
@@ -78,21 +96,20 @@ def against_landmarks(
         rows: Its timed networks' rows by name.
         outcomes: Their evaluations by split.
     """
-    grid = of_landmarks(landmarks, rows)
+    grid, speedups = of_landmarks(landmarks, rows), speedups_of(rows)
     found = []
     for name, row in rows.items():
         if name in grid or row["series"] not in SHAPED:
             continue
-        speedup = row["eager"]["speedup"]
-        best = best_within(rows, grid, outcomes["search"], least=speedup)
+        best = best_within(speedups, grid, outcomes["search"], least=speedups[name])
         if best is not None:
             gain = compare(outcomes["report"][name], outcomes["report"][best])
             found.append(
                 {
                     "network": f"{row['series']} {row['name']}",
-                    "speedup": speedup,
+                    "speedup": speedups[name],
                     "landmark": f"{rows[best]['series']} {rows[best]['name']}",
-                    "landmark_speedup": rows[best]["eager"]["speedup"],
+                    "landmark_speedup": speedups[best],
                     "gain": gain.to_dict(),
                 }
             )
@@ -112,14 +129,14 @@ def gains_over_landmarks(
         outcomes: For each seed evaluations by split and name.
     """
     every = {name for name, row in rows.items() if row["series"] in OF_ANY_RUN}
-    grid = every & of_landmarks(landmarks, rows)
+    grid, speedups = every & of_landmarks(landmarks, rows), speedups_of(rows)
     found = []
     for least in SPEEDUPS:
         answers = []
         for known in outcomes:
             search, report = known["search"], known["report"]
             ours, theirs = (
-                best_within(rows, names & search.keys(), search, least=least)
+                best_within(speedups, names & search.keys(), search, least=least)
                 for names in (every, grid)
             )
             if ours is not None and theirs is not None:

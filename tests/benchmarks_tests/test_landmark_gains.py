@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from landmark_gains import against_landmarks, gains_over_landmarks
+from landmark_gains import against_landmarks, gains_over_landmarks, speedups_of
 
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.scores import Evaluation, score_predictions
 
 LABELS = (0, 1) * 50
 LANDMARK = SubnetConfig((0, 1), (2, 2), (32, 32))
+SMALLER = SubnetConfig((1,), (2,), (32,))
 OTHER = SubnetConfig((0, 1), (3, 1), (48, 16))
 
 
@@ -39,10 +40,10 @@ def outcomes(**right: Sequence[int]) -> dict[str, dict[str, Evaluation]]:
 
 
 ROWS = {
-    "grid": row("own", LANDMARK, 4.2),
-    "finished_grid": row("finished", LANDMARK, 4.1),
+    "grid": row("own", LANDMARK, 4.3),
+    "finished_grid": row("finished", LANDMARK, 3.9),
     "found": row("finished", OTHER, 4.3),
-    "supernet": row("sandwich", LANDMARK, 9.0),
+    "supernet": row("sandwich", SMALLER, 9.0),
 }
 
 
@@ -51,7 +52,7 @@ def test_the_gain_is_on_report_of_what_search_chooses_over_seeds() -> None:
         outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 88), supernet=(99, 99)),
         outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 86)),
     ]
-    found = gains_over_landmarks([LANDMARK], ROWS, seeds)
+    found = gains_over_landmarks([LANDMARK, SMALLER], ROWS, seeds)
     (at_four,) = (entry for entry in found if entry["speedup"] == 4.0)
     assert [answer["landmark"] for answer in at_four["answers"]] == ["finished_grid"] * 2
     assert [answer["all"] for answer in at_four["answers"]] == ["found"] * 2
@@ -65,12 +66,18 @@ def test_the_gain_is_on_report_of_what_search_chooses_over_seeds() -> None:
 
 def test_a_seed_that_lacks_an_answer_leaves_a_speedup_out() -> None:
     seeds = [outcomes(grid=(80, 80), found=(90, 88)), outcomes(found=(90, 88))]
-    assert gains_over_landmarks([LANDMARK], ROWS, seeds) == []
+    assert gains_over_landmarks([LANDMARK, SMALLER], ROWS, seeds) == []
 
 
 def test_what_a_search_found_is_held_against_faster_landmarks_of_any_recipe() -> None:
     known = outcomes(grid=(80, 80), finished_grid=(85, 84), found=(90, 88), supernet=(70, 75))
-    (entry,) = against_landmarks([LANDMARK], ROWS, known)
+    (entry,) = against_landmarks([LANDMARK, SMALLER], ROWS, known)
     assert entry["network"] == f"finished {OTHER.key}"
-    assert entry["landmark"] == f"sandwich {LANDMARK.key}"
+    assert entry["landmark"] == f"sandwich {SMALLER.key}"
     assert entry["gain"]["value"] == pytest.approx(0.13)
+
+
+def test_networks_of_one_shape_are_equally_fast() -> None:
+    found = speedups_of(ROWS)
+    assert found["grid"] == found["finished_grid"] == pytest.approx(4.1)
+    assert found["found"] == 4.3
