@@ -110,7 +110,7 @@ def _answer(
 def draw(record: dict[str, Any]) -> Canvas:
     """One panel for each deployment."""
     names = panels_of(record)
-    drawing = canvas(width=1 + 4.5 * len(names), height=5.2)
+    drawing = canvas(width=max(8.5, 1 + 4.5 * len(names)), height=5.2)
     panels = drawing.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, axes in zip(names, panels, strict=True):
         _panel(axes, record, panel)
