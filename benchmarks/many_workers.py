@@ -23,6 +23,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -186,13 +187,23 @@ def together(folder: Path, how: str, workers: int) -> dict[str, Any]:
 
 
 def postgres_cpu_s(data: Path) -> float:
-    """Processor seconds of a server and of all its processes, ended ones too."""
-    ticks = os.sysconf("SC_CLK_TCK")
+    """Processor seconds of a server and of all its processes, ended ones too.
+
+    A process that ends while others are read is counted by the server, which is read last.
+    """
     server = int((data / "postmaster.pid").read_text().split()[0])
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    own = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in children]
-    whole = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
-    return (sum(map(int, whole[11:15])) + sum(int(v) for e in own for v in e[11:13])) / ticks
+    ticks = 0
+    for pid in children:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(_ticks(pid)[:2])
+    return (ticks + sum(_ticks(str(server)))) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: str) -> list[int]:
+    """A process's own in user and system mode, then those of its ended children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return list(map(int, fields[11:15]))
 
 
 def database_bytes(storage: str) -> dict[str, int]:
