@@ -4,11 +4,11 @@ Of what was timed in one session (`training.py`), and scored for one seed or sev
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from gains import SPEEDUPS, over_seeds
+from gains import SPEEDUPS, best_within, over_seeds
 
 from paretobert.dynabert.options import RECIPES
 from paretobert.networks.subnet import SubnetConfig
@@ -24,10 +24,11 @@ SEARCHED = "searched"
 SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
 """The series whose networks are of the run's space, or of the landmarks of a run beside it."""
 
-Shape = tuple[tuple[int, ...], tuple[int, ...]]
-
 OF_ANY_RUN = (OWN, SEARCHED, "finished")
 """Those that a search and finishing make in any run."""
+
+Shape = tuple[tuple[int, ...], tuple[int, ...]]
+"""The heads and the neurons of each kept layer."""
 
 
 def shapes_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Shape]:
@@ -63,25 +64,6 @@ def speedups_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     for name, shape in shapes.items():
         measured[shape].append(rows[name]["eager"]["speedup"])
     return {name: fmean(measured[shape]) for name, shape in shapes.items()}
-
-
-def best_within(
-    speedups: Mapping[str, float],
-    names: Collection[str],
-    search: Mapping[str, Evaluation],
-    *,
-    least: float,
-) -> str | None:
-    """The name of the best search score among those so fast; of equal ones the fastest.
-
-    Args:
-        speedups: Of the timed networks by name.
-        names: Those to choose among.
-        search: Evaluations on the search split by name.
-        least: Times as fast as the full model.
-    """
-    fast = [name for name in names if speedups[name] >= least]
-    return max(fast, key=lambda name: (search[name].value, speedups[name]), default=None)
 
 
 def against_landmarks(

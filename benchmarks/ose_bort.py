@@ -35,7 +35,15 @@ from paretobert.pipeline.contest import Architectures, OseRequest
 from paretobert.pipeline.ledger import Ledger
 from paretobert.pipeline.steps.ose import extract_architecture
 from paretobert.profiling.environment import Environment
-from paretobert.search.ose import Point, Size, blocks_of, coefficient, maximum_point, ranked
+from paretobert.search.ose import (
+    Point,
+    Size,
+    blocks_of,
+    coefficient,
+    maximum_point,
+    ranked,
+    to_train,
+)
 from paretobert.storage import read_json, write_json, write_text
 
 REVIEWS, TOKENS, BATCH, HELD_OUT, RATE = 3000, 64, 8, 64, 0.03
@@ -123,7 +131,7 @@ def space_of(folder: Path, name: str, candidates: Sequence[Architecture]) -> str
 
 
 def run(folder: Path, data: Path, only: Sequence[int], earlier: Path | None) -> None:
-    """Find the errors of the first arm and of the named, latencies, then those of other arms.
+    """Find the errors of the named, latencies, then the errors of each arm.
 
     Args:
         folder: Keeps all that is found.
@@ -134,14 +142,14 @@ def run(folder: Path, data: Path, only: Sequence[int], earlier: Path | None) -> 
     if not (folder / "texts.txt").exists():
         texts(data, folder / "texts.txt")
     if not only:
-        extracted(folder, ARMS[0])
         named = space_of(folder, "named", NAMED)
         for steps in NAMED_STEPS:
             print(f"named candidates: {steps} steps", file=sys.stderr)
             trained(folder, Arm(ALL, steps, 0), named)
         contest_of(folder).points()
     for place in only or range(len(ARMS)):
-        extracted(folder, ARMS[place])
+        print(ARMS[place], file=sys.stderr)
+        trained(folder, ARMS[place], "bort")
         latencies = latencies_known(contest_of(folder), earlier)
         if latencies is not None:
             needed = needed_by_latency(folder, ARMS[place], latencies)
@@ -152,12 +160,6 @@ def run(folder: Path, data: Path, only: Sequence[int], earlier: Path | None) -> 
                     replace(ARMS[place], epsilon=ALL),
                     space_of(folder, f"by-latency-{place}", needed),
                 )
-
-
-def extracted(folder: Path, arm: Arm) -> None:
-    """Train what an arm still lacks by multiply-adds."""
-    print(arm, file=sys.stderr)
-    trained(folder, arm, "bort")
 
 
 def trained(folder: Path, arm: Arm, space: str) -> None:
@@ -174,17 +176,15 @@ def needed_by_latency(folder: Path, arm: Arm, latencies: Latencies) -> list[Arch
     names = dict.fromkeys(
         stand.name
         for name, epsilon in asked.items()
-        for stand in stands_of(points[name], epsilon)
+        for stand in needed_of(points[name], epsilon)
         if stand.name not in known
     )
     return [Architecture.from_key(name) for name in names]
 
 
-def stands_of(points: Sequence[Point], epsilon: float) -> list[Point]:
-    """The candidates that the algorithm trains: of each block the largest, if it can win."""
-    maximum = maximum_point(points)
-    stands = [point for block in blocks_of(points, epsilon) for point in block[-1]]
-    return [point for point in stands if coefficient(point, maximum).saved]
+def needed_of(points: Sequence[Point], epsilon: float) -> list[Point]:
+    """The candidates that the algorithm trains."""
+    return to_train(blocks_of(points, epsilon), maximum_point(points))
 
 
 def contest_of(folder: Path) -> Architectures:
@@ -214,7 +214,7 @@ def pick(
     if whatever:
         needed = [point for point in points if point.name in errors]
     else:
-        needed = stands_of(points, epsilon)
+        needed = needed_of(points, epsilon)
     if not needed or any(point.name not in errors for point in needed):
         return None
     found = ranked(
@@ -295,14 +295,16 @@ def surrogates(contest: Architectures, latencies: Latencies | None) -> dict[str,
 
 def cost_of_epsilon(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Blocks and trainings by epsilon: what is left of |Xi|, and of its multiply-adds."""
+    maximum = maximum_point(points)
     whole = sum(point.size.inference for point in points)
     rows = []
     for epsilon in (1e-9, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.9, 1.0):
-        needed = stands_of(points, epsilon)
+        blocks = blocks_of(points, epsilon)
+        needed = to_train(blocks, maximum)
         rows.append(
             {
                 "epsilon": epsilon,
-                "blocks": len(blocks_of(points, epsilon)),
+                "blocks": len(blocks),
                 "trained": len(needed),
                 "share_of_training": round(sum(p.size.inference for p in needed) / whole, 4),
             }

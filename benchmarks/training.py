@@ -235,13 +235,13 @@ class Gathered:
         cut = self._landmarks(run)
         stored = list(run.context.stored().values())
         found = found_beyond(run, self._lengths)
-        timely = [*self._front(run, cut), *found] if run is self._first else []
+        timely = [*stored, *self._front(run, cut), *found] if run is self._first else stored
+        number = len(self.fulls)
         self.fulls.extend(scored(run, [run.context.full], split="report").values())
         self.outcomes.append({"search": {}, "report": {}})
         for network in [*cut, *stored, *found]:
             series = series_of(run, network)
-            number = len(self.fulls) - 1
-            self._keep(number, run, network, series, timely=network in [*timely, *stored])
+            self._keep(number, run, network, series, timely=network in timely)
 
     def add_beside(self, run: Run) -> None:
         """Score the landmarks of a run by another recipe; its front is timed."""

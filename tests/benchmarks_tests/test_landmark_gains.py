@@ -7,9 +7,10 @@ import pytest
 from landmark_gains import against_landmarks, gains_over_landmarks, speedups_of
 
 from paretobert.networks.subnet import SubnetConfig
-from paretobert.tasks.scores import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation
 
-LABELS = (0, 1) * 50
+from ..evaluations import scored
+
 LANDMARK = SubnetConfig((0, 1), (2, 2), (32, 32))
 SMALLER = SubnetConfig((1,), (2,), (32,))
 OTHER = SubnetConfig((0, 1), (3, 1), (48, 16))
@@ -24,17 +25,10 @@ def row(series: str, config: SubnetConfig, speedup: float) -> dict[str, Any]:
     }
 
 
-def answered(right: int, split: str) -> Evaluation:
-    predictions = [*LABELS[:right], *(1 - label for label in LABELS[right:])]
-    return score_predictions(
-        task="t", split=split, metrics=("accuracy",), labels=LABELS, predictions=tuple(predictions)
-    )
-
-
 def outcomes(**right: Sequence[int]) -> dict[str, dict[str, Evaluation]]:
     """Of networks with so many right answers on each split."""
     return {
-        split: {name: answered(pair[place], split) for name, pair in right.items()}
+        split: {name: scored(pair[place], of=100, split=split) for name, pair in right.items()}
         for place, split in enumerate(("search", "report"))
     }
 

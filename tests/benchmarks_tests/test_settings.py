@@ -24,8 +24,8 @@ from settings import (
 from paretobert.dynabert.options import TrainingOptions
 from paretobert.dynabert.settings import Scale, resolved
 from paretobert.tasks.loading import TaskRequest, load_task
-from paretobert.tasks.scores import Evaluation, score_predictions
 
+from ..evaluations import scored
 from ..learnable import make_task
 
 RULES = resolved({}, "auto", Scale(1804, 1804, 14, 384))
@@ -48,19 +48,12 @@ def test_each_arm_differs_from_the_default_in_one_thing() -> None:
     assert (teacher.options.width_epochs, teacher.options.depth_epochs) == (0, 0)
 
 
-def said(right: int, split: str, *, of: int = 100) -> Evaluation:
-    return score_predictions(
-        task="made",
-        split=split,
-        metrics=("accuracy",),
-        labels=(1,) * of,
-        predictions=(1,) * right + (0,) * (of - right),
-    )
-
-
 def arm_of(search: tuple[int, ...], report: tuple[int, ...]) -> Outcomes:
     return {
-        split: {name: said(value, split) for name, value in zip("ab", right, strict=True)}
+        split: {
+            name: scored(value, of=100, split=split)
+            for name, value in zip("ab", right, strict=True)
+        }
         for split, right in (("search", search), ("report", report))
     }
 

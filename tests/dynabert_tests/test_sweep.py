@@ -8,15 +8,7 @@ import pytest
 from paretobert.dynabert.sweep import choose_rate, has_learnt, kept_trial
 from paretobert.tasks.scores import Evaluation, score_predictions
 
-
-def scored(right: int, *, of: int = 400) -> Evaluation:
-    return score_predictions(
-        task="made",
-        split="search",
-        metrics=("accuracy",),
-        labels=(1,) * of,
-        predictions=(1,) * right + (0,) * (of - right),
-    )
+from ..evaluations import scored
 
 
 @pytest.mark.parametrize(
@@ -34,7 +26,7 @@ def scored(right: int, *, of: int = 400) -> Evaluation:
 def test_the_guess_wins_ties_and_else_the_best(right: tuple[int | None, ...], rate: float) -> None:
     rates = (1e-4, 2e-4, 4e-4)
     trials = {
-        tried: None if number is None else scored(number)
+        tried: None if number is None else scored(number, of=400)
         for tried, number in zip(rates, right, strict=True)
     }
     choice = choose_rate(trials, guess=2e-4, steps=50)

@@ -11,23 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from paretobert.tasks.batches import Batch, EncodedTexts
-from paretobert.tasks.scores import Evaluation, score_predictions
+from paretobert.tasks.scores import Evaluation
 from paretobert.training.best import LONGEST_WAIT, Best, judgement_interval, ranked
 from paretobert.training.loop import Finished, TrainingProgress, run_stage, weight_groups
 from paretobert.training.pace import Pace
 
+from ..evaluations import scored
+
 TEXTS = EncodedTexts(tuple((2, 3, i % 5) for i in range(12)), None, 0, 0)
 PACE = Pace(learning_rate=0.1, batch_size=4, checkpoint_steps=2)
-
-
-def scored(right: int, *, of: int = 10) -> Evaluation:
-    return score_predictions(
-        task="made",
-        split="search",
-        metrics=("accuracy",),
-        labels=(1,) * of,
-        predictions=(1,) * right + (0,) * (of - right),
-    )
 
 
 def train(
@@ -50,7 +42,7 @@ def train(
     def judge() -> dict[str, Evaluation]:
         place = next(step)
         weights[place] = model.weight.detach().clone()
-        return {"all": scored(scores[place - 1])}
+        return {"all": scored(scores[place - 1], of=10)}
 
     finished = run_stage(
         "made",
