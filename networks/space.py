@@ -94,6 +94,11 @@ class Space(ABC):
         """The space of its networks that eliminate no word-vectors."""
         return replace(self, tokens=TOKENS)
 
+    def at_each_tokens(self, config: SubnetConfig) -> list[SubnetConfig]:
+        """Its layers at each tokens multiplier of the space, the most word-vectors first."""
+        places = reversed(range(len(self.tokens)))
+        return list(dict.fromkeys(self._with_tokens(config, place) for place in places))
+
     def contains(self, config: SubnetConfig) -> bool:
         """Whether a network is of the space."""
         try:

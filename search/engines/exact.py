@@ -4,7 +4,7 @@ What a network loses is taken for the sum of what each layer loses at its size, 
 and Alistarh 2022) and HALP (Shen et al. 2022) do, and its cost for a sum over layers as well. Then
 dynamic programming over layers finds the best sizes for every budget at once (`proposals`). The
 networks of that front are scored ends and middle first, on a logarithmic scale of budgets, then
-what halves the gaps.
+what halves the gaps. In a space with tokens multipliers each of them is scored at each.
 
 Where sub-networks are repaired in closed form, losses were measured when their units were sorted
 (`dynabert.removal`), those of gaps between layers too; they compare networks of equally many
@@ -19,7 +19,7 @@ parameters and multiply-adds; limits are held against the whole network's cost a
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, islice, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,11 +113,16 @@ def additive_front(problem: Problem, losses: AdditiveLosses, *, depths: int) -> 
         return math.inf if is_last else losses.of_gap(before, after)
 
     found = Proposals(options, gap, limit=limit)
-    budgets = {
-        steps: configs
-        for steps in found.improvements
-        if (configs := [c for c in found.within(steps)[:depths] if _allowed(c, problem)])
-    }
+
+    def promising(steps: int) -> list[SubnetConfig]:
+        """The best few of so many steps that keep the limits, each at each tokens multiplier."""
+        allowed = (
+            [config for config in space.at_each_tokens(best) if _allowed(config, problem)]
+            for best in found.within(steps)
+        )
+        return list(chain.from_iterable(islice(filter(None, allowed), depths)))
+
+    budgets = {steps: configs for steps in found.improvements if (configs := promising(steps))}
     return list(dict.fromkeys(c for steps in _spread(list(budgets)) for c in budgets[steps]))
 
 

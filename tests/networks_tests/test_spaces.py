@@ -193,6 +193,18 @@ def test_the_smallest_network_is_the_least_of_all(kind):
     assert space.smallest.tokens == Retention.from_multiplier(space.smallest.num_layers, 0.2)
 
 
+@pytest.mark.parametrize("kind", SPACES)
+def test_tokens_multipliers_change_nothing_else(kind):
+    space = SPACES[kind](TINY, (1.0, 0.5), (1.0, 0.5), TOKENS)
+    for config in map(space.draw, map(Random, range(20))):
+        found = space.at_each_tokens(config)
+        assert config in found
+        assert all(map(space.contains, found))
+        assert {replace(other, tokens=None) for other in found} == {replace(config, tokens=None)}
+        assert found[0].tokens is None
+        assert len(set(found)) == len(found)
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -234,6 +234,26 @@ def test_given_losses_the_exact_engine_scores_several_depths_of_a_budget() -> No
     assert math.isclose(losses[0], 0.9)
 
 
+def test_the_exact_engine_scores_each_network_at_each_tokens_multiplier() -> None:
+    whole = replace(problem("num_flops"), losses=LOSSES)
+    space = replace(SPACE, tokens=(1.0, 0.5))
+    asked = replace(whole, space=space)
+    dense = [seen.config for seen in searched("exact", whole, 7)]
+    found = [seen.config for seen in searched("exact", asked, 14)]
+    assert found == [at for config in dense for at in space.at_each_tokens(config)]
+
+
+def test_the_exact_engine_eliminates_where_only_that_keeps_a_limit() -> None:
+    space = replace(SPACE, tokens=(1.0, 0.5))
+    asked = replace(problem("num_flops"), losses=LOSSES, space=space)
+    flops = asked.cost(space.full).values["num_flops"]
+    within = replace(asked, constraints=(Constraint("num_flops", 0.7 * flops),))
+    found = [seen.config for seen in searched("exact", within, 40)]
+    eliminating = space.at_each_tokens(space.full)[1]
+    assert eliminating in found
+    assert all(asked.cost(config).values["num_flops"] <= 0.7 * flops for config in found)
+
+
 def test_the_exact_engine_needs_layers_of_their_own_sizes() -> None:
     from paretobert.networks.spaces import Uniform
 
