@@ -11,6 +11,7 @@ from typing import Any
 from gains import SPEEDUPS, best_within, over_seeds
 
 from paretobert.dynabert.options import RECIPES
+from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.comparison import compare
 from paretobert.tasks.scores import Evaluation
@@ -27,25 +28,34 @@ SHAPED = (OWN, SEARCHED, "finished", "bort", *RECIPES)
 OF_ANY_RUN = (OWN, SEARCHED, "finished")
 """Those that a search and finishing make in any run."""
 
-Shape = tuple[tuple[int, ...], tuple[int, ...]]
-"""The heads and the neurons of each kept layer."""
+Shape = tuple[tuple[int, ...], tuple[int, ...], Retention | None]
+"""The heads and the neurons of each kept layer, and the word-vectors that leave it."""
 
 
 def shapes_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Shape]:
-    """The heads and neurons of each kept layer, by name, whatever the layers' places were."""
+    """What each kept layer computes, by name, whatever the layers' places were."""
     configs = {
         name: SubnetConfig.from_key(row["key"])
         for name, row in rows.items()
         if row["series"] in SHAPED
     }
-    return {name: (config.heads, config.neurons) for name, config in configs.items()}
+    return {name: _shape(config) for name, config in configs.items()}
+
+
+def _shape(config: SubnetConfig) -> Shape:
+    return config.heads, config.neurons, config.tokens
+
+
+def keeping_every_token(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The rows of the run's space whose networks eliminate no word-vectors."""
+    return {name: rows[name] for name, (*_, tokens) in shapes_of(rows).items() if tokens is None}
 
 
 def of_landmarks(
     landmarks: Iterable[SubnetConfig], rows: Mapping[str, Mapping[str, Any]]
 ) -> set[str]:
     """The names of the rows whose layers have a landmark's sizes, by whatever recipe."""
-    sizes = {(config.heads, config.neurons) for config in landmarks}
+    sizes = set(map(_shape, landmarks))
     return {
         name
         for name, shape in shapes_of(rows).items()

@@ -16,7 +16,8 @@ averaged.
 What a search found, finished or not, is held against the landmark, finished or not, with the best
 search score of those at least as fast. For some speed-ups a user asks twice, among the landmarks
 and among all, and takes the best search score of what is so fast: what the second answer gains on
-the report split is averaged over seeds.
+the report split is averaged over seeds. Landmarks keep every word-vector here, and so do all that
+are asked; in a space with tokens multipliers those that eliminate some are asked as well.
 
 The landmarks of runs that are named with `--beside`, which start from the first run's teacher and
 are made by another recipe, are a series of that recipe's name in the same session. The result is
@@ -33,13 +34,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collect import command, relative
-from landmark_gains import OWN, SEARCHED, against_landmarks, gains_over_landmarks
+from landmark_gains import (
+    OWN,
+    SEARCHED,
+    against_landmarks,
+    gains_over_landmarks,
+    keeping_every_token,
+)
 from outcomes import write_outcomes
 from progress import say
 from training_figure import against_published
 
 from paretobert.deploy.deployment import EAGER_FP32, Deployment
 from paretobert.networks.network import Network, Stored
+from paretobert.networks.subnet import TOKENS
 from paretobert.pipeline.run import Run
 from paretobert.pipeline.scores import score_missing
 from paretobert.profiling.counts import count_macs, count_parameters
@@ -347,14 +355,20 @@ def main() -> None:
             rows.values(), key=lambda row: (row["series"], row["operations_ratio"])
         ),
     }
-    landmarks = first.context.subnets()
+    landmarks = first.context.space.with_every_token().landmarks
     timed_rows = {name: rows[name] for name in chosen}
     record["against_landmarks"] = against_landmarks(
         landmarks,
         {name: row for name, row in timed_rows.items() if name in gathered.outcomes[0]["search"]},
         gathered.outcomes[0],
     )
-    record["gains_over_landmarks"] = gains_over_landmarks(landmarks, timed_rows, gathered.outcomes)
+    record["gains_over_landmarks"] = gains_over_landmarks(
+        landmarks, keeping_every_token(timed_rows), gathered.outcomes
+    )
+    if first.context.space.tokens != TOKENS:
+        record["gains_with_elimination"] = gains_over_landmarks(
+            landmarks, timed_rows, gathered.outcomes
+        )
     record["published"] = against_published(record)
     write_outcomes(
         arguments.out / "outcomes.json",

@@ -219,21 +219,13 @@ def table(record: dict[str, Any]) -> str:
                 for gain in record["against_landmarks"]
             ),
         ]
-    if several and record["gains_over_landmarks"]:
-        lines += [
-            "",
-            f"Asked among all instead of among landmarks, finished or not, over "
-            f"{len(record['stages'])} seeds:",
-            "",
-            "| times as fast | gain on report | of each seed |",
-            "|---|---|---|",
-            *(
-                f"| {entry['speedup']:g} | {_signed(entry['gain'])} | "
-                + ", ".join(f"{answer['gain']['value']:+.3f}" for answer in entry["answers"])
-                + " |"
-                for entry in record["gains_over_landmarks"]
-            ),
-        ]
+    if several:
+        asked = "Asked among all instead of among landmarks, finished or not"
+        lines += _gains(asked, record["gains_over_landmarks"])
+        lines += _gains(
+            f"{asked}, with those that eliminate word-vectors",
+            record.get("gains_with_elimination", []),
+        )
     if record["published"]:
         lines += [
             "",
@@ -249,6 +241,25 @@ def table(record: dict[str, Any]) -> str:
             ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _gains(asked: str, entries: list[dict[str, Any]]) -> list[str]:
+    """What is gained at each speed-up, over seeds; no lines where nothing was asked."""
+    if not entries:
+        return []
+    return [
+        "",
+        f"{asked}, over {entries[0]['gain']['seeds']} seeds:",
+        "",
+        "| times as fast | gain on report | of each seed |",
+        "|---|---|---|",
+        *(
+            f"| {entry['speedup']:g} | {_signed(entry['gain'])} | "
+            + ", ".join(f"{answer['gain']['value']:+.3f}" for answer in entry["answers"])
+            + " |"
+            for entry in entries
+        ),
+    ]
 
 
 def _over_seeds(row: dict[str, Any]) -> str:

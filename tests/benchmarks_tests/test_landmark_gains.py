@@ -1,11 +1,18 @@
 """What a search gains over landmarks, from invented rows and answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from landmark_gains import against_landmarks, gains_over_landmarks, speedups_of
+from landmark_gains import (
+    against_landmarks,
+    gains_over_landmarks,
+    keeping_every_token,
+    speedups_of,
+)
 
+from paretobert.networks.retention import Retention
 from paretobert.networks.subnet import SubnetConfig
 from paretobert.tasks.scores import Evaluation
 
@@ -75,3 +82,19 @@ def test_networks_of_one_shape_are_equally_fast() -> None:
     found = speedups_of(ROWS)
     assert found["grid"] == found["finished_grid"] == pytest.approx(4.1)
     assert found["found"] == 4.3
+
+
+def test_elimination_changes_the_speed_and_is_no_landmark() -> None:
+    config = replace(LANDMARK, tokens=Retention.from_multiplier(2, 0.5))
+    rows = {**ROWS, "eliminating": row("finished", config, 6.0)}
+    assert speedups_of(rows)["eliminating"] == 6.0
+    assert keeping_every_token(rows) == ROWS
+    seeds = [
+        outcomes(grid=(80, 80), finished_grid=(85, 84), eliminating=(90, 88)),
+        outcomes(grid=(80, 80), finished_grid=(85, 84), eliminating=(90, 86)),
+    ]
+    (at_four,) = (
+        entry for entry in gains_over_landmarks([LANDMARK], rows, seeds) if entry["speedup"] == 4.0
+    )
+    assert [answer["all"] for answer in at_four["answers"]] == ["eliminating"] * 2
+    assert [answer["landmark"] for answer in at_four["answers"]] == ["finished_grid"] * 2
