@@ -5,6 +5,7 @@ import signal
 import time
 from functools import cache
 from itertools import count
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from paretobert.deploy.deployment import EAGER_FP32
@@ -24,6 +25,8 @@ from paretobert.tasks.scores import Evaluation
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 128, 32, 1000, 64, 2, 3)
 SPACE = Layerwise(SHAPE, (1.0, 0.5), (1.0, 0.5))
 SCORING_S = 0.04
+WAITS_AT = 8
+"""At which of its networks a worker waits, so that all of them have some."""
 
 
 def problem(seed: int = 0) -> Problem:
@@ -44,6 +47,7 @@ def work(
     num_trials: int,
     said: int,
     dies_at: int | None,
+    enough: Event,
 ) -> None:
     """Search with whoever else does.
 
@@ -54,6 +58,7 @@ def work(
         said: A file that gets the key of each network when its scoring begins, one a line, and in
             the end, as one line, those of all.
         dies_at: The so many-th network that it begins is the one at which it is killed.
+        enough: What it waits for at the network `WAITS_AT`.
     """
     begun = count(1)
     study, known = places
@@ -66,8 +71,11 @@ def work(
         if there:
             return there[network.id].value
         os.write(said, f"{config.key}\n".encode())
-        if next(begun) == dies_at:
+        number = next(begun)
+        if number == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if number == WAITS_AT:
+            enough.wait(120)
         time.sleep(SCORING_S)
         share = Interval(score(config), 0.0, 1.0, 2, "examples")
         found = Evaluation("t", "search", "accuracy", share, 0.1, (0, 1), (0, 1), {})

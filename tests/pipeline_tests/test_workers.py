@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import moocore
@@ -21,6 +22,7 @@ from paretobert.search.problem import Observation
 
 from . import black_box
 
+FORKED = multiprocessing.get_context("fork")
 NUM_TRIALS = 40
 DIES_AT = (2, 3, None, None)
 """At which of its networks each worker is killed."""
@@ -40,11 +42,10 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
 class Worker:
     """A process of its own, with what it says."""
 
-    def __init__(self, run: str, places: Places, *, dies_at: int | None) -> None:
+    def __init__(self, run: str, places: Places, *, dies_at: int | None, enough: Event) -> None:
         reading, writing = os.pipe()
-        forked = multiprocessing.get_context("fork")
-        self.process = forked.Process(
-            target=black_box.work, args=(run, places, NUM_TRIALS, writing, dies_at)
+        self.process = FORKED.Process(
+            target=black_box.work, args=(run, places, NUM_TRIALS, writing, dies_at, enough)
         )
         self.process.start()
         os.close(writing)
@@ -80,8 +81,10 @@ def alone(seed: int) -> float:
 
 def test_nothing_is_lost_or_scored_twice(places: Places) -> None:
     run = uuid.uuid4().hex
-    *killed, third, fourth = [Worker(run, places, dies_at=at) for at in DIES_AT]
+    all_dead = FORKED.Event()
+    *killed, third, fourth = [Worker(run, places, dies_at=at, enough=all_dead) for at in DIES_AT]
     ended = [worker.ended(-signal.SIGKILL) for worker in killed]
+    all_dead.set()
     begun = [key for said in ended for key in said]
     found = []
     for worker in (third, fourth):
