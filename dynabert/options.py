@@ -66,7 +66,8 @@ class TrainingOptions(Pace):
             already fine-tuned and serves as the teacher.
         width_epochs: Stage 1, adaptive width.
         depth_epochs: Stage 2, adaptive width and depth.
-        token_epochs: The stage after these, which learns to do with fewer word-vectors.
+        token_epochs: The stage after these, which learns to do with fewer word-vectors; the
+            recipe closed-form has none.
         final_epochs: Stage 3, fine-tuning of every sub-network on the labels; 0 leaves it out.
         teacher_learning_rate: Peak learning rate of stage 0; `learning_rate` if left out.
         teacher_rates: Learning rates that are tried for stage 0 before it, each in equally many
@@ -141,15 +142,15 @@ class TrainingOptions(Pace):
             )
         for name in ("widths", "depths", "tokens"):
             check_multipliers(name, getattr(self, name))
-        if (self.token_epochs > 0) != (min(self.tokens) < 1):
-            raise InputError(
-                f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "
-                "multipliers below 1 and epochs, or neither."
-            )
         if self.recipe == "closed-form" and (self.token_epochs or self.final_epochs):
             raise InputError(
                 "The recipe closed-form trains no sub-networks: leave out the token and final "
                 "epochs, or take another recipe."
+            )
+        if self.recipe != "closed-form" and (self.token_epochs > 0) != (min(self.tokens) < 1):
+            raise InputError(
+                f"The tokens {self.tokens} do not go with {self.token_epochs} token epochs: give "
+                "multipliers below 1 and epochs, or neither."
             )
         refuse_below(
             self,

@@ -138,7 +138,7 @@ def rules(given: Mapping[str, Any], scale: Scale) -> dict[str, Any]:
     }
     if given.get("recipe") == "closed-form":
         found["widths"] = REPAIRED_WIDTHS
-    if min(given.get("tokens") or TOKENS) < 1:
+    elif min(given.get("tokens") or TOKENS) < 1:
         found["token_epochs"] = elastic - width
     rate_given = {"learning_rate", "teacher_learning_rate"} & given.keys()
     if not rate_given and given.get("teacher_epochs", fine_tuning):

@@ -74,6 +74,8 @@ def test_longer_texts_get_fewer_epochs() -> None:
 def test_tokens_bring_their_stage() -> None:
     options = resolved({"tokens": (1.0, 0.5)}, "auto", DOCS)
     assert options.token_epochs == options.depth_epochs
+    repaired = resolved({"tokens": (1.0, 0.5), "recipe": "closed-form"}, "auto", DOCS)
+    assert (repaired.tokens, repaired.token_epochs) == ((1.0, 0.5), 0)
 
 
 @pytest.mark.parametrize(
