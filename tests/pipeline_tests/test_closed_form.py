@@ -42,7 +42,14 @@ def created(folder: Path, checkpoint: Path, data: Path, **training: Any) -> Run:
 def test_repaired_networks_are_what_is_scored_and_exported(
     tiny_checkpoint: Path, colours_csv: Path, tmp_path: Path
 ) -> None:
-    run = created(tmp_path, tiny_checkpoint, colours_csv, depths=(1.0, 0.5), teacher_epochs=8)
+    run = created(
+        tmp_path,
+        tiny_checkpoint,
+        colours_csv,
+        depths=(1.0, 0.5),
+        tokens=(1.0, 0.5),
+        teacher_epochs=8,
+    )
     run.train()
     assert not (run.folder.root / "checkpoints").exists()
     run.profile()
@@ -52,9 +59,9 @@ def test_repaired_networks_are_what_is_scored_and_exported(
         for candidate in run.candidates()
         if candidate.network.config is not None
     }
-    assert len(found) == 4
+    assert len(found) == 8
     kept = {path: path.read_bytes() for path in run.folder.repaired.iterdir()}
-    assert len(kept) == 3
+    assert len(kept) == 3, "one for each of the sizes, whatever it eliminates"
     key = "L1.3-H2-F32"
     assert found[key].evaluation.value > 0.9 * found["L0.1.2.3-H4-F64"].evaluation.value
     again = Run.open(run.folder.root).context.workshop
@@ -68,8 +75,15 @@ def test_repaired_networks_are_what_is_scored_and_exported(
     (member,) = run.finish(barely, members=1)
     repaired = found[member.inherited.name].evaluation.predictions
     assert member.finished.evaluation.predictions == repaired
-    first, second = (again.build(network).state_dict() for _ in range(2))
+    eliminating = found["L1.3-H2-F32-P50.1"].network
+    first, second, third = (
+        again.build(entry).state_dict() for entry in (network, network, eliminating)
+    )
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
+    assert all(torch.equal(third[name], tensor) for name, tensor in first.items())
+    exported = run.export(to=tmp_path / "eliminating", network=eliminating.name)
+    assert exported.same_artefact
+    assert exported.num_changed == 0
 
 
 def test_engines_know_what_layers_lose_and_predictors_repair_nothing(
