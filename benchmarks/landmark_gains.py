@@ -3,9 +3,7 @@
 Of what was timed in one session (`training.py`), and scored for one seed or several.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from gains import SPEEDUPS, best_within, over_seeds
@@ -34,15 +32,15 @@ Shape = tuple[tuple[int, ...], tuple[int, ...], Retention | None]
 
 def shapes_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Shape]:
     """What each kept layer computes, by name, whatever the layers' places were."""
-    configs = {
-        name: SubnetConfig.from_key(row["key"])
+    return {
+        name: shape_of(SubnetConfig.from_key(row["key"]))
         for name, row in rows.items()
         if row["series"] in SHAPED
     }
-    return {name: _shape(config) for name, config in configs.items()}
 
 
-def _shape(config: SubnetConfig) -> Shape:
+def shape_of(config: SubnetConfig) -> Shape:
+    """What decides its speed: weights do not, nor do the layers' places."""
     return config.heads, config.neurons, config.tokens
 
 
@@ -55,7 +53,7 @@ def of_landmarks(
     landmarks: Iterable[SubnetConfig], rows: Mapping[str, Mapping[str, Any]]
 ) -> set[str]:
     """The names of the rows whose layers have a landmark's sizes, by whatever recipe."""
-    sizes = set(map(_shape, landmarks))
+    sizes = set(map(shape_of, landmarks))
     return {
         name
         for name, shape in shapes_of(rows).items()
@@ -63,17 +61,9 @@ def of_landmarks(
     }
 
 
-def speedups_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """How many times as fast as the full model each of the run's space is, by name.
-
-    Weights do not change the time: networks of one shape have the mean of what was measured of
-    them, or noise would decide which of them is fast enough.
-    """
-    measured: dict[Shape, list[float]] = defaultdict(list)
-    shapes = shapes_of(rows)
-    for name, shape in shapes.items():
-        measured[shape].append(rows[name]["eager"]["speedup"])
-    return {name: fmean(measured[shape]) for name, shape in shapes.items()}
+def _speedups(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How many times as fast as the full model each is, by name."""
+    return {name: row["eager"]["speedup"] for name, row in rows.items()}
 
 
 def against_landmarks(
@@ -88,7 +78,7 @@ def against_landmarks(
         rows: Its timed networks' rows by name.
         outcomes: Their evaluations by split.
     """
-    grid, speedups = of_landmarks(landmarks, rows), speedups_of(rows)
+    grid, speedups = of_landmarks(landmarks, rows), _speedups(rows)
     found = []
     for name, row in rows.items():
         if name in grid or row["series"] not in SHAPED:
@@ -121,7 +111,7 @@ def gains_over_landmarks(
         outcomes: For each seed evaluations by split and name.
     """
     every = {name for name, row in rows.items() if row["series"] in OF_ANY_RUN}
-    grid, speedups = every & of_landmarks(landmarks, rows), speedups_of(rows)
+    grid, speedups = every & of_landmarks(landmarks, rows), _speedups(rows)
     found = []
     for least in SPEEDUPS:
         answers = []

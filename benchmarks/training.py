@@ -9,9 +9,10 @@ three tenths cheaper than the next, at least), finished ones, each baseline that
 network of these is scored on the report split in fp32. That front of the first run, its landmarks'
 own and every network that a method made in any run are timed in one session, in eager fp32 and,
 unless it is left out, in int8: batch 1, the task's own lengths, one thread, against the full model
-in eager fp32. Sizes that several runs have are timed once. Retention is the share of the full
-model's report score, its interval that of the difference in pairs; over several seeds it is also
-averaged.
+in eager fp32. Weights do not change the time: what has the same sizes is timed once. With `--sizes
+made` no sub-network takes part but the full model and those of the sizes that methods made.
+Retention is the share of the full model's report score, its interval that of the difference in
+pairs; over several seeds it is also averaged.
 
 What a search found, finished or not, is held against the landmark, finished or not, with the best
 search score of those at least as fast. For some speed-ups a user asks twice, among the landmarks
@@ -37,9 +38,11 @@ from collect import command, relative
 from landmark_gains import (
     OWN,
     SEARCHED,
+    Shape,
     against_landmarks,
     gains_over_landmarks,
     keeping_every_token,
+    shape_of,
 )
 from outcomes import write_outcomes
 from progress import say
@@ -105,12 +108,17 @@ def front_of(
     return kept
 
 
+def beyond_landmarks(run: Run) -> list[Network]:
+    """What searches scored beside the landmarks."""
+    landmarks = run.context.networks()
+    return [entry for key, entry in run.context.searched().items() if key not in landmarks]
+
+
 def found_beyond(run: Run, lengths: Sequence[int]) -> list[Network]:
     """The front of what searches scored beside the landmarks, thinned, the largest first."""
-    landmarks, scores = run.context.networks(), run.context.ledger.evaluations
-    others = [entry for key, entry in run.context.searched().items() if key not in landmarks]
+    scores = run.context.ledger.evaluations(split="search", deployment=EAGER_FP32)
     kept: list[Network] = []
-    front = front_of(others, scores(split="search", deployment=EAGER_FP32), lengths)
+    front = front_of(beyond_landmarks(run), scores, lengths)
     for network in reversed(front):
         if not kept or macs_of(network, lengths) <= SPACING * macs_of(kept[-1], lengths):
             kept.append(network)
@@ -190,6 +198,11 @@ def speed(session: Session, name: str, deployment: Deployment) -> dict[str, Any]
     }
 
 
+def sizes_of(name: str, network: Network) -> Shape | str:
+    """What decides the time of a network; its name where its sizes do not say."""
+    return name if network.config is None else shape_of(network.config)
+
+
 def made_by(run: Run, network: Network) -> dict[str, Any]:
     """What a method was asked; for the run's own sub-networks the run's training."""
     if isinstance(network.recipe, Stored):
@@ -218,19 +231,24 @@ class Gathered:
 
     Attributes:
         rows: By series and name.
-        chosen: What is timed, by the same names.
+        known: The networks, by the same names.
+        chosen: What is timed, by the names of the first of its sizes.
         outcomes: For each seed what every network said, by split and name.
         fulls: For each seed the full model on the report split.
     """
 
-    def __init__(self, first: Run) -> None:
+    def __init__(self, first: Run, sizes: Collection[Shape | str] | None) -> None:
         """Begin without any.
 
         Args:
             first: The run whose full model all are timed against.
+            sizes: Those of the sub-networks that take part beside it; None for any.
         """
         self.rows: dict[str, dict[str, Any]] = {}
+        self.known: dict[str, Chosen] = {}
         self.chosen: dict[str, Chosen] = {}
+        self._sizes = sizes
+        self._first_of: dict[Shape | str, str] = {}
         self.outcomes: list[dict[str, dict[str, Evaluation]]] = []
         self.fulls: list[Evaluation] = []
         self._first = first
@@ -242,7 +260,7 @@ class Gathered:
         """Score a run's networks; of other runs than the first, what methods made is timed."""
         cut = self._landmarks(run)
         stored = list(run.context.stored().values())
-        found = found_beyond(run, self._lengths)
+        found = self._found(run)
         timely = [*stored, *self._front(run, cut), *found] if run is self._first else stored
         number = len(self.fulls)
         self.fulls.extend(scored(run, [run.context.full], split="report").values())
@@ -260,7 +278,17 @@ class Gathered:
                 self._keep(0, run, network, recipe, timely=network in timely)
 
     def _landmarks(self, run: Run) -> list[Network]:
-        return [n for n in run.context.networks().values() if series_of(run, n) == OWN]
+        cut = [n for n in run.context.networks().values() if series_of(run, n) == OWN]
+        return [n for n in cut if n.is_full or self._takes_part(n)]
+
+    def _found(self, run: Run) -> list[Network]:
+        """What searches found beyond the landmarks."""
+        if self._sizes is None:
+            return found_beyond(run, self._lengths)
+        return [n for n in beyond_landmarks(run) if self._takes_part(n)]
+
+    def _takes_part(self, network: Network) -> bool:
+        return self._sizes is None or sizes_of(network.name, network) in self._sizes
 
     def _front(self, run: Run, networks: Sequence[Network]) -> list[Network]:
         return front_of(networks, scored(run, networks, split="search"), self._lengths)
@@ -294,8 +322,18 @@ class Gathered:
         )
         for split, found in (("search", search), ("report", report)):
             self.outcomes[number][split][name] = found
+        entry = self.known.setdefault(name, Chosen(number, run, network))
         if timely:
-            self.chosen.setdefault(name, Chosen(number, run, network))
+            first = self._first_of.setdefault(sizes_of(name, network), name)
+            self.chosen.setdefault(first, entry)
+
+    def timed_for(self) -> dict[str, str]:
+        """The name of what is timed for each network that has such sizes."""
+        firsts = {
+            name: self._first_of.get(sizes_of(name, entry.network))
+            for name, entry in self.known.items()
+        }
+        return {name: first for name, first in firsts.items() if first is not None}
 
 
 def main() -> None:
@@ -305,6 +343,7 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="runs by other recipes")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--int8", default="openvino", help="the int8 runtime, or none")
+    parser.add_argument("--sizes", choices=("all", "made"), default="all")
     parser.add_argument("--measure-s", type=float, default=900.0)
     arguments = parser.parse_args()
     panels = {"eager": EAGER_FP32}
@@ -315,20 +354,27 @@ def main() -> None:
     )
     first = runs[0]
     refuse_others(first, runs, beside)
-    gathered = Gathered(first)
+    made = {
+        sizes_of(network.name, network)
+        for run in runs
+        for network in run.context.stored().values()
+    }
+    gathered = Gathered(first, None if arguments.sizes == "all" else made)
     for run in runs:
         gathered.add(run)
     for run in beside:
         gathered.add_beside(run)
     rows, chosen = gathered.rows, gathered.chosen
     session, protocol = timed(first, chosen, panels.values(), measure_s=arguments.measure_s)
-    for name, (number, owner, network) in chosen.items():
+    timed_for = gathered.timed_for()
+    for name, timed_name in timed_for.items():
+        number, owner, network = gathered.known[name]
         for panel, deployment in panels.items():
             (found,) = score_missing(
                 owner.context, [network], split="report", deployment=deployment
             ).values()
             kept = retention(found, gathered.fulls[number])
-            rows[name][panel] = speed(session, name, deployment) | {"kept": kept}
+            rows[name][panel] = speed(session, timed_name, deployment) | {"kept": kept}
             if deployment.changes_numbers:
                 gathered.outcomes[number]["report"][f"{name}, {deployment.slug}"] = found
     for row in rows.values():
@@ -356,7 +402,7 @@ def main() -> None:
         ),
     }
     landmarks = first.context.space.with_every_token().landmarks
-    timed_rows = {name: rows[name] for name in chosen}
+    timed_rows = {name: rows[name] for name in timed_for}
     record["against_landmarks"] = against_landmarks(
         landmarks,
         {name: row for name, row in timed_rows.items() if name in gathered.outcomes[0]["search"]},
