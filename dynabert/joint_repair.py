@@ -54,7 +54,7 @@ def repair_together(
         InputError: When a sub-network is larger than the model.
     """
     family = family_of(model)
-    walks = [Walk.of(extract(model, config), family, reference) for config in configs]
+    walks = [Walk.of(extract(model, config), family, reference.batches) for config in configs]
     held_out = reference.held_out.repeat(len(walks))
     layers = family.layer_list(model)
     for index, layer in enumerate(layers):

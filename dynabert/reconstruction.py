@@ -69,6 +69,18 @@ class Reference:
     held_out: Tensor
     sums: tuple[dict[Half, Tensor], ...]
 
+    @property
+    def judging(self) -> tuple[Batch, ...]:
+        """The held-out texts alone, padded as in their batches."""
+        found, start = [], 0
+        for batch, rows in zip(self.batches, self.rows, strict=True):
+            of_rows = self.held_out[start : start + len(rows)]
+            start += len(rows)
+            texts = of_rows[rows % batch["input_ids"].shape[1] == 0]
+            if texts.any():
+                found.append({name: tensor[texts] for name, tensor in batch.items()})
+        return tuple(found)
+
     def sampled(self, parts: Sequence[Tensor]) -> Tensor:
         """The sampled tokens of what there is by batch: [N, ...] from each [B, T, ...]."""
         pairs = zip(parts, self.rows, strict=True)
@@ -204,7 +216,7 @@ def repair(
     family = family_of(model)
     dense = extract(model, replace(config, tokens=None))
     full_layers = family.layer_list(model)
-    walk = Walk.of(dense, family, reference)
+    walk = Walk.of(dense, family, reference.batches)
     fits: list[Fit] = []
     lacking = config.layers[0] > 0
     following = (*config.layers[1:], len(full_layers))
@@ -256,20 +268,20 @@ def divergence(model: PreTrainedModel, dense: PreTrainedModel, reference: Refere
         The squared distance over the variance of the full model's logits; what all logits of a
         text have in common does not count.
     """
-    ours: list[Tensor] = []
-    theirs: list[Tensor] = []
-    start = 0
-    for batch, rows in zip(reference.batches, reference.rows, strict=True):
-        of_rows = reference.held_out[start : start + len(rows)]
-        judging = of_rows[rows % batch["input_ids"].shape[1] == 0]
-        start += len(rows)
-        for network, logits in ((dense, ours), (model, theirs)):
-            found = network(**batch).logits[judging]
-            logits.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
-    wanted = torch.cat(theirs)
-    wrong = (torch.cat(ours) - wanted).square().sum()
+    ours, wanted = (centred_logits(network, reference.judging) for network in (dense, model))
+    wrong = (ours - wanted).square().sum()
     spread = (wanted - wanted.mean(0)).square().sum()
     return (wrong / spread.clamp(min=torch.finfo(wanted.dtype).tiny)).item()
+
+
+def centred_logits(network: PreTrainedModel, batches: Sequence[Batch]) -> Tensor:
+    """The logits of all texts, without what a text's have in common where they are several."""
+    return centred(torch.cat([network(**batch).logits for batch in batches]))
+
+
+def centred(logits: Tensor) -> Tensor:
+    """Logits [N, C] around their mean; a single one, of a regression, as it is."""
+    return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits
 
 
 @dataclass(slots=True)
@@ -289,10 +301,10 @@ class Walk:
     masks: list[Tensor | None]
 
     @classmethod
-    def of(cls, network: PreTrainedModel, family: Family, reference: Reference) -> "Walk":
+    def of(cls, network: PreTrainedModel, family: Family, batches: Sequence[Batch]) -> "Walk":
         """Before the first layer of a dense network of a family."""
-        states = [family.embed(network, batch) for batch in reference.batches]
-        pairs = zip(states, reference.batches, strict=True)
+        states = [family.embed(network, batch) for batch in batches]
+        pairs = zip(states, batches, strict=True)
         masks = [family.mask(network, state, batch) for state, batch in pairs]
         return cls(family.layer_list(network), family, states, masks)
 

@@ -6,15 +6,17 @@ and all outputs: trace(W_S^T (H^-1_SS)^-1 W_S), with W the weights and H = X^T X
 The units with the least are taken away, the others fitted, and so on to the last one (as ZipLM
 does, Kurtic et al. 2023). The first k units are then a good choice for every k.
 
-An error e of the states at a token is counted as that of the logits, to first order and up to a
-factor common to all: by (g^T e)^2, with g the logits' gradient there. The mean over tokens of what
-this makes of the squared error is taken for a product, as K-FAC does (Martens & Grosse 2015): a
-token counts by the squared norm of g, a direction of e by the mean g g^T, and a part of both is
-the same for all. So the errors of all halves of all layers compare and add up. (ZipLM's are
-relative to each layer's output, and alike in all directions.)
+An error e of the states at a token is counted as that of the logits, to first order: by
+(g^T e)^2, with g the logits' gradient there. The mean over tokens of what this makes of the squared
+error is taken for a product, as K-FAC does (Martens & Grosse 2015): a token counts by the squared
+norm of g, a direction of e by the mean g g^T, and a part of both is the same for all. (ZipLM's
+errors are relative to each layer's output, and alike in all directions.)
 
-Dropped layers are made up for by what is kept before them, as `reconstruction` has it: the error
-that remains is measured by such a fit, at full width but for the neurons that read.
+What a whole layer adds is no small error, and every layer after the first ones reads what they
+found. So how much a half counts, and a gap between layers, is seen at the logits themselves: the
+full model runs on from the states that are left where a half keeps a quarter of its units, or a
+linear map stands for the dropped layers, both fitted as in `reconstruction`. A half's errors at
+other sizes are in proportion. What later layers would make up for is not counted.
 
 Legend: N sampled tokens, E hidden size, I inputs, O outputs, U units of D inputs each.
 """
@@ -22,24 +24,37 @@ Legend: N sampled tokens, E hidden size, I inputs, O outputs, U units of D input
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from ..encoders.families import family_of, shape_of
-from .halves import HALVES, Half, passed
+from ..encoders.family import Family
+from ..tasks.batches import Batch
+from .halves import HALVES, Half, normalisation, passed, run_half
 from .importance import Importance
 from .losses import LayerLosses, Losses, RepairLosses
-from .reconstruction import Counting, Reference, Walk, uncounted
+from .reconstruction import (
+    Counting,
+    Reference,
+    Walk,
+    centred,
+    centred_logits,
+    read_by_full,
+    uncounted,
+)
 from .ridge import loaded, normal_equations, ridge_correction
 
 RIDGE = 1e-2
 """Penalty of the fits, relative to the mean diagonal of H."""
 
-GAP_SHARE = 1 / 4
-"""The share of a layer's neurons, the most necessary ones, that make up for layers behind it."""
+PROBED_SHARE = 1 / 4
+"""The share of a half's units, the most necessary ones, that is left where its logits are seen."""
 
 EVEN_SHARE = 0.1
 """The part of the tokens' and of the directions' counts that is the same for all."""
@@ -62,13 +77,19 @@ class Removal:
     sizes: tuple[int, ...]
     errors: tuple[float, ...]
 
+    def scaled(self, size: int, error: float) -> Self:
+        """The same with errors in proportion, so that one of them is known."""
+        known = float(np.interp(-size, [-left for left in self.sizes], self.errors))
+        factor = error / known if known else 0.0
+        return replace(self, errors=tuple(factor * each for each in self.errors))
+
 
 @dataclass(frozen=True, slots=True)
 class Removals:
     """What a model loses without units, and without layers.
 
     Attributes:
-        halves: For each layer and half its removal.
+        halves: For each layer and half its removal, with errors of the logits.
         gaps: See `losses.RepairLosses`.
     """
 
@@ -108,33 +129,41 @@ def removals(
         reference: Its texts and states.
         progress: Is called with the number of layers that are done and of all.
     """
-    head_size = shape_of(model.config).head_size
+    family, head_size = family_of(model), shape_of(model.config).head_size
     slopes = _slopes(model, reference)
-    walk = Walk.of(model, family_of(model), reference)
+    walk = Walk.of(model, family, reference.batches)
+    judge = _Judge.of(model, family, reference.judging)
     num_layers = len(walk.layers)
     found: list[dict[Half, Removal]] = []
-    before = (_left_by_first(walk, n, reference, slopes) for n in range(1, num_layers))
-    gaps = [(0.0, *before)]
+    gaps = []
     for index in range(num_layers):
+        states = reference.sampled(walk.states)
+        behind = (
+            judge.without(index, after, states, reference)
+            for after in range(index + 1, num_layers + (index > 0))
+        )
+        gaps.append((0.0, *behind))
         found.append({})
         for half in HALVES:
+            unit_size = head_size if half == "attention" else 1
             read = walk.through(index, half, reference)
             slope = slopes[index][half]
             around = (read - slope.tokens @ read / len(read)) * slope.tokens.sqrt()[:, None]
             gram, _ = normal_equations(around, around[:, :1])
-            found[-1][half] = removal(
+            taken = removal(
                 loaded(gram, RIDGE) / len(read),
                 walk.projection(index, half).weight.T.double() @ slope.root,
-                unit_size=head_size if half == "attention" else 1,
+                unit_size=unit_size,
             )
-        necessary = found[-1]["feed-forward"].order[-max(1, int(read.shape[1] * GAP_SHARE)) :]
-        behind = (
-            _left_behind(read[:, necessary], index, last, reference, slopes)
-            for last in range(index + 1, num_layers)
-        )
-        gaps.append((0.0, *behind))
+            left = max(1, int(len(taken.order) * PROBED_SHARE))
+            units = taken.order[-left:, None] * unit_size
+            inputs = (units + torch.arange(unit_size, device=units.device)).flatten()
+            found[-1][half] = taken.scaled(
+                left, judge.narrowed(index, half, read, inputs, reference)
+            )
+            judge.go_on(index, half)
         progress(index + 1, num_layers)
-    return Removals(tuple(found), tuple(gaps))
+    return Removals(tuple(found), (*gaps, (0.0,)))
 
 
 def removal(gram: Tensor, weight: Tensor, *, unit_size: int = 1) -> Removal:
@@ -199,37 +228,77 @@ Slopes = Sequence[Mapping[Half, _Slope]]
 """Of each layer and half."""
 
 
-def _left_behind(
-    read: Tensor, index: int, last: int, reference: Reference, slopes: Slopes
-) -> float:
-    """What the logits lose when a layer's feed-forward network stands for those up to another one.
+@dataclass(slots=True)
+class _Judge:
+    """The full model on held-out texts, and what becomes of its logits where states change.
 
-    Args:
-        read: What its projection reads, [N, I].
-        index: The layer.
-        last: The last one of the dropped layers.
-        reference: The full model's states.
-        slopes: How errors count.
+    Attributes:
+        model: The full model.
+        walk: It, before the half that is next.
+        wanted: Its logits, centred, [N, C].
     """
-    half: Half = "feed-forward"
-    lacking = reference.sums[last][half] - reference.sums[index][half]
-    lacking = lacking @ slopes[last][half].root.to(lacking)
-    return ridge_correction(read, lacking, reference.held_out).error_after
 
+    model: PreTrainedModel
+    walk: Walk
+    wanted: Tensor
 
-def _left_by_first(walk: Walk, index: int, reference: Reference, slopes: Slopes) -> float:
-    """What the logits lose when a layer's attention stands for all layers before it.
+    @classmethod
+    def of(cls, model: PreTrainedModel, family: Family, batches: Sequence[Batch]) -> "_Judge":
+        """Before its first half, on these texts."""
+        return cls(model, Walk.of(model, family, batches), centred_logits(model, batches))
 
-    Args:
-        walk: The model before its first layer.
-        index: The layer.
-        reference: The full model's states.
-        slopes: How errors count.
-    """
-    half: Half = "attention"
-    read, sums = walk.rows(walk.read(index, half), index, half, reference)
-    lacking = (reference.sums[index][half] - sums) @ slopes[index][half].root.to(sums)
-    return ridge_correction(read, lacking, reference.held_out).error_after
+    def go_on(self, index: int, half: Half) -> None:
+        """Go to the end of a half."""
+        self.walk.go_on(self.walk.read(index, half), index, half)
+
+    def without(self, index: int, after: int, states: Tensor, reference: Reference) -> float:
+        """What the logits lose when a linear map stands for the layers from one to before another.
+
+        Args:
+            index: The first one of them, which is next.
+            after: The one after them; L for none.
+            states: What the first one reads at sampled tokens, [N, E].
+            reference: The full model's states.
+        """
+        family = self.walk.family
+        wanted = read_by_full(self.walk.layers, after, "attention", family, reference)
+        found = ridge_correction(states, wanted - states, reference.held_out)
+        moved = [each + linear(each, found.weight, found.bias) for each in self.walk.states]
+        return self._lost(moved, after * len(HALVES))
+
+    def narrowed(
+        self, index: int, half: Half, read: Tensor, inputs: Tensor, reference: Reference
+    ) -> float:
+        """What the logits lose when the projection of a half, which is next, reads few inputs.
+
+        Args:
+            index: The layer.
+            half: The half.
+            read: What its projection reads at sampled tokens, [N, I].
+            inputs: Those that are left.
+            reference: The full model's states.
+        """
+        whole = self.walk.projection(index, half)
+        kept = whole.weight[:, inputs]
+        lacking = linear(read, whole.weight) - linear(read[:, inputs], kept)
+        found = ridge_correction(read[:, inputs], lacking, reference.held_out)
+        norm = normalisation(self.walk.layers[index], self.walk.family, half)
+        moved = [
+            norm(state + linear(each[..., inputs], kept + found.weight, found.bias + whole.bias))
+            for state, each in zip(self.walk.states, self.walk.read(index, half), strict=True)
+        ]
+        return self._lost(moved, index * len(HALVES) + HALVES.index(half) + 1)
+
+    def _lost(self, states: Sequence[Tensor], place: int) -> float:
+        """The mean squared distance of the logits where the halves from a place on read these."""
+        family, layers = self.walk.family, self.walk.layers
+        halves = [run_half(layer, family, half) for layer in layers for half in HALVES][place:]
+        logits = []
+        for hidden, mask in zip(states, self.walk.masks, strict=True):
+            for run in halves:
+                hidden = run(hidden, mask)
+            logits.append(family.classify(self.model, hidden))
+        return (centred(torch.cat(logits)) - self.wanted).square().sum(1).mean().item()
 
 
 def _slopes(model: PreTrainedModel, reference: Reference) -> Slopes:
