@@ -7,10 +7,10 @@ The units with the least are taken away, the others fitted, and so on to the las
 does, Kurtic et al. 2023). The first k units are then a good choice for every k.
 
 An error e of the states at a token is counted as that of the logits, to first order: by
-(g^T e)^2, with g the logits' gradient there. The mean over tokens of what this makes of the squared
-error is taken for a product, as K-FAC does (Martens & Grosse 2015): a token counts by the squared
-norm of g, a direction of e by the mean g g^T, and a part of both is the same for all. (ZipLM's
-errors are relative to each layer's output, and alike in all directions.)
+(g^T e)^2, with g the logits' gradient there. The mean over tokens of what this makes of the
+squared error is taken for a product, as K-FAC does (Martens & Grosse 2015): a token counts by the
+squared norm of g, a direction of e by the mean g g^T, and a part of both is the same for all.
+(ZipLM's errors are relative to each layer's output, and alike in all directions.)
 
 What a whole layer adds is no small error, and every layer after the first ones reads what they
 found. So how much a half counts, and a gap between layers, is seen at the logits themselves: the
