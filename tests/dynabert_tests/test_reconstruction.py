@@ -165,6 +165,17 @@ def test_a_kept_layer_stands_for_the_dropped_ones_behind_it(tiny_model, unlabell
     assert after.error_after < 0.7 * after.error_before
 
 
+def test_held_out_texts_alone_judge(tiny_model, unlabelled):
+    encoded = unlabelled("bert", number=100)
+    reference = collect(tiny_model("bert"), encoded, max_tokens=300, held_out=0.3)
+    sizes = [len(batch["input_ids"]) for batch in reference.judging]
+    assert sum(sizes) == 30
+    assert min(sizes) > 0
+    whole = {tuple(row.tolist()) for batch in reference.batches for row in batch["input_ids"]}
+    judging = [tuple(row.tolist()) for batch in reference.judging for row in batch["input_ids"]]
+    assert whole.issuperset(judging)
+
+
 def test_divergence_is_the_share_of_the_logits_variance_that_is_wrong(tiny_model, unlabelled):
     model, encoded = tiny_model("bert"), unlabelled("bert", number=100)
     reference = collect(model, encoded, max_tokens=300, held_out=0.3)

@@ -108,6 +108,20 @@ def test_a_layer_that_does_little_can_be_dropped(tiny_model, unlabelled):
     assert all(loss > 0 for gap in gaps for loss in gap[1:])
 
 
+def test_gaps_are_what_the_logits_lose_without_those_layers(tiny_model, unlabelled):
+    """Layers that only normalise are nearly linear, and so is what stands for them."""
+    model = tiny_model("bert")
+    with torch.no_grad():
+        for name in ("attention.output.dense", "output.dense"):
+            for layer in model.bert.encoder.layer[:2]:
+                layer.get_submodule(name).weight.zero_()
+    texts = unlabelled("bert", number=300)
+    gaps = removals(model, collect(model, texts)).losses.gaps
+    from_start, behind_first = gaps[0], gaps[1]
+    assert max(from_start[1:3]) < 0.1 * from_start[3]
+    assert behind_first[1] < 0.1 * behind_first[2]
+
+
 def test_a_copy_goes_before_everything_that_is_needed():
     read, weight = system(5, 3)
     read = torch.cat((read, read[:, :2]), dim=1)
