@@ -1,9 +1,9 @@
 """What is lost when layers keep fewer of their units, or go, and the rest is repaired (no torch).
 
-`removal` measures it for one half of one layer, or one gap between kept layers, at a time. To
-first order these losses add up, so that any sub-network's loss is estimated before it is built.
-The sum takes every half as if all others were whole, and counts nothing that later layers make up
-for: it orders networks, and is no forecast of their error.
+`removal` measures it for one half of one layer, or one gap between kept layers, at a time. Their
+sum estimates any sub-network's loss before it is built. It takes every half as if all others were
+whole, and counts nothing that later layers make up for: it orders networks, and is no forecast of
+their error.
 
 Legend: L layers of the full model.
 """
