@@ -92,7 +92,7 @@ def resolve(options: CutOptions, known: Known) -> CutOptions:
         assert options.target_speedup is not None
         nearest = _nearest(options.target_speedup, known)
         return replace(options, network=nearest.key, target_speedup=None)
-    return replace(options, network=find_cut(known.networks, options.network).key)
+    return replace(options, network=find_cut(known.networks, known.space, options.network).key)
 
 
 def _nearest(target_speedup: float, known: Known) -> SubnetConfig:

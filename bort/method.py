@@ -105,7 +105,7 @@ def resolve(options: BortOptions, known: Known) -> BortOptions:
     plain = replace(options, network=name, extraction=None, target_speedup=None)
     if is_architecture(name):
         return replace(plain, network=Architecture.from_key(name).key, weights="fresh")
-    return replace(plain, network=find_cut(known.networks, name).key)
+    return replace(plain, network=find_cut(known.networks, known.space, name).key)
 
 
 def is_architecture(name: str) -> bool:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, Self
 
-from ..errors import InputError, shortened
+from ..errors import InputError, listed, shortened
 from ..storage import is_name
 from .shape import EncoderShape
+from .space import Space
 from .subnet import SubnetConfig
 
 ID_DIGITS = 12
@@ -211,17 +212,35 @@ def find_network(networks: Mapping[str, Network], name: str) -> Network:
     if len(found) == 1:
         return next(iter(found.values()))
     reason = "Several networks are" if found else "There is no network"
-    known = ", ".join(f"{n.id} ({n.label})" for n in (found or networks).values())
+    known = listed(f"{n.id} ({n.label})" for n in (found or networks).values())
     raise InputError(f"{reason} called {name!r}: the run has {known}.")
 
 
-def find_cut(networks: Mapping[str, Network], name: str) -> SubnetConfig:
-    """What a sub-network of the supernet keeps, by any name of it; see `find_network`.
+def find_of_space(networks: Mapping[str, Network], space: Space, name: str) -> Network:
+    """A network by what it is called (`find_network`), or any of the space by its key.
+
+    Raises:
+        InputError: When there is no such network, or several are meant.
+    """
+    try:
+        return find_network(networks, name)
+    except InputError as refusal:
+        try:
+            config = SubnetConfig.from_key(name)
+        except InputError:
+            raise refusal from None
+        if not space.contains(config):
+            raise
+        return Network(config.key, Cut(space.shape, config))
+
+
+def find_cut(networks: Mapping[str, Network], space: Space, name: str) -> SubnetConfig:
+    """What a sub-network of the supernet keeps, by any name of it; see `find_of_space`.
 
     Raises:
         InputError: When there is no such network, or it is not cut from the supernet.
     """
-    network = find_network(networks, name)
+    network = find_of_space(networks, space, name)
     if not isinstance(network.recipe, Cut):
         raise InputError(
             f"{network.label} has weights of its own: name a network that is cut from the "

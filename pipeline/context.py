@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..deploy.deployment import EAGER_FP32
 from ..dynabert.options import variants_of
 from ..errors import InputError
-from ..networks.network import Cut, Network, find_network
+from ..networks.network import Cut, Network, find_of_space
 from ..networks.shape import EncoderShape
 from ..networks.space import Space
 from ..networks.subnet import SubnetConfig, subnet_label
@@ -220,21 +220,12 @@ class Context:
         return own | {each: known[each] for each in scores if each not in own}
 
     def named(self, name: str) -> Network:
-        """A network by what it is called (`find_network`), or any of the space by its key.
+        """A network by any name of it; see `find_of_space`.
 
         Raises:
             InputError: When there is no such network, or several are meant.
         """
-        try:
-            return find_network(self.searched(), name)
-        except InputError as refusal:
-            try:
-                config = SubnetConfig.from_key(name)
-            except InputError:
-                raise refusal from None
-            if not self.space.contains(config):
-                raise
-            return self.cut(config)
+        return find_of_space(self.searched(), self.space, name)
 
     def require_supernet(self) -> None:
         """Refuse to go on without a trained supernet.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..networks.network import Network
 from ..networks.shape import EncoderShape
+from ..networks.space import Space
 from ..networks.subnet import SubnetConfig
 from ..tasks.task import Task, Texts
 
@@ -95,14 +96,19 @@ class Known:
     """What a run knows before a network is made.
 
     Attributes:
-        shape: The full model's sizes.
+        space: The sub-networks of the supernet.
         networks: The run's networks by id.
         lengths: Gives the tokens of each training text.
     """
 
-    shape: EncoderShape
+    space: Space
     networks: Mapping[str, Network]
     lengths: Callable[[], Sequence[int]]
+
+    @property
+    def shape(self) -> EncoderShape:
+        """The full model's sizes."""
+        return self.space.shape
 
 
 Resolve = Callable[[Any, Known], Any]

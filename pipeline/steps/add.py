@@ -92,7 +92,7 @@ def make(
     options = method.resolve(
         options,
         Known(
-            context.shape,
+            context.space,
             context.searched(),
             lengths=lambda: context.workshop.training_lengths,
         ),

@@ -22,6 +22,7 @@ from paretobert.encoders.extraction import architecture_of, extract
 from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
+from paretobert.networks.spaces import Layerwise
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.tasks.batches import encode, padded
 from paretobert.tasks.heads import CLASSIFICATION
@@ -45,6 +46,7 @@ FINISH = FinishedOptions(
 )
 BARELY = replace(FINISH, learning_rate=1e-12, weight_decay=0.0)
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 64, 32, 27, 64, 2, 2)
+SPACE = Layerwise(SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +169,11 @@ def test_every_name_asks_for_the_same_network() -> None:
     config = SubnetConfig.from_key(UNEVEN)
     known = networks(("small", Cut(SHAPE, config)), ("mine", Stored("own", {}, SHAPE, config)))
     (small, _) = known
-    known = Known(SHAPE, known, lengths=tuple)
+    known = Known(SPACE, known, lengths=tuple)
     for name in ("small", small, small[:6], UNEVEN):
         assert FINISHED.resolve(replace(FINISH, network=name), known).to_dict() == FINISH.to_dict()
+    unknown = SPACE.smallest.key
+    assert FINISHED.resolve(replace(FINISH, network=unknown), known).network == unknown
     with pytest.raises(InputError, match="There is no network called 'huge': the run has"):
         FINISHED.resolve(replace(FINISH, network="huge"), known)
     with pytest.raises(InputError, match="mine has weights of its own: name a network that is"):
@@ -178,7 +182,7 @@ def test_every_name_asks_for_the_same_network() -> None:
 
 def test_a_target_is_the_nearest_network_of_the_supernet() -> None:
     cut = networks(*((config.key, Cut(SHAPE, config)) for config in grid(SHAPE)))
-    known = Known(SHAPE, cut, lengths=lambda: (5, 9, 30))
+    known = Known(SPACE, cut, lengths=lambda: (5, 9, 30))
     for target, key in ((1.01, "L0.1.2.3-H3-F48"), (4, "L0.1.2.3-H1-F16"), (99, "L1.3-H1-F16")):
         found = ALONE.resolve(AloneOptions(target_speedup=target), known)
         assert found.to_dict() == AloneOptions(network=key).to_dict()

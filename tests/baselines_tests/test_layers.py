@@ -10,12 +10,13 @@ from paretobert.baselines.student import METHOD as STUDENT
 from paretobert.baselines.student import StudentOptions
 from paretobert.errors import InputError
 from paretobert.networks.shape import EncoderShape
+from paretobert.networks.spaces import Grid
 from paretobert.training.method import Known
 
 
 def known(num_layers: int) -> Known:
     shape = EncoderShape("bert", num_layers, 4, 8, 32, 64, 32, 27, 64, 2, 2)
-    return Known(shape, {}, lengths=tuple)
+    return Known(Grid(shape), {}, lengths=tuple)
 
 
 @pytest.mark.parametrize(

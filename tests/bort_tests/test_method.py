@@ -10,16 +10,18 @@ from paretobert.bort.method import METHOD, BortOptions
 from paretobert.errors import InputError
 from paretobert.networks.network import Cut, Network, Stored
 from paretobert.networks.shape import EncoderShape
+from paretobert.networks.spaces import Layerwise
 from paretobert.networks.subnet import SubnetConfig, grid
 from paretobert.profiling.workload import Workload
 from paretobert.training.method import Known
 
 SHAPE = EncoderShape("bert", 4, 4, 8, 32, 64, 32, 27, 64, 2, 2)
+SPACE = Layerwise(SHAPE)
 CONFIGS = tuple(grid(SHAPE))
 NETWORKS = {
     network.id: network for network in (Network(each.key, Cut(SHAPE, each)) for each in CONFIGS)
 }
-KNOWN = Known(SHAPE, NETWORKS, lengths=lambda: (5, 9, 30))
+KNOWN = Known(SPACE, NETWORKS, lengths=lambda: (5, 9, 30))
 SMALL = min(CONFIGS, key=lambda each: Workload.of(SHAPE, (9,)).macs(SHAPE, each)).key
 
 
