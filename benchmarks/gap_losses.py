@@ -1,6 +1,6 @@
 """Do the losses of dropped layers that are known beforehand say which layers to drop?
 
-    python benchmarks/gap_losses.py runs/cf-qnli-0 --out benchmarks/closed_form/gaps-qnli.json
+    python benchmarks/gap_losses.py runs/cf-qnli-0 --out benchmarks/gap_losses/qnli.json
 
 Of a run of the recipe closed-form every choice of layers that keeps the last one, at full width,
 is repaired and run on held-out texts. Its divergence is the squared distance of its logits from

@@ -21,6 +21,7 @@ from typing import Any
 
 from closed_form_draws import together
 from collect import corrected
+from gap_losses import judged
 from latency_repeats import summary
 from outcomes import read_outcomes, unpack_split
 from redraw import candidate, tables
@@ -252,6 +253,14 @@ def collected_statements(path: Path) -> Iterator[Statement]:
     yield from corrected_statements(path.parent, outcomes)
 
 
+def gap_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """What estimates of dropped layers choose, from every choice."""
+    computed = judged(record["choices"])
+    yield Statement("tau", {"tau": record["tau"]}, {"tau": computed["tau"]})
+    for stated, found in zip(record["picks"], computed["picks"], strict=True):
+        yield Statement(f"{stated['num_layers']} layers", stated, found)
+
+
 def draws_statements(path: Path) -> Iterator[Statement]:
     """What several draws of one task's repairs state together."""
     draws = sorted((path.parents[1] / "closed_form").glob(f"{path.stem}-draw-*.json"))
@@ -278,6 +287,7 @@ RESULTS: tuple[tuple[str, Callable[[Path], Iterator[Statement]]], ...] = (
     ("latency_repeats.json", _of_record(repeats_statements)),
     ("closed_form/*.json", _of_record(closed_form_statements)),
     ("closed_form_draws/*.json", draws_statements),
+    ("gap_losses/*.json", _of_record(gap_statements)),
     ("supernet_accuracy/*.json", _of_record(supernet_statements)),
 )
 """Where result files lie in the folder of benchmarks, and what reads each kind."""

@@ -40,8 +40,8 @@ def outcomes(**right: Sequence[int]) -> dict[str, dict[str, Evaluation]]:
 
 
 ROWS = {
-    "grid": row("own", LANDMARK, 4.3),
-    "finished_grid": row("finished", LANDMARK, 3.9),
+    "grid": row("own", LANDMARK, 4.1),
+    "finished_grid": row("finished", LANDMARK, 4.1),
     "found": row("finished", OTHER, 4.3),
     "supernet": row("sandwich", SMALLER, 9.0),
 }

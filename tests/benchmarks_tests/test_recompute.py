@@ -85,6 +85,11 @@ def edit(path: Path, change) -> None:
             lambda record: record["sub_networks"][0]["difference"].update(discordant=[18, 18]),
             "states value",
         ),
+        (
+            "gap_losses/qnli.json",
+            lambda record: record["picks"][1].update(rank=1),
+            "4 layers states rank 1, not 2",
+        ),
     ],
 )
 def test_a_changed_figure_is_named(copy, name, change, message):
