@@ -139,7 +139,7 @@ def removals(
     for index in range(num_layers):
         states = reference.sampled(walk.states)
         behind = (
-            judge.without(index, after, states, reference)
+            judge.without(after, states, reference)
             for after in range(index + 1, num_layers + (index > 0))
         )
         gaps.append((0.0, *behind))
@@ -251,13 +251,12 @@ class _Judge:
         """Go to the end of a half."""
         self.walk.go_on(self.walk.read(index, half), index, half)
 
-    def without(self, index: int, after: int, states: Tensor, reference: Reference) -> float:
-        """What the logits lose when a linear map stands for the layers from one to before another.
+    def without(self, after: int, states: Tensor, reference: Reference) -> float:
+        """What the logits lose when a linear map stands for the layers from the next to another.
 
         Args:
-            index: The first one of them, which is next.
-            after: The one after them; L for none.
-            states: What the first one reads at sampled tokens, [N, E].
+            after: The layer after them; L for none.
+            states: What the first of them reads at sampled tokens, [N, E].
             reference: The full model's states.
         """
         family = self.walk.family
@@ -284,7 +283,7 @@ class _Judge:
         found = ridge_correction(read[:, inputs], lacking, reference.held_out)
         norm = normalisation(self.walk.layers[index], self.walk.family, half)
         moved = [
-            norm(state + linear(each[..., inputs], kept + found.weight, found.bias + whole.bias))
+            norm(state + linear(each[..., inputs], kept + found.weight, whole.bias) + found.bias)
             for state, each in zip(self.walk.states, self.walk.read(index, half), strict=True)
         ]
         return self._lost(moved, index * len(HALVES) + HALVES.index(half) + 1)
