@@ -68,7 +68,7 @@ SPACING = 0.7
 
 
 class Chosen(NamedTuple):
-    """A network that is timed.
+    """A network that takes part.
 
     Attributes:
         number: Of the seed, from 0 on.
@@ -232,7 +232,6 @@ class Gathered:
     Attributes:
         rows: By series and name.
         known: The networks, by the same names.
-        chosen: What is timed, by the names of the first of its sizes.
         outcomes: For each seed what every network said, by split and name.
         fulls: For each seed the full model on the report split.
     """
@@ -246,7 +245,6 @@ class Gathered:
         """
         self.rows: dict[str, dict[str, Any]] = {}
         self.known: dict[str, Chosen] = {}
-        self.chosen: dict[str, Chosen] = {}
         self._sizes = sizes
         self._first_of: dict[Shape | str, str] = {}
         self.outcomes: list[dict[str, dict[str, Evaluation]]] = []
@@ -322,11 +320,16 @@ class Gathered:
         )
         for split, found in (("search", search), ("report", report)):
             self.outcomes[number][split][name] = found
-        entry = self.known.setdefault(name, Chosen(number, run, network))
+        self.known.setdefault(name, Chosen(number, run, network))
         if timely:
-            first = self._first_of.setdefault(sizes_of(name, network), name)
-            self.chosen.setdefault(first, entry)
+            self._first_of.setdefault(sizes_of(name, network), name)
 
+    @property
+    def chosen(self) -> dict[str, Chosen]:
+        """What is timed: the first network of each of the sizes, by its name."""
+        return {name: self.known[name] for name in self._first_of.values()}
+
+    @property
     def timed_for(self) -> dict[str, str]:
         """The name of what is timed for each network that has such sizes."""
         firsts = {
@@ -366,7 +369,7 @@ def main() -> None:
         gathered.add_beside(run)
     rows, chosen = gathered.rows, gathered.chosen
     session, protocol = timed(first, chosen, panels.values(), measure_s=arguments.measure_s)
-    timed_for = gathered.timed_for()
+    timed_for = gathered.timed_for
     for name, timed_name in timed_for.items():
         number, owner, network = gathered.known[name]
         for panel, deployment in panels.items():

@@ -158,10 +158,10 @@ def removals(
             left = max(1, int(len(taken.order) * PROBED_SHARE))
             units = taken.order[-left:, None] * unit_size
             inputs = (units + torch.arange(unit_size, device=units.device)).flatten()
-            found[-1][half] = taken.scaled(
-                left, judge.narrowed(index, half, read, inputs, reference)
-            )
-            judge.go_on(index, half)
+            judged = judge.walk.read(index, half)
+            error = judge.narrowed(index, half, judged, inputs, read, reference)
+            found[-1][half] = taken.scaled(left, error)
+            judge.walk.go_on(judged, index, half)
         progress(index + 1, num_layers)
     return Removals(tuple(found), (*gaps, (0.0,)))
 
@@ -247,10 +247,6 @@ class _Judge:
         """Before its first half, on these texts."""
         return cls(model, Walk.of(model, family, batches), centred_logits(model, batches))
 
-    def go_on(self, index: int, half: Half) -> None:
-        """Go to the end of a half."""
-        self.walk.go_on(self.walk.read(index, half), index, half)
-
     def without(self, after: int, states: Tensor, reference: Reference) -> float:
         """What the logits lose when a linear map stands for the layers from the next to another.
 
@@ -266,15 +262,22 @@ class _Judge:
         return self._lost(moved, after * len(HALVES))
 
     def narrowed(
-        self, index: int, half: Half, read: Tensor, inputs: Tensor, reference: Reference
+        self,
+        index: int,
+        half: Half,
+        judged: Sequence[Tensor],
+        inputs: Tensor,
+        read: Tensor,
+        reference: Reference,
     ) -> float:
         """What the logits lose when the projection of a half, which is next, reads few inputs.
 
         Args:
             index: The layer.
             half: The half.
-            read: What its projection reads at sampled tokens, [N, I].
-            inputs: Those that are left.
+            judged: What its projection reads of the held-out texts, by batch, [B, T, I].
+            inputs: Those of I that are left.
+            read: What it reads at sampled tokens, [N, I].
             reference: The full model's states.
         """
         whole = self.walk.projection(index, half)
@@ -284,7 +287,7 @@ class _Judge:
         norm = normalisation(self.walk.layers[index], self.walk.family, half)
         moved = [
             norm(state + linear(each[..., inputs], kept + found.weight, whole.bias) + found.bias)
-            for state, each in zip(self.walk.states, self.walk.read(index, half), strict=True)
+            for state, each in zip(self.walk.states, judged, strict=True)
         ]
         return self._lost(moved, index * len(HALVES) + HALVES.index(half) + 1)
 
@@ -318,10 +321,8 @@ def _slopes(model: PreTrainedModel, reference: Reference) -> Slopes:
             mask = family.mask(model, hidden, batch)
             halves = list(passed(family.layer_list(model), family, hidden, mask))
             logits = family.classify(model, halves[-1].left)
-            combination = torch.randn(logits.shape, generator=directions).to(logits)
-            if logits.shape[1] > 1:
-                combination -= combination.mean(1, keepdim=True)
-            combination = nn.functional.normalize(combination, dim=1)
+            drawn = torch.randn(logits.shape, generator=directions).to(logits)
+            combination = nn.functional.normalize(centred(drawn), dim=1)
             gradients = torch.autograd.grad(
                 (logits * combination).sum(), [at.written for at in halves]
             )
