@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,15 +127,24 @@ def _say_begun() -> None:
         say(Text(f"{' '.join(named)} ...").markup)
 
 
+@dataclass(slots=True)
+class _Stage:
+    """A stage that is shown: its bar, when it began and with what, where it is, its last line."""
+
+    bar: TaskID
+    began_s: float
+    first: float
+    latest: float
+    said_s: float
+
+
 class Meter:
-    """The progress of one step, as a bar per stage."""
+    """The progress of one step, as a bar per stage; one that counts anew begins anew."""
 
     def __init__(self, progress: Progress) -> None:
         """Start with no bar."""
         self._progress = progress
-        self._bars: dict[str, TaskID] = {}
-        self._began: dict[str, tuple[float, float]] = {}
-        self._last_line_s = time.monotonic()
+        self._stages: dict[str, _Stage] = {}
 
     def training(self, state: "TrainingProgress") -> None:
         """Show where a training stage is."""
@@ -182,18 +192,20 @@ class Meter:
     def _update(self, stage: str, done: float, total: float, detail: str) -> None:
         _shown.set()
         now_s = time.monotonic()
-        if stage not in self._bars:
+        at = self._stages.get(stage)
+        if at is None:
             self._progress.start()
-            self._bars[stage] = self._progress.add_task(stage, detail=detail)
-            self._began[stage] = now_s, done
-        left = _left(*self._began[stage], done=done, total=total, now_s=now_s)
+            bar = self._progress.add_task(stage, detail=detail)
+            at = self._stages[stage] = _Stage(bar, now_s, done, done, now_s)
+        elif done < at.latest:
+            self._progress.reset(at.bar)
+            at.began_s, at.first = now_s, done
+        at.latest = done
+        left = _left(at.began_s, at.first, done=done, total=total, now_s=now_s)
         detail = ", ".join(filter(None, (detail, left)))
-        self._progress.update(self._bars[stage], completed=done, total=total, detail=detail)
-        if (
-            not self._progress.console.is_terminal
-            and now_s - self._last_line_s >= SECONDS_BETWEEN_LINES
-        ):
-            self._last_line_s = now_s
+        self._progress.update(at.bar, completed=done, total=total, detail=detail)
+        if not self._progress.console.is_terminal and now_s - at.said_s >= SECONDS_BETWEEN_LINES:
+            at.said_s = now_s
             say(", ".join(filter(None, (f"{stage}: {done / total:.0%}", detail))))
 
 
