@@ -23,6 +23,9 @@ RIDGES = (1e-3, 1e-2, 1e-1)
 ROWS_AT_ONCE = 4096
 """Rows whose products are summed in their own precision before they are added in float64."""
 
+INPUTS_AT_ONCE = 256
+"""Inputs whose products with all after them are computed together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Correction:
@@ -142,13 +145,19 @@ class _System:
 
 
 def normal_equations(inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """X^T X [I, I] and X^T Y [I, O] in float64, of rows [N, I] and [N, O]."""
-    gram = inputs.new_zeros(inputs.shape[1], inputs.shape[1], dtype=torch.float64)
-    cross = inputs.new_zeros(inputs.shape[1], outputs.shape[1], dtype=torch.float64)
+    """X^T X [I, I] and X^T Y [I, O] in float64, of rows [N, I] and [N, O].
+
+    X^T X is symmetric: of its blocks those below the diagonal are not computed.
+    """
+    num_inputs = inputs.shape[1]
+    gram = inputs.new_zeros(num_inputs, num_inputs, dtype=torch.float64)
+    cross = inputs.new_zeros(num_inputs, outputs.shape[1], dtype=torch.float64)
     for x, y in zip(inputs.split(ROWS_AT_ONCE), outputs.split(ROWS_AT_ONCE), strict=True):
-        gram += x.T @ x
+        for start in range(0, num_inputs, INPUTS_AT_ONCE):
+            block = slice(start, start + INPUTS_AT_ONCE)
+            gram[block, start:] += x[:, block].T @ x[:, start:]
         cross += x.T @ y
-    return gram, cross
+    return gram.triu() + gram.triu(1).T, cross
 
 
 def loaded(gram: Tensor, ridge: float) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from paretobert.dynabert import ridge
 from paretobert.dynabert.halves import HALVES
 from paretobert.dynabert.reconstruction import collect, divergence, repair
 from paretobert.dynabert.ridge import RIDGES, ridge_correction
@@ -291,6 +292,17 @@ def test_a_correction_is_the_least_of_the_penalised_squares():
         torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-9)
 
 
+def test_blocks_of_inputs_change_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(50, 8, generator=generator) @ torch.randn(8, 8, generator=generator)
+    outputs = torch.randn(50, 2, generator=generator)
+    monkeypatch.setattr(ridge, "INPUTS_AT_ONCE", 3)
+    monkeypatch.setattr(ridge, "ROWS_AT_ONCE", 20)
+    gram, cross = ridge.normal_equations(inputs, outputs)
+    torch.testing.assert_close(gram.float(), inputs.T @ inputs)
+    torch.testing.assert_close(cross.float(), inputs.T @ outputs)
+
+
 def test_held_out_rows_choose_the_ridge_and_are_fitted_too():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(60, 20, dtype=torch.float64, generator=generator)
@@ -298,7 +310,7 @@ def test_held_out_rows_choose_the_ridge_and_are_fitted_too():
     held_out = torch.arange(60) % 3 == 0
     found = ridge_correction(inputs, residuals, held_out, ridges=(1e-3, 1, 1e3))
     others = [
-        ridge_correction(inputs, residuals, held_out, ridges=(ridge,)) for ridge in (1e-3, 1, 1e3)
+        ridge_correction(inputs, residuals, held_out, ridges=(each,)) for each in (1e-3, 1, 1e3)
     ]
     best = min(others, key=lambda correction: correction.error_after)
     assert (found.ridge, found.error_after) == (best.ridge, best.error_after)
