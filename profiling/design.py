@@ -2,10 +2,11 @@
 
 Three kinds of ordinary sub-networks, all measured whole, so that every runtime and precision works
 alike. *Blocks*: uniform networks at two depths; the difference of the two is a number of equal
-layers inside a running network, and what every network pays once cancels. *Spread*: networks whose
-layers differ, drawn so that each share of heads and neurons appears equally often (a Latin
-hypercube over the layers), which is where most of the information lies. *Held out*: random
-networks that a predictor is judged by and never sees.
+layers inside a running network, and what every network pays once cancels. The narrowest are among
+them, one of a single layer too: what a search asks for is no smaller than what is measured.
+*Spread*: networks whose layers differ, drawn so that each share of heads and neurons appears
+equally often (a Latin hypercube over the layers), which is where most of the information lies.
+*Held out*: random networks that a predictor is judged by and never sees.
 
 Neurons are multiples of `NEURON_STEP`: matrix kernels work in tiles, and a network with a few
 neurons more than a multiple pays for the whole tile.
@@ -23,8 +24,7 @@ from ..networks.subnet import SubnetConfig
 
 NEURON_STEP = 16
 BLOCK_WIDTHS = (1.0, 0.75, 0.5, 0.25)
-LEAST_NEURONS = 1 / 8
-LEAST_DEPTH = 1 / 3
+LEAST_NEURONS = 1 / 12
 
 
 def design(
@@ -45,7 +45,11 @@ def design(
         for width in BLOCK_WIDTHS
         for num_layers in (shape.num_layers, shallow)
     ]
-    chosen = dict.fromkeys([SubnetConfig.full(shape), *blocks])
+    narrowest = [
+        _subnet(shape, tuple(range(depth)), [1] * depth, [_neuron_steps(shape)[0]] * depth)
+        for depth in (shape.num_layers, 1)
+    ]
+    chosen = dict.fromkeys([SubnetConfig.full(shape), *blocks, *narrowest])
     generator = np.random.default_rng((seed, 0))
     missing = max_networks - len(chosen)
     depths = _depths(shape, missing, generator)
@@ -125,8 +129,7 @@ def _neuron_steps(shape: EncoderShape) -> tuple[int, int]:
 
 
 def _depths(shape: EncoderShape, number: int, generator: np.random.Generator) -> list[int]:
-    least = max(1, round(shape.num_layers * LEAST_DEPTH))
-    depths: list[int] = generator.integers(least, shape.num_layers + 1, number).tolist()
+    depths: list[int] = generator.integers(1, shape.num_layers + 1, number).tolist()
     return depths
 
 
