@@ -6,9 +6,9 @@
 
 It is `paretobert halve` with these options on what the run's searches scored, and what that
 printed: the score on `search` of every network at each rung, audited ones included, and Kendall's
-tau of neighbouring rungs in each third of the networks by cost. Beside a tau stand the quantiles
-.025 and .975 of what it is when networks are drawn anew, with repetition; with few networks they
-lie wide apart. A killed call goes on where it was.
+tau of every two rungs, of all networks and of each third of them by multiply-adds. Beside a tau
+stand the quantiles .025 and .975 of what it is when networks are drawn anew, with repetition; with
+few networks they lie wide apart. A killed call goes on where it was.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ FEWEST = 4
 
 
 def judged(rungs: Sequence[Mapping[str, Any]], macs: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Kendall's tau of neighbouring rungs, of all networks and of each third of them by cost.
+    """Kendall's tau of every two rungs, of all networks and of each third of them by cost.
 
     Args:
         rungs: Each with the name of its fidelity and its scores by network, the cheapest first.
@@ -46,13 +47,13 @@ def judged(rungs: Sequence[Mapping[str, Any]], macs: Mapping[str, float]) -> lis
     low, high = np.quantile(list(macs.values()), [1 / 3, 2 / 3])
     region = {key: REGIONS[int(cost > low) + int(cost > high)] for key, cost in macs.items()}
     found = []
-    for cheap, dear in zip(rungs, rungs[1:], strict=False):
+    for cheap, dear in combinations(rungs, 2):
         for name in ("all", *REGIONS):
             keys = [key for key in dear["scores"] if name in ("all", region[key])]
             pairs = np.array([[cheap["scores"][key], dear["scores"][key]] for key in keys])
             if len(keys) >= FEWEST:
                 entry = {"cheap": cheap["fidelity"], "dear": dear["fidelity"], "region": name}
-                found.append({**entry, "networks": len(keys), **_tau(pairs)})
+                found.append({**entry, "networks": len(keys), "tau": _tau(pairs)})
     return found
 
 
@@ -63,7 +64,7 @@ def _tau(pairs: NDArray[np.float64]) -> dict[str, float]:
         for _ in range(RESAMPLES)
     ]
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    values = {"tau": kendalltau(*pairs.T).statistic, "low": low, "high": high}
+    values = {"value": kendalltau(*pairs.T).statistic, "low": low, "high": high}
     return {name: round(float(value), 3) for name, value in values.items()}
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from closed_form_draws import together
 from collect import corrected
+from fidelities import judged as ranked_alike
 from gap_losses import judged
 from latency_repeats import summary
 from outcomes import read_outcomes, unpack_split
@@ -261,6 +262,13 @@ def gap_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
         yield Statement(f"{stated['num_layers']} layers", stated, found)
 
 
+def fidelity_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
+    """How alike rungs of successive halving rank, from the scores of each."""
+    computed = ranked_alike(record["rungs"], record["macs"])
+    for stated, found in zip(record["judged"], computed, strict=True):
+        yield Statement(f"{stated['cheap']}, {stated['dear']}, {stated['region']}", stated, found)
+
+
 def draws_statements(path: Path) -> Iterator[Statement]:
     """What several draws of one task's repairs state together."""
     draws = sorted((path.parents[1] / "closed_form").glob(f"{path.stem}-draw-*.json"))
@@ -288,6 +296,7 @@ RESULTS: tuple[tuple[str, Callable[[Path], Iterator[Statement]]], ...] = (
     ("closed_form/*.json", _of_record(closed_form_statements)),
     ("closed_form_draws/*.json", draws_statements),
     ("gap_losses/*.json", _of_record(gap_statements)),
+    ("fidelities/*.json", _of_record(fidelity_statements)),
     ("supernet_accuracy/*.json", _of_record(supernet_statements)),
 )
 """Where result files lie in the folder of benchmarks, and what reads each kind."""
