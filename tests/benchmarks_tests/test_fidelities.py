@@ -28,7 +28,7 @@ def test_a_region_can_rank_the_other_way_round() -> None:
     found = {row["region"]: row["tau"] for row in judged([cheap, dear], MACS)}
     assert found["small"]["value"] == -1
     assert found["middle"]["value"] == found["large"]["value"] == 1
-    assert -1 < found["all"]["low"] < found["all"]["value"] < found["all"]["high"] < 1
+    assert found["all"]["low"] < found["all"]["value"] < found["all"]["high"]
 
 
 @pytest.mark.parametrize(("number", "regions"), [(3, []), (4, ["all"])])
