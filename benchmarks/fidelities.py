@@ -99,6 +99,7 @@ def main() -> None:
         "environment": environment.to_dict(),
         "macs": macs,
         "resamples": RESAMPLES,
+        "networks": [len(rung["scores"]) for rung in found["rungs"]],
         **found,
         "judged": judged(found["rungs"], macs),
     }
