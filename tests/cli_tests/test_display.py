@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,15 +73,25 @@ def test_the_time_that_is_left(done: int, total: int, seconds: float, left: str)
     assert display._left(5.0, 0, done=done, total=total, now_s=5.0 + seconds) == left
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[float]], Iterator[float]]:
+    """Gives moments, and lets it be that moment for as long."""
+
+    def moments(given: Iterable[float]) -> Iterator[float]:
+        for now_s in given:
+            monkeypatch.setattr(display.time, "monotonic", partial(float, now_s))
+            yield now_s
+
+    return moments
+
+
 def test_what_counts_anew_is_estimated_anew(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clock: Callable[[Iterable[float]], Iterator[float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    done = {0.0: 1, 20.0: 3, 40.0: 5, 100.0: 1, 120.0: 3}
     with display.meter() as progress:
-        for now_s, done in ((0.0, 1), (20.0, 3), (40.0, 5), (100.0, 1), (120.0, 3)):
-            clock[0] = now_s
-            progress.scoring("50 steps", done, 5)
+        for now_s in clock(done):
+            progress.scoring("50 steps", done[now_s], 5)
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("50 steps:")]
     assert said == [
         "50 steps: 60%, 3 of 5 networks, about 20 s left",
@@ -91,13 +102,10 @@ def test_what_counts_anew_is_estimated_anew(
 
 
 def test_every_stage_has_lines_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clock: Callable[[Iterable[float]], Iterator[float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
     with display.meter() as progress:
-        for now_s in (0.0, 16.0, 32.0):
-            clock[0] = now_s
+        for now_s in clock((0.0, 16.0, 32.0)):
             progress.deploying(int(now_s), 40)
             progress.weighing(int(now_s), 40)
     said = [line.split(":")[0] for line in capsys.readouterr().err.splitlines() if "of 40" in line]
