@@ -20,11 +20,13 @@ import numpy as np
 
 from ..networks.retention import Retention
 from ..networks.shape import EncoderShape
+from ..networks.spaces import NEURON_STEPS
 from ..networks.subnet import SubnetConfig
 
 NEURON_STEP = 16
 BLOCK_WIDTHS = (1.0, 0.75, 0.5, 0.25)
-LEAST_NEURONS = 1 / 12
+LEAST_NEURONS = 1 / NEURON_STEPS
+"""Share of a layer's neurons that the narrowest networks have: that of a search's narrowest."""
 
 
 def design(

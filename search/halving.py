@@ -14,10 +14,10 @@ first score, which narrows its range and so lowers the correlation; the audited 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,12 @@ AUDITED = 4
 
 FEWEST_RANKED = 4
 """Networks that a rank correlation needs."""
+
+REGIONS = ("small", "middle", "large")
+"""Thirds of the networks by cost."""
+
+Asked = TypeVar("Asked")
+"""What a network is named by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +111,10 @@ class Halving:
         }
 
 
-def thirds(problem: Problem, configs: Sequence[SubnetConfig]) -> Callable[[SubnetConfig], str]:
-    """Regions of equally many networks by the first cost: `small`, `middle` and `large`."""
-    name = problem.first_cost
-    costs = [problem.cost(config).values[name] for config in configs]
-    low, high = np.quantile(costs, [1 / 3, 2 / 3])
-
-    def region(config: SubnetConfig) -> str:
-        cost = problem.cost(config).values[name]
-        return "small" if cost <= low else "middle" if cost <= high else "large"
-
-    return region
+def thirds(costs: Mapping[Asked, float]) -> Callable[[Asked], str]:
+    """Names the `REGIONS` of networks, equally many of those whose costs are given in each."""
+    low, high = np.quantile(list(costs.values()), [1 / 3, 2 / 3])
+    return lambda network: REGIONS[int(costs[network] > low) + int(costs[network] > high)]
 
 
 def successive_halving(
@@ -148,7 +147,8 @@ def successive_halving(
     """
     if not fidelities or not configs or len(set(configs)) < len(configs):
         raise ValueError("halving needs fidelities and networks, each once")
-    named = region or thirds(problem, configs)
+    first = problem.first_cost
+    named = region or thirds({config: problem.cost(config).values[first] for config in configs})
     wanted, passed = list(configs), list(configs)
     rungs: list[tuple[Observation, ...]] = []
     for number, fidelity in enumerate(fidelities):

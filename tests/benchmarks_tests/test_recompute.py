@@ -90,6 +90,11 @@ def edit(path: Path, change) -> None:
             lambda record: record["picks"][1].update(rank=1),
             "4 layers states rank 1, not 2",
         ),
+        (
+            "fidelities/sst2-sentences.json",
+            lambda record: record["judged"][0]["tau"].update(low=0.7),
+            "closed form, 60 steps, all states",
+        ),
     ],
 )
 def test_a_changed_figure_is_named(copy, name, change, message):
